@@ -1,0 +1,48 @@
+# Everything runs in one virtual environment, made by whichever target needs it first and renewed when pyproject.toml changes.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# The first interpreter that is new enough and can make virtual environments; `make PYTHON=...` names another.
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.14; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-all lint format bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+install: $(STAMP) ## the virtual environment, with everything in it
+
+$(STAMP): pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.12 or newer with the venv module was found: install one (e.g. pyenv install 3.12), or name it: make PYTHON=/path/to/python3.12" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## the main job in small: fit the digits and the swiss roll, print the table, write the pictures
+	$(BIN)/dpm-ppl demo
+
+test: $(STAMP) ## the tests, without the slow ones
+	$(BIN)/pytest
+
+test-all: $(STAMP) ## all tests
+	$(BIN)/pytest -m ""
+
+lint: $(STAMP) ## style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+
+format: $(STAMP) ## put the code into its format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(STAMP) ## timings and memory
+	$(BIN)/python -m benchmarks
+
+clean: ## remove what was built; runs/ and the virtual environment stay
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,36 @@
+"""The vocabulary of shapes, written once; every other module takes its words from here.
+
+`event` is the shape of one datum, `batch` whatever stands before it; `datum` and `step` are the axes of results.
+"""
+
+from jaxtyping import Array, Float, Int, Key, Num, UInt32
+
+PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
+
+Values = Num[Array, "*shape"]  # coordinates of any shape: kernels act on each by itself
+Outputs = Float[Array, "*shape outputs"]  # what a network says about each of them
+Datum = Num[Array, "*event"]
+Batch = Num[Array, "*batch"]  # *batch includes the event axes
+Cost = Float[Array, "*batch"]
+
+PerDatum = Float[Array, " datum"]
+PerDatumStep = Float[Array, "datum step"]
+PerStep = Float[Array, " step"]
+StepNumbers = Int[Array, "*steps"]
+
+__all__ = [
+    "Array",
+    "Batch",
+    "Cost",
+    "Datum",
+    "Float",
+    "Int",
+    "Num",
+    "Outputs",
+    "PRNGKey",
+    "PerDatum",
+    "PerDatumStep",
+    "PerStep",
+    "StepNumbers",
+    "Values",
+]

@@ -1,0 +1,193 @@
+"""A diffusion: kernel, schedule, network and event shape, checked together when they are put together."""
+
+import math
+from typing import Literal, Self
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import Distribution
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._types import Array, Batch, Values
+from dpm_ppl.kernels.base import AbstractKernel
+from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.schedules import AbstractSchedule, Learned
+from dpm_ppl.steps import Step
+
+Edge = Literal["fixed", "learned"]
+
+
+class Diffusion(eqx.Module):
+    """A diffusion probabilistic model: what both chains are made of.
+
+    **Arguments:**
+
+    - `kernel`: the family of the laws of one step.
+    - `schedule`: the rates beta_1 ... beta_T.
+    - `network`: maps x_t and a step to raw outputs of shape `(*event_shape, kernel.num_outputs)`.
+    - `event_shape`: the shape of one datum.
+    - `edge`: `"fixed"` is the paper's last step, p(x_0 | x_1) = T_pi(x_0 | x_1; beta_1) (section 2.4.1, appendix B.2);
+      `"learned"` uses the reverse kernel for it as for every other step.
+
+    **Raises:** `InputError` where the parts do not fit together.
+    """
+
+    kernel: AbstractKernel
+    schedule: AbstractSchedule
+    network: AbstractNetwork
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    edge: Edge = eqx.field(static=True, default="fixed")
+
+    def __check_init__(self):
+        if not (isinstance(self.event_shape, tuple) and all(isinstance(n, int) and n > 0 for n in self.event_shape)):
+            raise InputError(
+                "event_shape",
+                expected="a tuple of positive integers",
+                got=repr(self.event_shape),
+                remedy="give the shape of one datum, for example (2,) for points of the plane",
+            )
+        if self.edge not in ("fixed", "learned"):
+            raise InputError(
+                "edge",
+                expected="'fixed' or 'learned'",
+                got=repr(self.edge),
+                remedy="'fixed' is the paper's rule, 'learned' trains the last step as well",
+            )
+        if isinstance(self.schedule, Learned) and not self.kernel.reparametrised:
+            raise InputError(
+                "schedule",
+                expected=f"a fixed schedule for {type(self.kernel).__name__}, whose draws have no derivative in the rates",
+                got="Learned",
+                remedy="use Erasure, Linear, Cosine or Fixed",
+            )
+        self._check_network()
+
+    def _check_network(self) -> None:
+        expected = (*self.event_shape, self.kernel.num_outputs)
+        x_t = self.kernel.stationary(self.event_shape).sample(jax.random.key(0))
+        try:
+            got = eqx.filter_eval_shape(self.network, x_t, self.steps[0])
+        except (TypeError, ValueError, IndexError) as error:
+            raise InputError(
+                "network",
+                expected=f"a network that takes x_t of shape {self.event_shape} and a Step",
+                got=f"{type(error).__name__}: {error}",
+                remedy="build the network with the event shape of the diffusion",
+            ) from error
+        if getattr(got, "shape", None) != expected:
+            raise InputError(
+                "network",
+                expected=f"outputs of shape {expected}: event shape, then {self.kernel.num_outputs} per coordinate",
+                got=f"shape {getattr(got, 'shape', type(got).__name__)}",
+                remedy="build it with event_shape=diffusion's and num_outputs=kernel.num_outputs",
+            )
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return self.schedule.num_steps
+
+    @property
+    def steps(self) -> Step:
+        """All steps 1..T, along a leading axis."""
+        return self.schedule.steps()
+
+    @property
+    def event_dim(self) -> int:
+        """Number of axes of one datum."""
+        return len(self.event_shape)
+
+    @property
+    def num_coordinates(self) -> int:
+        """D, the number of scalars in one datum."""
+        return math.prod(self.event_shape)
+
+    def stationary(self) -> Distribution:
+        """pi(x_T), for one datum."""
+        return self.kernel.stationary(self.event_shape).to_event(self.event_dim)
+
+    def transition(self, x_prev: Batch, step: Step) -> Distribution:
+        """q(x_t | x_{t-1}); like the three laws below it takes `(*batch, *event_shape)`.
+
+        `step` is one step for the whole batch, or one for each of its elements with fields of shape `(*batch,)`.
+        """
+        return self.kernel.transition(x_prev, self._aligned(step)).to_event(self.event_dim)
+
+    def marginal(self, x_0: Batch, step: Step) -> Distribution:
+        """q(x_t | x_0)."""
+        return self.kernel.marginal(x_0, self._aligned(step)).to_event(self.event_dim)
+
+    def bridge(self, x_t: Batch, x_0: Batch, step: Step) -> Distribution:
+        """q(x_{t-1} | x_t, x_0)."""
+        return self.kernel.bridge(x_t, x_0, self._aligned(step)).to_event(self.event_dim)
+
+    def reverse(self, x_t: Batch, step: Step) -> Distribution:
+        """p(x_{t-1} | x_t), with the network applied to every element of the batch."""
+        return self.kernel.reverse(self._outputs(x_t, step), x_t, self._aligned(step)).to_event(self.event_dim)
+
+    def edge_law(self, x_1: Batch) -> Distribution:
+        """p(x_0 | x_1), the last reverse step."""
+        first = self.steps[0]
+        # T_pi is reversible, so its own law, started from x_1, is the paper's q(x_1 | x_0) pi(x_0) / pi(x_1).
+        return self.transition(x_1, first) if self.edge == "fixed" else self.reverse(x_1, first)
+
+    def with_params(self, params: "dict | Diffusion") -> Self:
+        """This diffusion with the trained parameters of a NumPyro param site `diffusion$params`.
+
+        `params` is what `SVI.get_params` or `SVIRunResult.params` holds, or the value of that site alone.
+        """
+        trained = params.get("diffusion$params", None) if isinstance(params, dict) else params
+        if not isinstance(trained, Diffusion):
+            raise InputError(
+                "params",
+                expected="the params of an SVI run on reverse_chain and forward_chain",
+                got=f"keys {sorted(params)}" if isinstance(params, dict) else type(params).__name__,
+                remedy="pass svi_result.params",
+            )
+        return eqx.combine(trained, self)
+
+    def check_data(self, x_0: Values, argument: str = "x_0") -> None:
+        """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
+        check_array(x_0, argument)
+        shape = np.shape(x_0)
+        if len(shape) < self.event_dim or shape[len(shape) - self.event_dim :] != self.event_shape:
+            raise InputError(
+                argument,
+                expected=f"data of event shape {self.event_shape} behind the data axis",
+                got=f"shape {shape}",
+                remedy="reshape the data, or build the diffusion for their shape",
+            )
+        self.kernel.check_data(x_0)
+
+    def _aligned(self, step: Step) -> Step:
+        """Rates with singleton axes for the event, so that they broadcast against values."""
+        axes = tuple(range(step.t.ndim, step.t.ndim + self.event_dim)) if step.t.ndim else ()
+        return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, axes), step)
+
+    def _outputs(self, x_t: Array, step: Step) -> Array:
+        batch_shape = x_t.shape[: x_t.ndim - self.event_dim]
+        flat = x_t.reshape(-1, *self.event_shape)
+        if step.t.ndim:
+            step = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch_shape).reshape(-1), step)
+        outputs = jax.vmap(self.network, in_axes=(0, 0 if step.t.ndim else None))(flat, step)
+        return outputs.reshape(*batch_shape, *outputs.shape[1:])
+
+
+def check_array(values: Values, argument: str) -> None:
+    """Raise `InputError` unless `values` are finite numbers."""
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf":
+        raise InputError(
+            argument, expected="real numbers", got=f"dtype {values.dtype}", remedy="convert to float32 or integers"
+        )
+    finite = np.isfinite(values)
+    if not finite.all():
+        first = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise InputError(
+            argument,
+            expected="finite values",
+            got=f"{int((~finite).sum())} NaN or infinite, the first at index {first}",
+            remedy="drop or repair these data before fitting",
+        )

@@ -1,0 +1,69 @@
+"""How a network may depend on the step: bumps over time, one readout per step, or smooth features of time."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from dpm_ppl._types import Array, Float, Int, PRNGKey
+from dpm_ppl.networks.base import check_sizes, zero_linear
+from dpm_ppl.steps import Step
+
+# Beyond this log-SNR a float32 signal cannot be told from no noise, nor noise from no signal.
+LOG_SNR_LIMIT = 20.0
+
+
+def bumps(t: Int[Array, ""], num_steps: int, num_bumps: int) -> Float[Array, " bumps"]:
+    """Gaussian bumps g_j(t) over (0, T), normalised to sum to one at every step (Sohl-Dickstein et al. 2015, eq. 64).
+
+    The centres are the midpoints of `num_bumps` equal parts of (0, T), and the width of a bump is their spacing.
+    """
+    spacing = num_steps / num_bumps
+    centres = (jnp.arange(num_bumps) + 0.5) * spacing
+    return jax.nn.softmax(-0.5 * jnp.square((t - centres) / spacing))
+
+
+class BumpReadout(eqx.Module):
+    """A linear readout whose coefficients vary smoothly over time (Sohl-Dickstein et al. 2015, eq. 62 and 63).
+
+    The features give J numbers for each output, and the bumps at step t weigh them. It starts at zero.
+    """
+
+    linear: eqx.nn.Linear
+    num_steps: int = eqx.field(static=True)
+    num_bumps: int = eqx.field(static=True)
+
+    def __init__(self, num_features: int, num_outputs: int, num_steps: int, *, num_bumps: int = 10, key: PRNGKey):
+        check_sizes(num_features=num_features, num_outputs=num_outputs, num_steps=num_steps, num_bumps=num_bumps)
+        self.linear = zero_linear(num_features, num_outputs * num_bumps, key=key)
+        self.num_steps = num_steps
+        self.num_bumps = num_bumps
+
+    def __call__(self, features: Float[Array, " features"], step: Step) -> Float[Array, " outputs"]:
+        coefficients = self.linear(features).reshape(-1, self.num_bumps)
+        return coefficients @ bumps(step.t, self.num_steps, self.num_bumps)
+
+
+class StepReadouts(eqx.Module):
+    """A linear readout for each step, apart from all others (Sohl-Dickstein et al. 2015, D.1). It starts at zero."""
+
+    weights: Float[Array, "steps outputs features"]
+    biases: Float[Array, "steps outputs"]
+
+    def __init__(self, num_features: int, num_outputs: int, num_steps: int):
+        check_sizes(num_features=num_features, num_outputs=num_outputs, num_steps=num_steps)
+        self.weights = jnp.zeros((num_steps, num_outputs, num_features))
+        self.biases = jnp.zeros((num_steps, num_outputs))
+
+    def __call__(self, features: Float[Array, " features"], step: Step) -> Float[Array, " outputs"]:
+        return self.weights[step.t - 1] @ features + self.biases[step.t - 1]
+
+
+def time_features(step: Step, num_steps: int, num_frequencies: int = 8) -> Float[Array, " features"]:
+    """Where a step stands, as `4 num_frequencies + 2` smooth numbers within [-1, 1].
+
+    Both clocks, t/T and the log-signal-to-noise ratio (clipped, being infinite where a schedule ends), with their sines
+    and cosines.
+    """
+    clocks = jnp.stack([step.t / num_steps, jnp.clip(step.log_snr / LOG_SNR_LIMIT, -1.0, 1.0)])
+    angles = jnp.pi * jnp.outer(clocks, jnp.arange(1, num_frequencies + 1)).ravel()
+    return jnp.concatenate([clocks, jnp.sin(angles), jnp.cos(angles)])

@@ -1,0 +1,68 @@
+"""The terms of the bound K for a batch of data, in closed form wherever there is one.
+
+    K(x_0) = edge - sum_{t=2..T} E KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) - KL(q(x_T | x_0) || pi)
+
+with edge = E_{q(x_1 | x_0)} log p(x_0 | x_1): the paper's equation 12 in its always-valid form. Objectives draw some
+steps of it, bounds all of them. Data are `(datum, *event)`; costs are nats.
+"""
+
+import jax
+import jax.numpy as jnp
+from numpyro.distributions.kl import kl_divergence
+
+from dpm_ppl._sums import map_chunks
+from dpm_ppl._types import Batch, Cost, PRNGKey
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.steps import Step
+
+
+def step_divergence(guide: Diffusion, model: Diffusion, x_0: Batch, step: Step, key: PRNGKey) -> Cost:
+    """One draw of KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) with x_t ~ q(x_t | x_0), per element of the batch.
+
+    `step` is one for the whole batch or one per element. `guide` and `model` are the same diffusion, but for gradients
+    that treat the two chains apart.
+    """
+    x_t = guide.marginal(x_0, step).sample(key)
+    return kl_divergence(guide.bridge(x_t, x_0, step), model.reverse(x_t, step))
+
+
+def step_divergences(
+    guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, *, chunk_size: int | None = None
+) -> Cost:
+    """`step_divergence` at t = 2..T, shape `(T - 1, *batch)`, `chunk_size` steps side by side."""
+    steps = guide.steps[1:]
+
+    def at_step(step: Step) -> Cost:
+        return step_divergence(guide, model, x_0, step, jax.random.fold_in(key, step.t))
+
+    return map_chunks(at_step, steps, chunk_size)
+
+
+def end_divergence(guide: Diffusion, x_0: Batch) -> Cost:
+    """KL(q(x_T | x_0) || pi): what the forward chain leaves of the signal."""
+    return divergence_from_stationary(guide, x_0, guide.steps[-1])
+
+
+def divergence_from_stationary(diffusion: Diffusion, x_0: Batch, step: Step) -> Cost:
+    """KL(q(x_t | x_0) || pi)."""
+    return kl_divergence(diffusion.marginal(x_0, step), diffusion.stationary().expand(_batch_shape(diffusion, x_0)))
+
+
+def fixed_edge(diffusion: Diffusion, x_0: Batch) -> Cost:
+    """E_{q(x_1 | x_0)} log T_pi(x_0 | x_1; beta_1), which reversibility turns into log pi(x_0) + KL(q(x_1 | x_0) || pi)."""
+    return log_stationary(diffusion, x_0) + divergence_from_stationary(diffusion, x_0, diffusion.steps[0])
+
+
+def learned_edge(diffusion: Diffusion, x_0: Batch, key: PRNGKey) -> Cost:
+    """One draw of log p(x_0 | x_1) with x_1 ~ q(x_1 | x_0)."""
+    x_1 = diffusion.marginal(x_0, diffusion.steps[0]).sample(key)
+    return diffusion.edge_law(x_1).log_prob(x_0)
+
+
+def log_stationary(diffusion: Diffusion, x: Batch) -> Cost:
+    """log pi(x); at the data it is L_null, the value of a model that has learned nothing."""
+    return jnp.broadcast_to(diffusion.stationary().log_prob(x), _batch_shape(diffusion, x))
+
+
+def _batch_shape(diffusion: Diffusion, x: Batch) -> tuple[int, ...]:
+    return jnp.shape(x)[: jnp.ndim(x) - diffusion.event_dim]

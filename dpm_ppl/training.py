@@ -1,0 +1,308 @@
+"""Training of any NumPyro `SVI` whose model and guide take one argument, a batch of data.
+
+`init` and `step` are pure: a user may own the loop. `fit` is the loop most people want, around the same `step`: chunks
+of updates run in one compiled loop. The batches, their noise and so the result depend on the key and the numbers of
+the updates alone: not on how the updates are grouped into chunks, nor on whether the data are streamed, nor on how
+often the fit was stopped and resumed.
+"""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.infer import SVI
+from numpyro.infer.svi import SVIState
+
+from dpm_ppl import checkpoint
+from dpm_ppl._batches import ArrayData, Batches, check_data
+from dpm_ppl._errors import InputError, TrainingError
+from dpm_ppl._progress import interruptible, progress_display
+
+_CHECKPOINT_SECONDS = 60.0
+_NATS_PER_UNIT = {"bits": math.log(2.0), "nats": 1.0}
+
+
+class TrainingState(NamedTuple):
+    """Where a training stands; a pytree of arrays.
+
+    `params` are the constrained parameters averaged over updates (exponentially, debiased), by site name.
+    `num_updates` counts every update begun, `num_skipped` those of them that were dropped as not finite and
+    `num_skipped_in_a_row` the last unbroken run of these. `data_key` decides the batches and their noise.
+    """
+
+    svi_state: SVIState
+    params: dict[str, Any]
+    num_updates: jax.Array
+    num_skipped: jax.Array
+    num_skipped_in_a_row: jax.Array
+    data_key: jax.Array
+
+
+class FitResult(NamedTuple):
+    """How a fit ended: its state, the averaged parameters, a row of metrics per evaluation, and whether by Ctrl-C.
+
+    A row holds `update`, `seconds` (of training so far), `loss` (mean over the period, per datum, in the unit of the
+    fit), `skipped` (so far) and what `evaluate` gave.
+    """
+
+    state: TrainingState
+    params: dict[str, Any]
+    metrics: list[dict[str, Any]]
+    interrupted: bool
+
+
+def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
+    """The state before the first update. Calls `svi.init`, which also a state restored from a file needs first."""
+    svi_key, data_key = jax.random.split(key)
+    svi_state = _init_program(svi)(svi_key, batch)
+    constraints = getattr(svi.constrain_fn, "args", ())
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(constraints)):
+        svi_state = svi.init(svi_key, batch)  # a constraint made of arrays must not be left over from a trace
+    # Copies, because a state whose leaves share a buffer cannot be donated.
+    params = jax.tree.map(jnp.copy, svi.get_params(svi_state))
+    return TrainingState(svi_state, params, _zero(), _zero(), _zero(), data_key)
+
+
+def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999) -> tuple[TrainingState, jax.Array]:
+    """One `svi.update`, dropped where it is not finite; returns the state and the loss, summed over the batch (nats).
+
+    An update is dropped where the loss is not finite or the update makes any number of the parameters or of the
+    optimiser's state non-finite: they stay as they were, the random key moves on, and the counts tell. The average
+    gives the newest of n kept parameters the weight (1 - averaging) / (1 - averaging^n): 0 averages nothing.
+    """
+    old = state.svi_state
+    new, loss = svi.update(old, batch)
+    kept = jnp.isfinite(loss) & _no_new_non_finite(old._replace(rng_key=None), new._replace(rng_key=None))
+    optim_state, mutable_state = jax.tree.map(
+        partial(jnp.where, kept), (new.optim_state, new.mutable_state), (old.optim_state, old.mutable_state)
+    )
+    svi_state = SVIState(optim_state, mutable_state, new.rng_key)
+    num_updates = state.num_updates + 1
+    num_skipped = state.num_skipped + ~kept
+    log_averaging = math.log(averaging) if averaging > 0 else -math.inf
+    weight = jnp.where(kept, (averaging - 1.0) / jnp.expm1((num_updates - num_skipped) * log_averaging), 0.0)
+    params = jax.tree.map(
+        lambda average, value: average + weight.astype(average.dtype) * (value - average),
+        state.params,
+        svi.get_params(svi_state),
+    )
+    num_skipped_in_a_row = jnp.where(kept, 0, state.num_skipped_in_a_row + 1)
+    return TrainingState(svi_state, params, num_updates, num_skipped, num_skipped_in_a_row, state.data_key), loss
+
+
+def fit(
+    svi: SVI,
+    dataset: Any,
+    *,
+    num_updates: int,
+    batch_size: int,
+    key: Any,
+    averaging: float = 0.999,
+    updates_per_chunk: int | None = None,
+    evaluate: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    evaluate_every: int | None = None,
+    checkpoint_dir: str | Path | None = None,
+    checkpoint_every: int | None = None,
+    resume: bool = False,
+    max_skipped_in_a_row: int = 50,
+    progress: bool = True,
+    unit: str = "bits",
+) -> FitResult:
+    """Runs `num_updates` updates on batches of `dataset`, an array (N, *event) or an object like `Data`.
+
+    Every epoch passes once over the data, in a new order. `evaluate` is called with the averaged parameters every
+    `evaluate_every` updates and at the end, and what it returns (names to floats) goes into the metrics. At most
+    `updates_per_chunk` updates run between two looks at Ctrl-C and the clock, and fewer where they are slow.
+
+    With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, every minute), when
+    interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint, or begins where there is
+    none. The first Ctrl-C ends the fit after the current chunk, saved.
+
+    Raises `InputError` before training where an argument cannot be used or the data are not finite, and
+    `TrainingError`, after saving, where more than `max_skipped_in_a_row` updates in a row were not finite.
+    """
+    data = dataset if hasattr(dataset, "draw") else ArrayData(dataset)
+    check_data(data)
+    _check_count("num_updates", num_updates)
+    _check_count("batch_size", batch_size, most=data.num_points)
+    _check_count("max_skipped_in_a_row", max_skipped_in_a_row, least=0)
+    _check_count("updates_per_chunk", updates_per_chunk, optional=True)
+    _check_count("evaluate_every", evaluate_every, optional=True)
+    _check_count("checkpoint_every", checkpoint_every, optional=True)
+    if not 0.0 <= averaging < 1.0:
+        raise InputError("averaging", expected="a number in [0, 1)", got=averaging, remedy="use 0.999, or 0 for none")
+    if unit not in _NATS_PER_UNIT:
+        raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of them")
+    if not isinstance(key, jax.Array):
+        raise InputError("key", expected="a key", got=repr(key), remedy="make one with jax.random.key(seed)")
+    if resume and checkpoint_dir is None:
+        raise InputError("checkpoint_dir", expected="a folder to resume from", got=None, remedy="name the folder")
+
+    data_key = jax.random.split(key)[1]
+    batches = Batches(data, batch_size, data_key, updates_per_chunk)
+    state = init(svi, key, data.draw(batches.first, jax.random.fold_in(data_key, 0)))
+    record = _Record()
+    settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
+    newest = None if checkpoint_dir is None else checkpoint.latest(checkpoint_dir)
+    if newest is not None:
+        if not resume:
+            raise InputError(
+                "checkpoint_dir",
+                expected="a folder without checkpoints",
+                got=newest,
+                remedy="pass resume=True to continue that fit, or name another folder",
+            )
+        state, record = _restore(newest, state, settings, num_updates)
+
+    def save() -> None:
+        if checkpoint_dir is not None:
+            meta = {"settings": settings, "record": dataclasses.asdict(record)}
+            checkpoint.save_in(checkpoint_dir, int(state.num_updates), state, meta)
+
+    run_chunk = _chunk_program(svi, data.draw, averaging)
+    done = int(state.num_updates)
+    chunks = batches.chunks(done, num_updates, evaluate_every, checkpoint_every)
+    chunk = next(chunks, None)
+    interrupted = False
+    last_save = time.monotonic()
+    with interruptible() as stop, progress_display(progress, total=num_updates, done=done, unit=unit) as show:
+        while chunk is not None and not interrupted:
+            began = time.monotonic()
+            rows, length = chunk
+            state, losses, in_a_row = run_chunk(state, rows, length)
+            chunk = next(chunks, None)  # gathered on the host while the device works
+            losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
+            seconds = time.monotonic() - began
+            batches.adapt(seconds)
+            loss = record.add(losses[in_a_row == 0] / (batch_size * _NATS_PER_UNIT[unit]), seconds)
+            if in_a_row.max() > max_skipped_in_a_row:
+                state = state._replace(num_skipped_in_a_row=_zero())
+                save()
+                update = done + 1 + int(np.argmax(in_a_row > max_skipped_in_a_row))
+                raise TrainingError(_say_stopped(update, max_skipped_in_a_row, checkpoint_dir))
+            done += int(length)
+            num_skipped = int(state.num_skipped)
+            show(done, loss=loss, rate=int(length) / seconds, skipped=num_skipped)
+            if _due(done, evaluate_every, num_updates):
+                # A copy, because the loop gives the buffers of its state away.
+                params = jax.tree.map(jnp.copy, state.params)
+                record.close_period(done, num_skipped, {} if evaluate is None else evaluate(params))
+            interrupted = stop() and done < num_updates
+            late = checkpoint_every is None and time.monotonic() - last_save > _CHECKPOINT_SECONDS
+            if interrupted or late or _due(done, checkpoint_every, num_updates):
+                save()
+                last_save = time.monotonic()
+    return FitResult(state, state.params, record.rows, interrupted)
+
+
+@dataclasses.dataclass
+class _Record:
+    """What the metrics need to remember from chunk to chunk, and from one start to the next."""
+
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    period_loss: float = 0.0
+    period_updates: int = 0
+
+    def add(self, losses: np.ndarray, seconds: float) -> float:
+        """Adds the losses of kept updates, one by one so that chunks leave no trace in the rounding; their mean."""
+        for loss in losses.tolist():
+            self.period_loss += loss
+        self.period_updates += losses.size
+        self.seconds += seconds
+        return float(losses.mean()) if losses.size else math.nan
+
+    def close_period(self, update: int, skipped: int, values: dict[str, Any]) -> None:
+        loss = self.period_loss / self.period_updates if self.period_updates else math.nan
+        values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
+        self.rows.append({"update": update, "seconds": self.seconds, "loss": loss, "skipped": skipped, **values})
+        self.period_loss, self.period_updates = 0.0, 0
+
+
+# The compiled programs of the last few fits are kept, so that calling `fit` again compiles nothing.
+@lru_cache(maxsize=8)
+def _init_program(svi: SVI) -> Callable[..., SVIState]:
+    return jax.jit(svi.init)
+
+
+@lru_cache(maxsize=8)
+def _chunk_program(svi: SVI, draw: Callable[..., jax.Array], averaging: float) -> Callable[..., Any]:
+    @partial(jax.jit, donate_argnums=0)
+    def run_chunk(state: TrainingState, rows: jax.Array, length: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
+        """The state after `length` updates, the loss of each and the run of skipped updates that each ended in."""
+
+        def update(place, carry):
+            state, losses, in_a_row = carry
+            batch = draw(rows[place], jax.random.fold_in(state.data_key, state.num_updates))
+            state, loss = step(svi, state, batch, averaging=averaging)
+            return state, losses.at[place].set(loss), in_a_row.at[place].set(state.num_skipped_in_a_row)
+
+        reports = jnp.zeros(rows.shape[0]), jnp.zeros(rows.shape[0], jnp.int32)
+        return jax.lax.fori_loop(0, length, update, (state, *reports))
+
+    return run_chunk
+
+
+def _zero() -> jax.Array:
+    return jnp.zeros((), jnp.int32)
+
+
+def _no_new_non_finite(old: Any, new: Any) -> jax.Array:
+    """Whether no number went from finite to not; an optimiser may hold an infinity from the start."""
+
+    def good(before: jax.Array, after: jax.Array) -> jax.Array:
+        return jnp.all(jnp.isfinite(after) | ~jnp.isfinite(before))
+
+    pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
+    verdicts = [good(before, after) for before, after in pairs if jnp.issubdtype(jnp.result_type(after), jnp.inexact)]
+    return jnp.all(jnp.stack(verdicts)) if verdicts else jnp.array(True)
+
+
+def _due(done: int, every: int | None, last: int) -> bool:
+    return done == last or (every is not None and done % every == 0)
+
+
+def _restore(
+    path: Path, state: TrainingState, settings: dict[str, Any], num_updates: int
+) -> tuple[TrainingState, _Record]:
+    restored, meta = checkpoint.load(path, state)
+    saved = meta["settings"]
+    for name, value in settings.items():
+        if saved[name] != value:
+            raise InputError(
+                name, expected=f"{saved[name]}, as in {path}", got=value, remedy="resume with the settings of that fit"
+            )
+    if not jnp.array_equal(jax.random.key_data(restored.data_key), jax.random.key_data(state.data_key)):
+        raise InputError("key", expected=f"the key of the fit in {path}", got="another", remedy="use the same seed")
+    if restored.num_updates > num_updates:
+        raise InputError(
+            "num_updates",
+            expected=f"at least the {restored.num_updates} done in {path}",
+            got=num_updates,
+            remedy="ask for more updates or name another folder",
+        )
+    return restored, _Record(**meta["record"])
+
+
+def _say_stopped(update: int, allowed: int, folder: str | Path | None) -> str:
+    saved = "" if folder is None else f"; the last finite state is saved in {folder}"
+    return (
+        f"update {update} is the last of {allowed + 1} in a row whose loss or gradient was not finite, all of them "
+        f"dropped: lower the learning rate, clip gradients with optax.clip_by_global_norm, or check the data{saved}"
+    )
+
+
+def _check_count(name: str, count: Any, *, least: int = 1, most: int | None = None, optional: bool = False) -> None:
+    if count is None and optional:
+        return
+    whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
+    if not whole or count < least or (most is not None and count > most):
+        expected = f"an integer of at least {least}" + ("" if most is None else f" and at most {most}, the data")
+        raise InputError(name, expected=expected, got=repr(count), remedy="change it")

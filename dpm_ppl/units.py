@@ -1,0 +1,96 @@
+"""Between standardised data and the data as they were given: values and figures."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._types import Array
+from dpm_ppl.estimates import Estimate
+
+Kind = Literal["continuous", "levels", "binary"]
+
+
+@dataclass(frozen=True, eq=False)
+class Units:
+    """How standardised data z = (x - shift) / scale stand to the data x as they were given.
+
+    `shift` and `scale` are one number, or one per coordinate. Levels 0 ... num_levels - 1 have width one, and z covers
+    the interval from a level to the next.
+    """
+
+    event_shape: tuple[int, ...]
+    kind: Kind
+    shift: np.ndarray
+    scale: np.ndarray
+    num_levels: int | None = None
+
+    @property
+    def num_coordinates(self) -> int:
+        """D, the number of scalars in one datum."""
+        return math.prod(self.event_shape)
+
+    @property
+    def log_det(self) -> float:
+        """What to add to a log-density of z to have that of x, in nats: -sum log scale over the coordinates."""
+        return -float(np.broadcast_to(np.log(self.scale), self.event_shape).sum())
+
+    def standardise(self, x: ArrayLike) -> np.ndarray:
+        """z of x, in float32; a level goes to the lower end of its interval, and bits stay whole numbers."""
+        if self.kind == "binary":
+            return np.asarray(x).astype(np.int32)
+        return ((np.asarray(x, np.float64) - self.shift) / self.scale).astype(np.float32)
+
+    def unstandardise(self, z: ArrayLike) -> np.ndarray:
+        """x of z, as real numbers in float64."""
+        return np.asarray(z, np.float64) * self.scale + self.shift
+
+    def as_given(self, z: ArrayLike) -> np.ndarray:
+        """x of z, of the kind the data are of: real numbers, the levels whose intervals hold z, or bits."""
+        x = self.unstandardise(z)
+        if self.kind == "continuous":
+            return x
+        if self.num_levels is not None:
+            # In float32 the lower end of an interval may lie a rounding error below it.
+            x = np.clip(np.floor(x + 1e-6 * self.num_levels), 0, self.num_levels - 1)
+        return x.astype(np.int32)
+
+    def as_original[F: (float, np.ndarray, Array, Estimate)](self, log_density: F) -> F:
+        """A log-density per point of z, in nats, as that of x."""
+        return log_density + self.log_det
+
+    def in_units[F: (float, np.ndarray, Array, Estimate)](self, figure: F, unit: str) -> F:
+        """A figure in nats per point in `nats/point`, `bits/point`, `nats/coordinate` or `bits/coordinate`.
+
+        **Raises:** `InputError` for any other unit.
+        """
+        factors = {"nats": 1.0, "bits": 1 / math.log(2), "point": 1.0, "coordinate": 1 / self.num_coordinates}
+        amount, _, whole = unit.partition("/")
+        if amount not in ("nats", "bits") or whole not in ("point", "coordinate"):
+            raise InputError(
+                "unit",
+                expected="nats/point, bits/point, nats/coordinate or bits/coordinate",
+                got=repr(unit),
+                remedy="choose one of these",
+            )
+        return figure * (factors[amount] * factors[whole])
+
+    def bits_per_dim[F: (float, np.ndarray, Array, Estimate)](self, log_density: F) -> F:
+        """Bits per dimension of data with levels, from a log-density per point of z in nats; less is better.
+
+        Uniform dequantisation makes it an upper bound on the bits that code the levels themselves (Theis, van den Oord
+        and Bethge 2016, eq. 3).
+
+        **Raises:** `InputError` for data without levels.
+        """
+        if self.num_levels is None:
+            raise InputError(
+                "units",
+                expected="data with levels",
+                got=f"{self.kind} data",
+                remedy="use in_units, or make the data by Dataset.from_levels",
+            )
+        return self.in_units(-self.as_original(log_density), "bits/coordinate")

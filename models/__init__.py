@@ -1,0 +1,1 @@
+"""The zoo: each file declares one experiment; nothing runs at import."""
