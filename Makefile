@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
+# Most of the time goes into compiling on one core; a file stays with one worker, so that nothing is compiled twice.
+PYTEST := $(BIN)/pytest -n 2 --dist loadfile
+
 # The first interpreter that is new enough and can make virtual environments; `make PYTHON=...` names another.
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.14; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
@@ -26,10 +29,10 @@ demo: $(STAMP) ## the main job in small: fit the digits and the swiss roll, prin
 	$(BIN)/dpm-ppl demo
 
 test: $(STAMP) ## the tests, without the slow ones
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-all: $(STAMP) ## all tests
-	$(BIN)/pytest -m ""
+	$(PYTEST) -m ""
 
 lint: $(STAMP) ## style, format and types
 	$(BIN)/ruff check

@@ -1,1 +1,12 @@
-"""The zoo: each file declares one experiment; nothing runs at import."""
+"""The zoo: experiments by name. A file declares one; nothing is read or built before it is called."""
+
+from dpm_ppl.models import array, digits, heartbeats, swissroll
+
+EXPERIMENTS = {
+    "digits": digits.experiment,
+    "swissroll": swissroll.experiment,
+    "heartbeat": heartbeats.experiment,
+    "array": array.experiment,
+}
+
+__all__ = ["EXPERIMENTS"]

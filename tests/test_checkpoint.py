@@ -1,3 +1,4 @@
+import io
 import json
 import zipfile
 from typing import NamedTuple
@@ -93,6 +94,12 @@ def flipped(path):
     path.write_bytes(bytes(content))
 
 
+def npy(array):
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
 def other_version(path):
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
@@ -112,7 +119,7 @@ BAD_FILES = {
     "one bit": (flipped, "checksum|truncated"),
     "text": (lambda path: path.write_text("hello"), "foreign"),
     "other archive": (lambda path: np.savez(path, a=np.ones(3)), "another kind of archive"),
-    "array": (lambda path: np.save(path.open("wb"), np.ones(3)), "foreign"),
+    "array": (lambda path: path.write_bytes(npy(np.ones(3))), "foreign"),
     "version": (other_version, "version 8"),
 }
 

@@ -2,6 +2,7 @@ import logging
 import os
 import signal
 import threading
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpyro.distributions as dist
 import optax
 import pytest
 from numpyro.infer import SVI, Trace_ELBO
+from numpyro.primitives import mutable
 
 from dpm_ppl import checkpoint
 from dpm_ppl._batches import ArrayData, Batches
@@ -19,7 +21,8 @@ from dpm_ppl.training import fit, init, step
 from tests.tiny import DATA, flat, make_svi
 
 KEY = jax.random.key(0)
-SETTINGS = {"num_updates": 60, "batch_size": 16, "key": KEY, "averaging": 0.9, "progress": False}
+TINY = make_svi()  # one for all, so that it is compiled once
+SETTINGS: dict[str, Any] = {"num_updates": 60, "batch_size": 16, "key": KEY, "averaging": 0.9, "progress": False}
 
 
 class Noisy:
@@ -38,6 +41,9 @@ class Noisy:
         return rows + 0.1 * jax.random.normal(key, rows.shape)
 
 
+RESIDENT, STREAMED = Noisy(True), Noisy(False)
+
+
 def assert_same(left, right):
     np.testing.assert_array_equal(flat(left), flat(right), strict=True)
 
@@ -51,41 +57,41 @@ def without_seconds(rows):
 
 @pytest.mark.parametrize("updates_per_chunk", [1, 7, 60, 500])
 def test_chunks_leave_no_trace(updates_per_chunk):
-    whole = fit(make_svi(), DATA, evaluate_every=20, **SETTINGS)
-    parts = fit(make_svi(), DATA, evaluate_every=20, updates_per_chunk=updates_per_chunk, **SETTINGS)
+    whole = fit(TINY, DATA, evaluate_every=20, **SETTINGS)
+    parts = fit(TINY, DATA, evaluate_every=20, updates_per_chunk=updates_per_chunk, **SETTINGS)
     assert_same(whole.state, parts.state)
     assert without_seconds(whole.metrics) == without_seconds(parts.metrics)
 
 
 def test_streamed_data_give_the_same_result_as_resident_data():
-    assert_same(fit(make_svi(), Noisy(True), **SETTINGS).state, fit(make_svi(), Noisy(False), **SETTINGS).state)
+    assert_same(fit(TINY, RESIDENT, **SETTINGS).state, fit(TINY, STREAMED, **SETTINGS).state)
 
 
 def test_an_array_may_be_on_the_device():
-    assert_same(fit(make_svi(), DATA, **SETTINGS).state, fit(make_svi(), jnp.asarray(DATA), **SETTINGS).state)
+    assert_same(fit(TINY, DATA, **SETTINGS).state, fit(TINY, jnp.asarray(DATA), **SETTINGS).state)
 
 
 @pytest.mark.parametrize("stop", [20, 37])
 def test_a_resumed_fit_equals_an_uninterrupted_one(tmp_path, stop):
     settings = SETTINGS | {"evaluate": lambda params: {"scale": params["scale"].mean()}, "evaluate_every": 15}
-    whole = fit(make_svi(), Noisy(True), **settings)
-    fit(make_svi(), Noisy(True), checkpoint_dir=tmp_path, **settings | {"num_updates": stop})
+    whole = fit(TINY, RESIDENT, **settings)
+    fit(make_svi(), RESIDENT, checkpoint_dir=tmp_path, **settings | {"num_updates": stop})
     # The last row of the first part is one that the whole never has, unless the two ends agree.
-    resumed = fit(make_svi(), Noisy(True), checkpoint_dir=tmp_path, resume=True, **settings)
+    resumed = fit(TINY, RESIDENT, checkpoint_dir=tmp_path, resume=True, **settings)
     assert_same(whole.state, resumed.state)
     assert without_seconds(whole.metrics)[-1] == without_seconds(resumed.metrics)[-1]
-    again = fit(make_svi(), Noisy(True), checkpoint_dir=tmp_path, resume=True, **settings)
+    again = fit(TINY, RESIDENT, checkpoint_dir=tmp_path, resume=True, **settings)
     assert_same(whole.params, again.params)
     assert again.metrics == resumed.metrics
 
 
 def test_another_key_gives_another_result():
-    first, second = (fit(make_svi(), DATA, **SETTINGS | {"key": jax.random.key(seed)}) for seed in [0, 1])
+    first, second = (fit(TINY, DATA, **SETTINGS | {"key": jax.random.key(seed)}) for seed in [0, 1])
     assert not np.allclose(flat(first.params), flat(second.params))
 
 
 def test_a_loop_of_ones_own_gives_what_fit_gives():
-    svi = make_svi()
+    svi = TINY
     fitted = fit(svi, DATA, **SETTINGS)
     batches = Batches(ArrayData(DATA), 16, fitted.state.data_key, 1)
     state = init(svi, KEY, batches.first)
@@ -118,13 +124,13 @@ def test_chunks_grow_while_fast_shrink_while_slow_and_end_where_asked():
     for seconds in [0.0] * 8 + [10.0] * 5:
         lengths.append(int(next(chunks)[1]))
         batches.adapt(seconds)
-    assert lengths == [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 25, 5, 8]
+    assert lengths == [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 25, 5, 6]
     assert sum(int(length) for _, length in batches.chunks(0, 47)) == 47
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.999])
 def test_the_average_is_exponential_and_debiased(averaging):
-    svi = make_svi()
+    svi = TINY
     state = init(svi, KEY, DATA)
     update = jax.jit(lambda state: step(svi, state, DATA, averaging=averaging)[0])
     values = []
@@ -184,21 +190,21 @@ def test_a_dropped_update_changes_nothing_but_the_key_and_the_counts(spoil):
     def spoilt(batch):
         mean = numpyro.param("mean", jnp.ones(()))
         bad = batch.max() > 100
-        # sqrt(0) has an infinite gradient; 1e25 squared overflows Adam's second moment and no more than that.
+        # The square root has an infinite gradient at 0; 1e25 squared overflows Adam's second moment and no more than that.
         cost = {
             "loss": jnp.where(bad, jnp.inf, mean**2),
-            "gradient": jnp.where(bad, jnp.sqrt(mean - mean), mean**2),
+            "gradient": jnp.sqrt(jnp.where(bad, mean - mean, mean**2)),
             "optimiser": jnp.where(bad, 1e25, 1.0) * mean,
         }[spoil]
         numpyro.factor("cost", -cost)
-        numpyro.mutable("calls", {"count": jnp.zeros(())})["count"] += 1
+        mutable("calls", {"count": jnp.zeros(())})["count"] += 1
 
     svi = SVI(spoilt, lambda batch: None, optax.adam(1e-2), loss=Trace_ELBO())
     update = jax.jit(lambda state, batch: step(svi, state, batch))
     good, bad = jnp.ones(4), 1000 * jnp.ones(4)
     before, _ = update(init(svi, KEY, good), good)
     after, _ = update(before, bad)
-    assert_same(before.svi_state._replace(rng_key=0), after.svi_state._replace(rng_key=0))
+    assert_same(before.svi_state._replace(rng_key=None), after.svi_state._replace(rng_key=None))
     assert_same(before.params, after.params)
     assert (jax.random.key_data(before.svi_state.rng_key) != jax.random.key_data(after.svi_state.rng_key)).any()
     counts = after.num_updates, after.num_skipped, after.num_skipped_in_a_row
@@ -216,7 +222,7 @@ def test_an_infinity_that_the_optimiser_starts_from_is_no_failure():
 def test_training_stops_where_updates_stay_non_finite(tmp_path):
     def growing(batch):
         mean = numpyro.param("mean", jnp.ones(()))
-        numpyro.factor("cost", jnp.where(mean > 2, jnp.nan, mean))
+        numpyro.factor("cost", jnp.where(mean > 2.05, jnp.nan, mean))
 
     svi = SVI(growing, lambda batch: None, optax.sgd(0.1), loss=Trace_ELBO())
     with pytest.raises(TrainingError, match=r"^update 22 is the last of 11 in a row .*optax.clip_by") as caught:
@@ -233,7 +239,7 @@ def test_training_stops_where_updates_stay_non_finite(tmp_path):
 
 
 def test_a_second_fit_compiles_nothing(caplog):
-    svi = make_svi()
+    svi = TINY
     settings = SETTINGS | {"evaluate": lambda params: {"scale": params["scale"].mean()}}
     fit(svi, DATA, **settings)
     with jax.log_compiles(), caplog.at_level(logging.WARNING, logger="jax"):
@@ -250,7 +256,7 @@ def test_metrics_have_a_row_per_evaluation():
         seen.append(params)
         return {"mean scale": params["scale"].mean(), "name": "a"}
 
-    result = fit(make_svi(), DATA, evaluate=evaluate, evaluate_every=25, **SETTINGS)
+    result = fit(TINY, DATA, evaluate=evaluate, evaluate_every=25, **SETTINGS)
     assert [row["update"] for row in result.metrics] == [25, 50, 60]
     assert [row["seconds"] for row in result.metrics] == sorted(row["seconds"] for row in result.metrics)
     # What `evaluate` was given is its own to keep.
@@ -261,7 +267,7 @@ def test_metrics_have_a_row_per_evaluation():
 
 
 def test_loss_in_nats_is_loss_in_bits_times_ln_2():
-    bits, nats = (fit(make_svi(), DATA, unit=unit, **SETTINGS).metrics[-1]["loss"] for unit in ["bits", "nats"])
+    bits, nats = (fit(TINY, DATA, unit=unit, **SETTINGS).metrics[-1]["loss"] for unit in ["bits", "nats"])
     assert nats == pytest.approx(bits * np.log(2), rel=1e-6)
 
 
@@ -271,14 +277,14 @@ def test_ctrl_c_saves_and_the_fit_goes_on_from_there(tmp_path, capsys):
         return {}
 
     before = signal.getsignal(signal.SIGINT)
-    stopped = fit(make_svi(), DATA, evaluate=press, evaluate_every=20, checkpoint_dir=tmp_path, **SETTINGS)
+    stopped = fit(TINY, DATA, evaluate=press, evaluate_every=20, checkpoint_dir=tmp_path, **SETTINGS)
     assert signal.getsignal(signal.SIGINT) is before
     assert stopped.interrupted
     assert int(stopped.state.num_updates) == 20
     assert "Ctrl-C again" in capsys.readouterr().err
-    resumed = fit(make_svi(), DATA, evaluate_every=20, checkpoint_dir=tmp_path, resume=True, **SETTINGS)
+    resumed = fit(TINY, DATA, evaluate_every=20, checkpoint_dir=tmp_path, resume=True, **SETTINGS)
     assert not resumed.interrupted
-    assert_same(resumed.state, fit(make_svi(), DATA, **SETTINGS).state)
+    assert_same(resumed.state, fit(TINY, DATA, **SETTINGS).state)
 
 
 def test_a_second_ctrl_c_stops_at_once():
@@ -288,13 +294,13 @@ def test_a_second_ctrl_c_stops_at_once():
 
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        fit(make_svi(), DATA, evaluate=press, evaluate_every=20, **SETTINGS)
+        fit(TINY, DATA, evaluate=press, evaluate_every=20, **SETTINGS)
     assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_a_fit_may_run_in_another_thread():
     results = []
-    thread = threading.Thread(target=lambda: results.append(fit(make_svi(), DATA, **SETTINGS)))
+    thread = threading.Thread(target=lambda: results.append(fit(TINY, DATA, **SETTINGS)))
     thread.start()
     thread.join()
     assert int(results[0].state.num_updates) == 60
@@ -303,7 +309,7 @@ def test_a_fit_may_run_in_another_thread():
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_goes_to_stderr(capsys, monkeypatch, terminal):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
-    result = fit(make_svi(), DATA, **SETTINGS | {"progress": True})
+    result = fit(TINY, DATA, **SETTINGS | {"progress": True})
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "bits per datum" in captured.err
@@ -314,7 +320,7 @@ def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
     saved = []
     real = checkpoint.save_in
     monkeypatch.setattr(checkpoint, "save_in", lambda *args: saved.append(args[1]) or real(*args))
-    fit(make_svi(), DATA, checkpoint_dir=tmp_path, checkpoint_every=25, **SETTINGS)
+    fit(TINY, DATA, checkpoint_dir=tmp_path, checkpoint_every=25, **SETTINGS)
     assert saved == [25, 50, 60]
 
 
@@ -323,7 +329,7 @@ def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
 WITH_NAN = DATA.copy()
 WITH_NAN[3, 1] = np.nan
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no updates": ({"num_updates": 0}, "num_updates: expected an integer of at least 1"),
     "empty batches": ({"batch_size": 0}, "batch_size"),
     "batches too large": ({"batch_size": 51}, "at most 50"),
@@ -350,11 +356,11 @@ def test_bad_input_is_refused_in_one_line_before_training(name):
     change, message = BAD[name]
     arguments = {"dataset": DATA} | SETTINGS | change
     with pytest.raises(InputError, match=message) as caught:
-        fit(make_svi(), arguments.pop("dataset"), **arguments)
+        fit(TINY, arguments.pop("dataset"), **arguments)
     assert "\n" not in str(caught.value)
 
 
-OTHER_FITS = {
+OTHER_FITS: dict[str, tuple[dict[str, Any], str]] = {
     "batch_size": ({"batch_size": 8}, "batch_size: expected 16"),
     "averaging": ({"averaging": 0.5}, "averaging"),
     "key": ({"key": jax.random.key(9)}, "key"),
@@ -366,12 +372,12 @@ OTHER_FITS = {
 @pytest.mark.parametrize("name", OTHER_FITS)
 def test_only_the_same_fit_is_resumed(tmp_path, name):
     change, message = OTHER_FITS[name]
-    fit(make_svi(), DATA, checkpoint_dir=tmp_path, **SETTINGS)
+    fit(TINY, DATA, checkpoint_dir=tmp_path, **SETTINGS)
     with pytest.raises(InputError, match=message):
-        fit(make_svi(), DATA, checkpoint_dir=tmp_path, **{"resume": True} | SETTINGS | change)
+        fit(TINY, DATA, checkpoint_dir=tmp_path, **{"resume": True} | SETTINGS | change)
 
 
 def test_only_the_same_optimiser_is_resumed(tmp_path):
-    fit(make_svi(), DATA, checkpoint_dir=tmp_path, **SETTINGS)
+    fit(TINY, DATA, checkpoint_dir=tmp_path, **SETTINGS)
     with pytest.raises(InputError, match="optimiser"):
         fit(make_svi(optax.sgd(1e-2)), DATA, checkpoint_dir=tmp_path, resume=True, **SETTINGS)

@@ -88,17 +88,17 @@ class BernoulliKernel(AbstractKernel):
         return BernoulliLogits(jnp.full(event_shape, self.prior_logit))
 
     def transition(self, x_prev: Values, step: Step) -> BernoulliLogits:
-        return BernoulliLogits(self.prior_logit + self.evidence(x_prev, step.log_alpha, step.log_beta))
+        return _bits(self.prior_logit + self.evidence(x_prev, step.log_alpha, step.log_beta))
 
     def marginal(self, x_0: Values, step: Step) -> BernoulliLogits:
-        return BernoulliLogits(self.prior_logit + self.evidence(x_0, step.log_alpha_bar, step.log_noise))
+        return _bits(self.prior_logit + self.evidence(x_0, step.log_alpha_bar, step.log_noise))
 
     def bridge(self, x_t: Values, x_0: Values, step: Step) -> BernoulliLogits:
         from_x_0 = self.evidence(x_0, step.log_alpha_bar_prev, step.log_noise_prev)
-        return BernoulliLogits(self.prior_logit + from_x_0 + self.evidence(x_t, step.log_alpha, step.log_beta))
+        return _bits(self.prior_logit + from_x_0 + self.evidence(x_t, step.log_alpha, step.log_beta))
 
     def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> BernoulliLogits:
-        return BernoulliLogits(self.readout(self, outputs[..., 0], x_t, step))
+        return _bits(self.readout(self, outputs[..., 0], x_t, step))
 
     def check_data(self, x_0: Values) -> None:
         values = np.asarray(x_0)
@@ -110,3 +110,8 @@ class BernoulliKernel(AbstractKernel):
                 got=f"{int(strange.sum())} other values, the first {values[strange][0]!r}",
                 remedy="binarise the data, or use a Gaussian kernel",
             )
+
+
+def _bits(logits: Array) -> BernoulliLogits:
+    # Unchecked, because a bit that is known for certain (the bridge at t = 1) has infinite log-odds.
+    return BernoulliLogits(logits, validate_args=False)

@@ -31,8 +31,7 @@ class SigmoidMLP(AbstractNetwork):
         widths: Sequence[int] = (50, 50, 50),
         key: PRNGKey,
     ):
-        size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps)
-        check_sizes(tuple(widths))
+        size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0))
         sizes = [size, *widths]
         keys = jax.random.split(key, len(widths))
         layers = zip(sizes[:-1], sizes[1:], keys, strict=True)

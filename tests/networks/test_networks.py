@@ -12,7 +12,6 @@ from dpm_ppl.steps import fixed_steps
 
 T = 6
 STEPS = fixed_steps(np.linspace(0.1, 1.0, T))  # the last one leaves no signal: a log-SNR of -inf
-EVENT_SHAPES = [(), (2,), (3, 4)]
 NETWORKS = {
     "rbf": RBFNetwork,
     "sigmoid": SigmoidMLP,
@@ -29,44 +28,44 @@ def moved(network):
     """The network away from its zero start, as training would leave it."""
     params, static = eqx.partition(network, eqx.is_inexact_array)
     leaves, structure = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    leaves = [leaf + jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    rng = np.random.default_rng(1)
+    leaves = [leaf + np.asarray(rng.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
     return eqx.combine(jax.tree.unflatten(structure, leaves), static)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("event_shape", EVENT_SHAPES, ids=str)
-@pytest.mark.parametrize("num_outputs", [1, 2])
+@pytest.mark.parametrize(("event_shape", "num_outputs"), [((), 1), ((2,), 2), ((3, 4), 2)])
 def test_outputs_have_the_shape_of_the_event_and_start_at_zero(name, event_shape, num_outputs):
     x_t = jax.random.normal(jax.random.key(2), event_shape)
     network = build(name, event_shape, num_outputs)
-    assert network(x_t, STEPS[0]).shape == (*event_shape, num_outputs)
-    assert not network(x_t, STEPS[0]).any()
-    assert moved(network)(x_t, STEPS[0]).all()
+    outputs, moved_outputs = (eqx.filter_jit(n)(x_t, STEPS[0]) for n in (network, moved(network)))
+    assert outputs.shape == (*event_shape, num_outputs)
+    assert not outputs.any()
+    assert moved_outputs.all()
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_batches_of_data_and_of_steps(name):
     network = moved(build(name))
     x = jax.random.normal(jax.random.key(3), (T, 2))
-    one_by_one = jnp.stack([jnp.stack([network(x_t, STEPS[i]) for x_t in x]) for i in range(T)])
-    data_within_steps = eqx.filter_jit(jax.vmap(jax.vmap(network, (0, None)), (None, 0)))(x, STEPS)
-    np.testing.assert_allclose(data_within_steps, one_by_one, atol=1e-5)
-    step_of_each = eqx.filter_jit(jax.vmap(network))(x, STEPS)
-    np.testing.assert_allclose(step_of_each, one_by_one[jnp.arange(T), jnp.arange(T)], atol=1e-5)
+    single = eqx.filter_jit(network)
+    one_by_one = jnp.stack([jnp.stack([single(x_t, STEPS[i]) for x_t in x]) for i in range(T)])
+    data_within_steps = jax.jit(lambda x, steps: jax.vmap(jax.vmap(network, (0, None)), (None, 0))(x, steps))(x, STEPS)
+    np.testing.assert_allclose(data_within_steps, one_by_one, rtol=1e-4, atol=1e-4)
+    step_of_each = jax.jit(lambda x, steps: jax.vmap(network)(x, steps))(x, STEPS)
+    np.testing.assert_allclose(step_of_each, one_by_one[jnp.arange(T), jnp.arange(T)], rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
-def test_outputs_and_gradients_are_finite_at_every_step(name, scale):
-    x = scale * jax.random.normal(jax.random.key(4), (T, 2))
+def test_outputs_and_gradients_are_finite_at_every_step(name):
+    x = jax.random.normal(jax.random.key(4), (T, 3, 2)) * jnp.array([0.0, 1.0, 100.0])[:, None]
 
     def total(network, x):
-        return jnp.square(jax.vmap(network)(x, STEPS)).sum()
+        return jnp.square(jax.vmap(jax.vmap(network, (0, None)))(x, STEPS)).sum()
 
     network = moved(build(name))
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(eqx.filter_grad(total)(network, x)))
-    assert np.isfinite(jax.grad(total, argnums=1)(network, x)).all()
+    gradients = eqx.filter_jit(eqx.filter_grad(lambda both: total(*both)))((network, x))
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -91,7 +90,7 @@ def test_everything_trainable_can_be_reached_by_the_gradient(name):
     network = moved(build(name))
     x = jax.random.normal(jax.random.key(5), (20 * T, 2))
     steps = STEPS[jnp.tile(jnp.arange(T), 20)]
-    gradient = eqx.filter_grad(lambda network: jnp.square(jax.vmap(network)(x, steps)).sum())(network)
+    gradient = eqx.filter_jit(eqx.filter_grad(lambda network: jnp.square(jax.vmap(network)(x, steps)).sum()))(network)
     num_params = [leaf.size for leaf in jax.tree.leaves(eqx.filter(network, eqx.is_inexact_array))]
     assert [int(np.count_nonzero(leaf)) for leaf in jax.tree.leaves(gradient)] == num_params
     assert not [leaf for leaf in jax.tree.leaves(network) if not eqx.is_array(leaf) and not callable(leaf)]

@@ -1,0 +1,83 @@
+"""Diffusion probabilistic models (Sohl-Dickstein et al. 2015) as NumPyro programs.
+
+The reverse chain is the model, the forward chain the guide, and the paper's bound K an SVI objective.
+"""
+
+from dpm_ppl._errors import InputError, TrainingError
+from dpm_ppl.bounds import Bound, EntropyBounds, bound, entropy_bounds
+from dpm_ppl.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain, sample, sample_path
+from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.kernels import (
+    AbstractKernel,
+    BernoulliKernel,
+    GaussianKernel,
+    clean_rate,
+    direct_rate,
+    noise_prediction,
+    perturbation,
+)
+from dpm_ppl.networks import (
+    AbstractNetwork,
+    BumpMLP,
+    BumpReadout,
+    LevelNetwork,
+    RBFNetwork,
+    SigmoidMLP,
+    StepReadouts,
+    TimeMLP,
+    level_network,
+)
+from dpm_ppl.objectives import DiffusionELBO, track_step_losses
+from dpm_ppl.schedules import AbstractSchedule, Cosine, Erasure, Fixed, Learned, Linear, LogSNR
+from dpm_ppl.steps import Step
+from dpm_ppl.training import TrainingState, fit
+
+__all__ = [
+    "AbstractKernel",
+    "AbstractNetwork",
+    "AbstractSchedule",
+    "BernoulliKernel",
+    "Bound",
+    "BumpMLP",
+    "BumpReadout",
+    "Cosine",
+    "Dataset",
+    "Diffusion",
+    "DiffusionELBO",
+    "EntropyBounds",
+    "Erasure",
+    "Estimate",
+    "Fixed",
+    "ForwardChain",
+    "GaussianKernel",
+    "InputError",
+    "Learned",
+    "LevelNetwork",
+    "Linear",
+    "LogSNR",
+    "RBFNetwork",
+    "ReverseChain",
+    "SigmoidMLP",
+    "Step",
+    "StepReadouts",
+    "TimeMLP",
+    "TrainingError",
+    "TrainingState",
+    "bound",
+    "clean_rate",
+    "direct_rate",
+    "entropy_bounds",
+    "estimate",
+    "fit",
+    "forward_chain",
+    "level_network",
+    "noise_prediction",
+    "paired_difference",
+    "perturbation",
+    "reverse_chain",
+    "sample",
+    "sample_path",
+    "track_step_losses",
+]

@@ -1,0 +1,197 @@
+"""The command line: `dpm-ppl list | fit | bounds | sample | demo`. Errors of use are one line and exit code 2."""
+
+import json as json_format
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from dpm_ppl._errors import InputError, TrainingError
+
+app = tyro.extras.SubcommandApp()
+Name = Annotated[str, tyro.conf.Positional]
+Directory = Annotated[Path, tyro.conf.Positional]
+INTERRUPTED = 130
+
+
+@app.command(name="list")
+def list_experiments(*, json: bool = False) -> None:
+    """Describe the experiments and their options.
+
+    Args:
+        json: Print one JSON object.
+    """
+    from dpm_ppl.models import EXPERIMENTS
+    from dpm_ppl.runs import options_of
+
+    described = {
+        name: {"description": _first_line(function), "options": list(options_of(function))}
+        for name, function in EXPERIMENTS.items()
+    }
+    if json:
+        return _print_json(described)
+    for name, description in described.items():
+        options = " ".join("--" + option.replace("_", "-") for option in description["options"])
+        print(f"{name:10} {description['description']}\n{'':10} {options}")
+
+
+@app.command
+def fit(
+    experiment: Name,
+    *,
+    out: Path | None = None,
+    resume: bool = False,
+    seed: int = 0,
+    updates: int | None = None,
+    variant: str | None = None,
+    edge: str | None = None,
+    num_steps: int | None = None,
+    noise: float | None = None,
+    pi: float | None = None,
+    data: Path | None = None,
+    kernel: str | None = None,
+    levels: int | None = None,
+    json: bool = False,
+) -> None:
+    """Fit an experiment in a run directory and print its held-out bound.
+
+    Args:
+        experiment: digits, swissroll, heartbeat, or array for data of your own.
+        out: Run directory; runs/EXPERIMENT if not given.
+        resume: Go on with the run in that directory, bit for bit.
+        seed: Seed of the parameters' noise and the order of the data.
+        updates: Updates of the optimiser; the experiment's own number if not given.
+        variant: "default", or "paper" for the paper's own configuration.
+        edge: "fixed" (the paper's last step) or "learned".
+        num_steps: T, the steps of the diffusion.
+        noise: Noise around the swiss roll.
+        pi: Stationary rate of the heartbeat's bits.
+        data: The .npy file of "array".
+        kernel: "gaussian" or "bernoulli", for "array".
+        levels: Number of levels of "array" data, if they are whole numbers.
+        json: Print one JSON object.
+    """
+    from dpm_ppl import runs
+    from dpm_ppl.models import EXPERIMENTS
+
+    options = {
+        "variant": variant,
+        "edge": edge,
+        "num_steps": num_steps,
+        "noise": noise,
+        "pi": pi,
+        "data": data,
+        "kernel": kernel,
+        "levels": levels,
+    }
+    given = {name: value for name, value in options.items() if value is not None}
+    path = out or Path("runs") / experiment
+    if resume:
+        run = runs.open_run(path)
+        declared = run.declare(EXPERIMENTS)
+    else:
+        declared = runs.declare(EXPERIMENTS, experiment, given)
+        run = runs.create(path, declared, seed=seed, num_updates=updates or declared.num_updates)
+    result = runs.fit(run, declared, resume=resume)
+    if result.interrupted:
+        print(f"interrupted; continue with: dpm-ppl fit {experiment} --out {path} --resume", file=sys.stderr)
+        raise SystemExit(INTERRUPTED)
+    _report(run, declared, json)
+
+
+@app.command
+def bounds(run: Directory, *, num_draws: int | None = None, json: bool = False) -> None:
+    """Print the held-out bound of a run, with L_null and, where it is known, the exact log-likelihood.
+
+    Args:
+        run: A run directory.
+        num_draws: Draws of noise per datum; the experiment's own number if not given.
+        json: Print one JSON object.
+    """
+    from dpm_ppl import runs
+    from dpm_ppl.models import EXPERIMENTS
+
+    opened = runs.open_run(run)
+    _report(opened, opened.declare(EXPERIMENTS), json, num_draws)
+
+
+@app.command
+def sample(run: Directory, *, num_samples: int = 100, out: Path | None = None, seed: int = 0, json: bool = False) -> None:
+    """Draw from the model of a run, in the units of its data, into a .npy file.
+
+    Args:
+        run: A run directory.
+        num_samples: Number of draws.
+        out: The file; samples.npy in the run directory if not given.
+        seed: Seed of the draws.
+        json: Print one JSON object.
+    """
+    import jax
+    import numpy as np
+
+    from dpm_ppl import runs
+    from dpm_ppl.chains import sample as draw
+    from dpm_ppl.models import EXPERIMENTS
+
+    if num_samples < 1:
+        raise InputError("--num-samples", expected="at least 1", got=num_samples, remedy="ask for some samples")
+    opened = runs.open_run(run)
+    experiment = opened.declare(EXPERIMENTS)
+    diffusion = runs.trained(opened, experiment)
+    values = experiment.heldout.units.as_given(np.asarray(draw(diffusion, jax.random.key(seed), num_samples)))
+    target = out or run / "samples.npy"
+    np.save(target, values, allow_pickle=False)
+    facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
+    if json:
+        _print_json(facts)
+    else:
+        print(f"{target}: {num_samples:,} draws of {opened.experiment}, shape {tuple(values.shape)}")
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
+    """Fit the digits and the swiss roll in small, print one table and write the pictures.
+
+    Args:
+        out: Directory for the two runs; what is there from an earlier demo is continued.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.demo import run_demo
+
+    run_demo(out, _print_json if json else None)
+
+
+def main() -> None:
+    """Entry point of `dpm-ppl`."""
+    try:
+        app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+    except InputError as error:
+        _fail(error, 2)
+    except TrainingError as error:
+        _fail(error, 1)
+
+
+def _report(run: Any, experiment: Any, json: bool, num_draws: int | None = None) -> None:
+    from dpm_ppl import runs
+    from dpm_ppl.tables import print_scores
+
+    scores = runs.score_heldout(run, experiment, num_draws=num_draws)
+    if json:
+        _print_json({"experiment": run.experiment, "options": run.options, **scores.as_json()})
+    else:
+        print_scores({run.experiment: scores}, references=experiment.references)
+
+
+def _print_json(value: Any) -> None:
+    print(json_format.dumps(value, indent=2))
+
+
+def _first_line(function: Callable) -> str:
+    return (function.__doc__ or "").strip().partition("\n")[0]
+
+
+def _fail(error: Exception, code: int) -> None:
+    print(f"dpm-ppl: {error}", file=sys.stderr)
+    raise SystemExit(code)

@@ -1,0 +1,74 @@
+"""An experiment: data, diffusion, objective and optimiser declared together, so that one command can run them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+import optax
+from numpyro.infer import SVI
+
+from dpm_ppl.chains import forward_chain, reverse_chain
+from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.objectives import DiffusionELBO, track_step_losses
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A published or measured figure to hold a result against."""
+
+    name: str
+    value: float
+    unit: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Experiment:
+    """Everything that a fit and its scores need; nothing in it has run.
+
+    - `name`, `options`: enough to declare the same experiment again.
+    - `datum`: what one datum is called, as in bits/point.
+    - `exact`: log-density of standardised data in nats, `(datum, *event_shape)` to `(datum,)`, where it is known.
+    - `num_draws`: draws of noise, and of the dequantisation, per held-out datum in a reported bound.
+    - `optimiser`: from the number of updates, over which learning rates decay, to the Optax transformation.
+    """
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+    train: Dataset
+    heldout: Dataset
+    diffusion: Diffusion
+    objective: DiffusionELBO
+    optimiser: Callable[[int], optax.GradientTransformation]
+    num_updates: int
+    batch_size: int
+    averaging: float = 0.999
+    datum: str = "point"
+    exact: Callable[[np.ndarray], np.ndarray] | None = None
+    num_draws: int = 4
+    references: tuple[Reference, ...] = ()
+
+    def __post_init__(self):
+        self.diffusion.check_data(self.train.rows(np.arange(min(self.train.num_points, 1000))), "train")
+
+    @property
+    def unit(self) -> str:
+        """The unit of its bounds."""
+        return f"bits/{self.datum}"
+
+    def svi(self, num_updates: int | None = None) -> SVI:
+        """Model, guide, optimiser and objective as NumPyro's SVI, for a training of `num_updates`."""
+        guide = partial(forward_chain, self.diffusion)
+        if self.objective.step_sampling == "importance":
+            guide = track_step_losses(guide)
+        optimiser = self.optimiser(num_updates or self.num_updates)
+        return SVI(partial(reverse_chain, self.diffusion), guide, optimiser, loss=self.objective)
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained numbers."""
+        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self.diffusion, eqx.is_inexact_array)))

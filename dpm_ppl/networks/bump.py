@@ -1,0 +1,44 @@
+"""The paper's image network, its dense path: all pixels through layers that do not see the step, read out by bumps."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from dpm_ppl._types import Datum, Float, PRNGKey
+from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten
+from dpm_ppl.networks.temporal import BumpReadout
+from dpm_ppl.steps import Step
+
+
+class BumpMLP(AbstractNetwork):
+    """Dense tanh layers and a bump readout, the only place where t enters (Sohl-Dickstein et al. 2015, D.2)."""
+
+    layers: list[eqx.nn.Linear]
+    readout: BumpReadout
+    num_outputs: int = eqx.field(static=True)
+
+    def __init__(
+        self,
+        event_shape: tuple[int, ...],
+        num_outputs: int,
+        num_steps: int,
+        *,
+        widths: Sequence[int] = (500, 500, 500, 500),
+        num_bumps: int = 10,
+        key: PRNGKey,
+    ):
+        size = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
+        sizes = [size, *widths]
+        *layer_keys, readout_key = jax.random.split(key, len(widths) + 1)
+        shapes = zip(sizes[:-1], sizes[1:], layer_keys, strict=True)
+        self.layers = [eqx.nn.Linear(inputs, units, key=layer_key) for inputs, units, layer_key in shapes]
+        self.readout = BumpReadout(sizes[-1], size * num_outputs, num_steps, num_bumps=num_bumps, key=readout_key)
+        self.num_outputs = num_outputs
+
+    def __call__(self, x_t: Datum, step: Step) -> Float[jax.Array, "*event outputs"]:
+        features = flatten(x_t)
+        for layer in self.layers:
+            features = jnp.tanh(layer(features))
+        return self.readout(features, step).reshape(*x_t.shape, self.num_outputs)

@@ -1,0 +1,224 @@
+"""Run directories: everything needed to tell what was fitted, how, with what, and to go on from there.
+
+    RUN/run.json          experiment, options, seed, number of updates, versions, device
+    RUN/checkpoints/      the newest states of the training
+    RUN/metrics.jsonl     a row per evaluation
+    RUN/pictures/         what `demo` draws
+"""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dpm_ppl import checkpoint, training
+from dpm_ppl._errors import InputError
+from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.experiment import Experiment
+from dpm_ppl.scores import Scores, score
+
+FORMAT = "dpm-ppl run"
+PACKAGES = ("dpm-ppl", "numpyro", "jax", "equinox", "optax", "numpy")
+EVALUATIONS = 5
+"""Held-out evaluations in the course of a fit."""
+EVALUATION_POINTS = 200
+"""Held-out data that each of them looks at; the scores of `bounds` look at all."""
+
+Declare = Callable[..., Experiment]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One fit of one experiment and the directory where it lives."""
+
+    path: Path
+    experiment: str
+    options: dict[str, Any]
+    seed: int
+    num_updates: int
+    environment: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where the states of the training are."""
+        return self.path / "checkpoints"
+
+    @property
+    def pictures(self) -> Path:
+        """Where its pictures go."""
+        return self.path / "pictures"
+
+    def declare(self, zoo: dict[str, Declare]) -> Experiment:
+        """The experiment, declared anew from its name and options."""
+        return declare(zoo, self.experiment, self.options)
+
+
+def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Experiment:
+    """The experiment `name` of the zoo with these options.
+
+    **Raises:** `InputError` for an unknown experiment or an option it does not have.
+    """
+    if name not in zoo:
+        raise InputError(
+            "experiment",
+            expected=f"one of {', '.join(zoo)}",
+            got=repr(name),
+            remedy="'dpm-ppl list' describes them; 'array' fits data of your own",
+        )
+    known = options_of(zoo[name])
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"--{option.replace('_', '-')}",
+                expected=f"an option of {name} ({', '.join('--' + name.replace('_', '-') for name in known)})",
+                got="one it does not have",
+                remedy="leave it out, or choose another experiment",
+            )
+    return zoo[name](**options)
+
+
+def options_of(function: Declare) -> tuple[str, ...]:
+    """Names of the keyword arguments that an experiment of the zoo takes."""
+    code = function.__code__
+    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+
+
+def create(path: Path, experiment: Experiment, *, seed: int, num_updates: int) -> Run:
+    """A new run directory.
+
+    **Raises:** `InputError` where the directory already holds something.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError(
+            "--out",
+            expected="a new or empty directory",
+            got=f"{path}, which holds {'another run' if (path / 'run.json').exists() else 'other files'}",
+            remedy="name another directory, or continue a run with --resume",
+        )
+    run = Run(path, experiment.name, experiment.options, seed, num_updates, _environment())
+    path.mkdir(parents=True, exist_ok=True)
+    _write_atomically(path / "run.json", json.dumps({"format": FORMAT, **_without_path(run)}, indent=2) + "\n")
+    return run
+
+
+def open_run(path: Path) -> Run:
+    """The run in a directory.
+
+    **Raises:** `InputError` where there is none, or the file that describes it is foreign or damaged.
+    """
+    description = path / "run.json"
+    if not description.is_file():
+        raise InputError(
+            "run",
+            expected="a run directory, made by 'dpm-ppl fit'",
+            got=f"{path}, which {'has no run.json' if path.is_dir() else 'is no directory'}",
+            remedy="check the path, or fit an experiment first",
+        )
+    try:
+        content = json.loads(description.read_text())
+        if content.pop("format") != FORMAT:
+            raise KeyError("format")
+        return Run(path, **content)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            "run",
+            expected=f"the description of a run in {description}",
+            got=f"a damaged or foreign file ({type(error).__name__})",
+            remedy="name another run, or fit again into a new directory",
+        ) from error
+
+
+def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
+    """Train the experiment in its run directory; with `resume`, from the newest checkpoint on, bit for bit."""
+    every = max(run.num_updates // EVALUATIONS, 1)
+    result = training.fit(
+        experiment.svi(run.num_updates),
+        experiment.train,
+        num_updates=run.num_updates,
+        batch_size=experiment.batch_size,
+        key=jax.random.key(run.seed),
+        averaging=experiment.averaging,
+        evaluate=_evaluation(experiment, run.seed),
+        evaluate_every=every,
+        checkpoint_dir=run.checkpoints,
+        resume=resume,
+        progress=progress,
+    )
+    _write_atomically(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in result.metrics))
+    return result
+
+
+def trained(run: Run, experiment: Experiment) -> Diffusion:
+    """The diffusion with the averaged parameters of the newest checkpoint."""
+    newest = checkpoint.latest(run.checkpoints)
+    if newest is None:
+        raise InputError(
+            "run", expected="a run with a checkpoint", got=f"none in {run.checkpoints}", remedy="fit it with --resume"
+        )
+    rows = experiment.train.rows(np.arange(1))
+    like = training.init(experiment.svi(run.num_updates), jax.random.key(run.seed), rows)
+    state, _ = checkpoint.load(newest, like)
+    return experiment.diffusion.with_params(state.params)
+
+
+def score_heldout(run: Run, experiment: Experiment, *, num_draws: int | None = None) -> Scores:
+    """Scores of the trained diffusion on all held-out data."""
+    return score(
+        trained(run, experiment),
+        experiment.heldout,
+        jax.random.fold_in(jax.random.key(run.seed), 1),
+        num_draws=num_draws or experiment.num_draws,
+        datum=experiment.datum,
+        exact=experiment.exact,
+    )
+
+
+def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
+    part = _first_points(experiment.heldout)
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+
+    def evaluate(params: dict[str, Any]) -> dict[str, float]:
+        scores = score(experiment.diffusion.with_params(params), part, key, num_draws=1, datum=experiment.datum)
+        values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
+        return {
+            name + suffix: number
+            for name, value in values.items()
+            if value is not None
+            for suffix, number in (("", value.mean), ("_se", value.se))
+        }
+
+    return evaluate
+
+
+def _first_points(data: Dataset) -> Dataset:
+    return Dataset(data.source[:EVALUATION_POINTS], data.units, data.resident)
+
+
+def _environment() -> dict[str, Any]:
+    device = jax.devices()[0]
+    return {
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in PACKAGES},
+        "device": f"{device.platform}: {device.device_kind}",
+    }
+
+
+def _without_path(run: Run) -> dict[str, Any]:
+    return {name: value for name, value in asdict(run).items() if name != "path"}
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    temporary = path.with_suffix(path.suffix + ".part")
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,12 @@
+"""The optimiser that the zoo's experiments share."""
+
+import optax
+
+
+def adam(
+    num_updates: int, *, learning_rate: float, warm_up: int = 200, weight_decay: float = 0.0, max_norm: float = 1.0
+) -> optax.GradientTransformation:
+    """Adam after clipping by global norm; the rate rises for `warm_up` updates and falls along a cosine to zero."""
+    warm_up = min(warm_up, num_updates // 10)
+    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(num_updates, warm_up + 1))
+    return optax.chain(optax.clip_by_global_norm(max_norm), optax.adamw(rate, weight_decay=weight_decay))
