@@ -98,7 +98,7 @@ def chain_slices(
     if np.ndim(drift_points) == 2:
         drift_points = np.broadcast_to(drift_points, (num_times, *np.shape(drift_points)))
     drift_points = _checked("drift_points", drift_points, drift.shape)
-    _checked("drift_times", drift_times, (num_times,))
+    _checked("drift_times", np.asarray(drift_times), (num_times,))
 
     figure = Figure(figsize=(2.5 * num_times + 0.6, 8.2), layout="constrained")
     panels = figure.subplots(3, num_times, sharex=True, sharey=True, squeeze=False)
@@ -107,7 +107,7 @@ def chain_slices(
             panels[row, column].scatter(*points[column].T, s=4, alpha=0.3, linewidths=0, color=f"C{row}")
             panels[row, column].set_title(f"${letter}(x_{{{t}}})$", fontsize="medium")
         factor = _arrows(panels[2, column], drift_points[column], drift[column])
-        panels[2, column].set_title(rf"$t = {drift_times[column]}$, arrows $\times$ {factor:,g}", fontsize="medium")
+        panels[2, column].set_title(rf"$t = {drift_times[column]}$, arrows $\times$ {factor:,.10g}", fontsize="medium")
     for row, label in enumerate(("forward chain", "reverse chain", r"drift $f_\mu(x_t, t) - x_t$")):
         panels[row, 0].set_ylabel(label)
     everything = np.concatenate([part.reshape(-1, 2) for part in (forward, reverse, drift_points)])
@@ -217,7 +217,7 @@ def figure_one(
     x_0 = jnp.asarray(_checked("x_0", x_0, ("datum", 2)))
     diffusion.check_data(x_0)
     times = _three_times(diffusion)
-    first_trained = 1 if diffusion.edge == "learned" else min(2, diffusion.num_steps)
+    first_trained = 1 if diffusion.edge == "learned" else 2
     drift_times = [max(t, first_trained) for t in times]
 
     choice_key, forward_key, reverse_key = jax.random.split(key, 3)

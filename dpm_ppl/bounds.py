@@ -29,7 +29,7 @@ from dpm_ppl.terms import (
 class Bound(eqx.Module):
     """The terms of K(x_0) for every datum, in nats; K = edge - step_divergences.sum() - end_point.
 
-    `step_divergences`, `edge` (for a learned edge) and with them `K` are averages over `num_draws` draws of x_t; all the
+    `step_divergences`, `edge` (for a learned edge) and with them `K` are averages over `num_draws` draws of x_t; the
     rest is exact.
     """
 
@@ -134,9 +134,7 @@ class EntropyBounds(eqx.Module):
 
 
 @eqx.filter_jit
-def entropy_bounds(
-    diffusion: Diffusion, x_0: Batch, key: PRNGKey, *, steps_chunk: int | None = 100
-) -> EntropyBounds:
+def entropy_bounds(diffusion: Diffusion, x_0: Batch, key: PRNGKey, *, steps_chunk: int | None = 100) -> EntropyBounds:
     """Entropy bounds of the reverse steps t = 1..T for these data, `(datum, *event_shape)` (paper, eq. 24 and 36).
 
     Exact but for H_q(X^t | X^{t-1}) of kernels whose step entropy depends on x_{t-1}: one draw per datum and step.
@@ -165,11 +163,13 @@ def entropy_bounds(
 
 def _point_entropy(diffusion: Diffusion) -> Array:
     """H_q(X^0 | X^0): a known datum has entropy 0 if discrete and -inf if continuous."""
-    discrete = diffusion.stationary().support.is_discrete
+    discrete = bool(getattr(diffusion.stationary().support, "is_discrete", False))
     return jnp.full(1, 0.0 if discrete else -jnp.inf)
 
 
 def _check_positive(**sizes: int | None) -> None:
     for name, size in sizes.items():
         if size is not None and size < 1:
-            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default, or None for all")
+            raise InputError(
+                name, expected="a positive integer", got=repr(size), remedy="use the default, or None for all"
+            )

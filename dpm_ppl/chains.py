@@ -48,7 +48,7 @@ class _Chain(Distribution):
 
 
 class ReverseChain(_Chain):
-    """p(x_1 ... x_T) = pi(x_T) prod_{t=2..T} p(x_{t-1} | x_t), the generative chain without its last step (paper, eq. 4-5).
+    """p(x_1 ... x_T) = pi(x_T) prod_{t=2..T} p(x_{t-1} | x_t), the generative chain but its last step (paper, eq. 4-5).
 
     Batch shape `()`, event shape `(T, *event_shape)`. Given a path all terms of `log_prob` are evaluated side by side,
     `steps_chunk` at a time; only sampling is sequential.

@@ -118,7 +118,9 @@ def bounds(run: Directory, *, num_draws: int | None = None, json: bool = False) 
 
 
 @app.command
-def sample(run: Directory, *, num_samples: int = 100, out: Path | None = None, seed: int = 0, json: bool = False) -> None:
+def sample(
+    run: Directory, *, num_samples: int = 100, out: Path | None = None, seed: int = 0, json: bool = False
+) -> None:
     """Draw from the model of a run, in the units of its data, into a .npy file.
 
     Args:

@@ -1,7 +1,7 @@
 """A diffusion: kernel, schedule, network and event shape, checked together when they are put together."""
 
 import math
-from typing import Literal, Self
+from typing import Literal
 
 import equinox as eqx
 import jax
@@ -58,7 +58,7 @@ class Diffusion(eqx.Module):
         if isinstance(self.schedule, Learned) and not self.kernel.reparametrised:
             raise InputError(
                 "schedule",
-                expected=f"a fixed schedule for {type(self.kernel).__name__}, whose draws have no derivative in the rates",
+                expected=f"a fixed schedule, as draws of {type(self.kernel).__name__} have no derivative in the rates",
                 got="Learned",
                 remedy="use Erasure, Linear, Cosine or Fixed",
             )
@@ -133,7 +133,7 @@ class Diffusion(eqx.Module):
         # T_pi is reversible, so its own law, started from x_1, is the paper's q(x_1 | x_0) pi(x_0) / pi(x_1).
         return self.transition(x_1, first) if self.edge == "fixed" else self.reverse(x_1, first)
 
-    def with_params(self, params: "dict | Diffusion") -> Self:
+    def with_params(self, params: "dict | Diffusion") -> "Diffusion":
         """This diffusion with the trained parameters of a NumPyro param site `diffusion$params`.
 
         `params` is what `SVI.get_params` or `SVIRunResult.params` holds, or the value of that site alone.

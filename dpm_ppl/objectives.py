@@ -17,7 +17,7 @@ import numpyro
 from numpyro.distributions import Distribution, ExpandedDistribution, MaskedDistribution, constraints
 from numpyro.infer import Trace_ELBO
 from numpyro.infer.elbo import ELBO
-from numpyro.primitives import Messenger
+from numpyro.primitives import Messenger, mutable
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import accurate_sum
@@ -44,8 +44,8 @@ class DiffusionELBO(ELBO):
     - `num_sampled_steps`: steps drawn per datum, stratified over the batch; None costs all T of them.
     - `num_particles`, `vectorize_particles`: as in `Trace_ELBO`.
     - `steps_chunk`: with all steps, how many are evaluated side by side; bounds the memory.
-    - `step_sampling`: `"importance"` draws steps in proportion to a running estimate of their loss, which the guide must
-      carry: pass it through `track_step_losses`.
+    - `step_sampling`: `"importance"` draws steps in proportion to a running estimate of their loss, which the guide
+      must carry: pass it through `track_step_losses`.
 
     The path is never drawn: of its values a program may read x_1 only, all others are NaN. A path that the user's own
     handlers fix (`substitute`, `replay`, `condition`) is costed like any other site.
@@ -106,8 +106,10 @@ class DiffusionELBO(ELBO):
             rng_key, param_map, costed_model, guide_to_first_step, *args, **kwargs
         )
 
-    def chain_cost(self, guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, losses: StepLosses | None) -> Cost:
-        """-sum_{t>=2} KL_t - KL(q(x_T | x_0) || pi), an estimate per element of the batch; updates `losses` in place."""
+    def chain_cost(
+        self, guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, losses: StepLosses | None
+    ) -> Cost:
+        """-sum_{t>=2} KL_t - KL(q(x_T | x_0) || pi), estimated per element of the batch; updates `losses` in place."""
         if self.num_sampled_steps is None:
             divergence = accurate_sum(step_divergences(guide, model, x_0, key, chunk_size=self.steps_chunk))
         else:
@@ -148,7 +150,7 @@ class _TrackStepLosses(Messenger):
     def postprocess_message(self, msg: dict[str, Any]) -> None:
         chain = _base(msg, ForwardChain) or _base(msg, _FirstStep)
         if chain is not None:
-            numpyro.primitives.mutable(_losses_site(msg["name"]), initial_step_losses(chain.event_shape[0] - 1))
+            mutable(_losses_site(msg["name"]), initial_step_losses(chain.event_shape[0] - 1))
 
 
 class _StopAtFirstStep(Messenger):
@@ -188,7 +190,7 @@ class _CostChains(Messenger):
         if reverse is None or reverse.event_shape != forward.event_shape:
             raise InputError(
                 msg["name"],
-                expected=f"a ReverseChain of event shape {forward.event_shape} in the model, as the guide has a ForwardChain",
+                expected=f"a ReverseChain of event shape {forward.event_shape} in the model, as in the guide",
                 got=f"{type(msg['fn']).__name__} of event shape {tuple(msg['fn'].event_shape)}",
                 remedy="build both chains from one diffusion, or train with Trace_ELBO",
             )
@@ -200,9 +202,7 @@ class _CostChains(Messenger):
                 got="a guide without them",
                 remedy="pass track_step_losses(guide) to SVI",
             )
-        cost = self.objective.chain_cost(
-            forward.diffusion, reverse.diffusion, forward.x_0, numpyro.prng_key(), losses
-        )
+        cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, forward.x_0, numpyro.prng_key(), losses)
         msg["fn"] = _with_base(msg["fn"], _ChainCost(cost, forward.event_shape))
 
 

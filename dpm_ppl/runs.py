@@ -1,9 +1,9 @@
 """Run directories: everything needed to tell what was fitted, how, with what, and to go on from there.
 
-    RUN/run.json          experiment, options, seed, number of updates, versions, device
-    RUN/checkpoints/      the newest states of the training
-    RUN/metrics.jsonl     a row per evaluation
-    RUN/pictures/         what `demo` draws
+RUN/run.json          experiment, options, seed, number of updates, versions, device
+RUN/checkpoints/      the newest states of the training
+RUN/metrics.jsonl     a row per evaluation
+RUN/pictures/         what `demo` draws
 """
 
 import json

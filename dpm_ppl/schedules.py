@@ -108,7 +108,7 @@ class Cosine(AbstractSchedule):
 
 
 class LogSNR(AbstractSchedule):
-    """log(alpha_bar_t / (1 - alpha_bar_t)) falls linearly from `first` at t = 1 to `last` at t = T (Kingma et al. 2021)."""
+    """log(alpha_bar_t / (1 - alpha_bar_t)) falls linearly from `first` at t = 1 to `last` at t = T (Kingma 2021)."""
 
     num_steps: int = eqx.field(static=True)
     first: float = eqx.field(static=True)

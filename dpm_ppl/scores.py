@@ -60,7 +60,9 @@ def score(
     Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
     """
     rows = data.rows(np.arange(data.num_points))
-    drawn = [_draw(diffusion, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
+    drawn = [
+        _draw(diffusion, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)
+    ]
     K, L_null = (np.mean([draw[i] for draw in drawn], axis=0) for i in (0, 1))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from dpm_ppl._types import Array, Float, Int, PerStep, PRNGKey
 
 UNIFORM_SHARE = 0.2
-"""Least share of the draws that stays uniform under importance sampling, so that no weight exceeds 1/0.2 of uniform's."""
+"""Share of the draws that stays uniform under importance sampling: no weight exceeds 1/0.2 of the uniform one."""
 MIN_VISITS = 10
 """Visits that every step must have had before the running estimates are trusted."""
 DECAY = 0.9
@@ -32,7 +32,7 @@ def update_step_losses(losses: StepLosses, index: Int[Array, " draws"], loss: Fl
 
 
 def step_probabilities(losses: StepLosses) -> PerStep:
-    """Proposal over t = 2..T: proportional to the root mean square loss, mixed with the uniform law (Nichol and Dhariwal 2021)."""
+    """Proposal over t = 2..T: the root mean square loss (Nichol and Dhariwal 2021), mixed with the uniform law."""
     root = jnp.sqrt(losses["mean_square"])
     uniform = jnp.full_like(root, 1 / len(root))
     mixed = UNIFORM_SHARE * uniform + (1 - UNIFORM_SHARE) * root / root.sum()
@@ -45,7 +45,7 @@ def stratified_steps(
     """Indices of sampled steps (0 for t = 2) and the factors that make their mean an unbiased sum over all steps.
 
     One uniform offset shifts a lattice over the unit interval: each datum's draws lie 1/m apart and the batch fills the
-    gaps between them, so every draw by itself has the right law and together they are spread evenly (Kingma et al. 2021).
+    gaps between them, so every draw has the right law and together they are spread evenly (Kingma et al. 2021).
     """
     datum = jnp.arange(num_data)[:, None] / (num_data * num_sampled_steps)
     draw = jnp.arange(num_sampled_steps)[None, :] / num_sampled_steps

@@ -1,7 +1,5 @@
 """What a kernel or a network may know about step t of a diffusion."""
 
-from typing import Self
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -55,7 +53,7 @@ class Step(eqx.Module):
         """log alpha_bar_t - log(1 - alpha_bar_t), -inf where nothing of the signal is left."""
         return self.log_alpha_bar - self.log_noise
 
-    def __getitem__(self, index) -> Self:
+    def __getitem__(self, index) -> "Step":
         """The steps at `index` of the leading axis; step number t stands at index t - 1."""
         return jax.tree.map(lambda leaf: leaf[index], self)
 

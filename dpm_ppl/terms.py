@@ -49,7 +49,7 @@ def divergence_from_stationary(diffusion: Diffusion, x_0: Batch, step: Step) -> 
 
 
 def fixed_edge(diffusion: Diffusion, x_0: Batch) -> Cost:
-    """E_{q(x_1 | x_0)} log T_pi(x_0 | x_1; beta_1), which reversibility turns into log pi(x_0) + KL(q(x_1 | x_0) || pi)."""
+    """E_{q(x_1 | x_0)} log T_pi(x_0 | x_1; beta_1), by reversibility log pi(x_0) + KL(q(x_1 | x_0) || pi)."""
     return log_stationary(diffusion, x_0) + divergence_from_stationary(diffusion, x_0, diffusion.steps[0])
 
 

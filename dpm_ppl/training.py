@@ -6,6 +6,7 @@ the updates alone: not on how the updates are grouped into chunks, nor on whethe
 often the fit was stopped and resumed.
 """
 
+import copy
 import dataclasses
 import math
 import time
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
@@ -78,12 +80,11 @@ def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999
     gives the newest of n kept parameters the weight (1 - averaging) / (1 - averaging^n): 0 averages nothing.
     """
     old = state.svi_state
-    new, loss = svi.update(old, batch)
-    kept = jnp.isfinite(loss) & _no_new_non_finite(old._replace(rng_key=None), new._replace(rng_key=None))
-    optim_state, mutable_state = jax.tree.map(
-        partial(jnp.where, kept), (new.optim_state, new.mutable_state), (old.optim_state, old.mutable_state)
-    )
-    svi_state = SVIState(optim_state, mutable_state, new.rng_key)
+    new, loss = _guarded(svi).update(old, batch)
+    # The optimiser's own count stands still where the update was dropped.
+    kept = new.optim_state[0] != old.optim_state[0]
+    mutable_state = jax.tree.map(partial(jnp.where, kept), new.mutable_state, old.mutable_state)
+    svi_state = new._replace(mutable_state=mutable_state)
     num_updates = state.num_updates + 1
     num_skipped = state.num_skipped + ~kept
     log_averaging = math.log(averaging) if averaging > 0 else -math.inf
@@ -254,15 +255,22 @@ def _zero() -> jax.Array:
     return jnp.zeros((), jnp.int32)
 
 
-def _no_new_non_finite(old: Any, new: Any) -> jax.Array:
-    """Whether no number went from finite to not; an optimiser may hold an infinity from the start."""
+def _guarded(svi: SVI) -> SVI:
+    """The same program, with an optimiser that stays as it is where the loss or the gradient's norm is not finite.
 
-    def good(before: jax.Array, after: jax.Array) -> jax.Array:
-        return jnp.all(jnp.isfinite(after) | ~jnp.isfinite(before))
+    Checked before the update, the choice fuses with it; checked after, it would cost another pass over every number
+    that the optimiser holds. A norm tells more than its parts: where squares overflow, so do Adam's second moments.
+    """
+    optimiser = copy.copy(svi.optim)
 
-    pairs = zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
-    verdicts = [good(before, after) for before, after in pairs if jnp.issubdtype(jnp.result_type(after), jnp.inexact)]
-    return jnp.all(jnp.stack(verdicts)) if verdicts else jnp.array(True)
+    def update(gradient: Any, state: Any, value: Any = None) -> Any:
+        kept = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
+        return jax.tree.map(partial(jnp.where, kept), svi.optim.update(gradient, state, value=value), state)
+
+    optimiser.update = update
+    guarded = copy.copy(svi)
+    guarded.optim = optimiser
+    return guarded
 
 
 def _due(done: int, every: int | None, last: int) -> bool:

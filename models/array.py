@@ -13,7 +13,7 @@ from dpm_ppl.data import Dataset, load_array, split
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
-from dpm_ppl.models._optimisers import adam
+from dpm_ppl.models._parts import adam
 from dpm_ppl.networks import TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -28,10 +28,9 @@ def experiment(
     levels: int | None = None,
     edge: Edge = "fixed",
     num_steps: int = 1000,
-    num_updates: int | None = None,
     digest: str | None = None,
 ) -> Experiment:
-    """Diffusion of the array in `data`, a .npy file of shape (points, ...); a tenth of it, drawn by a fixed seed, is held out.
+    """Diffusion of the array in `data`, a .npy file of shape (points, ...), a tenth of it held out by a fixed seed.
 
     `levels` says that the array holds whole numbers 0 ... levels - 1, to be dequantised. `digest` is the SHA-256 of the
     file, kept with a run so that it is not continued on other data.
@@ -40,7 +39,10 @@ def experiment(
         raise InputError("--data", expected="a .npy file", got="none", remedy="pass --data x.npy")
     if kernel not in ("gaussian", "bernoulli"):
         raise InputError(
-            "--kernel", expected="gaussian or bernoulli", got=repr(kernel), remedy="bernoulli is for bits, gaussian for all else"
+            "--kernel",
+            expected="gaussian or bernoulli",
+            got=repr(kernel),
+            remedy="bernoulli is for bits",
         )
     values = load_array(data)
     found = _digest(data)
@@ -65,7 +67,6 @@ def experiment(
             "levels": levels,
             "edge": edge,
             "num_steps": num_steps,
-            "num_updates": num_updates,
             "digest": found,
         },
         train=train,
@@ -73,14 +74,12 @@ def experiment(
         diffusion=Diffusion(family, schedule, network, shape, edge),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-3),
-        num_updates=num_updates or 10_000,
+        num_updates=10_000,
         batch_size=min(256, train.num_points),
     )
 
 
-def _datasets(
-    train: np.ndarray, heldout: np.ndarray, kernel: str, levels: int | None
-) -> tuple[Dataset, Dataset]:
+def _datasets(train: np.ndarray, heldout: np.ndarray, kernel: str, levels: int | None) -> tuple[Dataset, Dataset]:
     if kernel == "bernoulli":
         return Dataset.from_binary(train), Dataset.from_binary(heldout)
     if levels is not None:

@@ -10,7 +10,7 @@ from dpm_ppl.data import Dataset, split
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import Experiment, Reference
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
-from dpm_ppl.models._optimisers import adam
+from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import BumpMLP, TimeMLP, level_network
 from dpm_ppl.objectives import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -32,7 +32,6 @@ def experiment(
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
     num_steps: int = 1000,
-    num_updates: int | None = None,
 ) -> Experiment:
     """Gaussian diffusion of dequantised digits; 1,500 to train on and 297 held out, by a fixed seed.
 
@@ -41,16 +40,16 @@ def experiment(
     """
     train_levels, heldout_levels = split(_levels(), NUM_TRAIN, SPLIT_SEED)
     train = Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
-    build = {"default": _today, "paper": _paper}[variant]
+    build = chosen("variant", variant, {"default": _today, "paper": _paper})
     return Experiment(
         name="digits",
-        options={"variant": variant, "edge": edge, "num_steps": num_steps, "num_updates": num_updates},
+        options={"variant": variant, "edge": edge, "num_steps": num_steps},
         train=train,
         heldout=Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train),
         diffusion=build(train, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-3, weight_decay=1e-2),
-        num_updates=num_updates or (700 if variant == "default" else 5000),
+        num_updates=700 if variant == "default" else 5000,
         batch_size=125,
         averaging=0.99,
         datum="image",
@@ -76,4 +75,5 @@ def _levels() -> np.ndarray:
     """All 1,797 digits, `(datum, 8, 8)`, levels 0 ... 16."""
     from sklearn.datasets import load_digits  # takes a second to import, and only this function needs it
 
-    return load_digits().images.astype(np.int64)
+    pixels, _ = load_digits(return_X_y=True)
+    return np.asarray(pixels, np.int64).reshape(-1, *SHAPE)

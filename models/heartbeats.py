@@ -11,7 +11,7 @@ from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import Experiment, Reference
 from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
-from dpm_ppl.models._optimisers import adam
+from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
 from dpm_ppl.schedules import Erasure
@@ -21,7 +21,9 @@ NUM_TRAIN, NUM_HELDOUT = 5_000, 2_000
 
 REFERENCES = (
     Reference("Sohl-Dickstein et al. (2015), K", -2.414, "bits/sequence"),
-    Reference("best K with the fixed edge, T = 2000, pi = 0.2 and independent bits in each step", -2.36833, "bits/sequence"),
+    Reference(
+        "best K with the fixed edge, T = 2000, pi = 0.2 and independent bits in each step", -2.36833, "bits/sequence"
+    ),
 )
 
 
@@ -31,34 +33,38 @@ def experiment(
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
     num_steps: int = 2000,
-    num_updates: int | None = None,
 ) -> Experiment:
     """Binomial diffusion of the heartbeat; beta_t = 1/(T - t + 1), noise bits of the data's own activity.
 
     The variant `"paper"` is the paper's own configuration: three layers of 50 sigmoid units with readouts for each step
     that give the rate directly (D.1.2). Otherwise the network reads time smoothly and predicts the clean sequence.
     """
-    if variant == "paper":
-        kernel = BernoulliKernel(pi, direct_rate)
-        network = SigmoidMLP((NUM_BITS,), 1, num_steps, key=jax.random.key(0))
-    else:
-        kernel = BernoulliKernel(pi, clean_rate)
-        network = TimeMLP((NUM_BITS,), 1, num_steps, width=128, depth=2, key=jax.random.key(0))
+    build = chosen("variant", variant, {"default": _today, "paper": _paper})
     return Experiment(
         name="heartbeat",
-        options={"pi": pi, "variant": variant, "edge": edge, "num_steps": num_steps, "num_updates": num_updates},
+        options={"pi": pi, "variant": variant, "edge": edge, "num_steps": num_steps},
         train=Dataset.from_binary(sequences(NUM_TRAIN)),
         heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
-        diffusion=Diffusion(kernel, Erasure(num_steps), network, (NUM_BITS,), edge),
+        diffusion=build(pi, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=2e-3),
-        num_updates=num_updates or 20_000,
+        num_updates=20_000,
         batch_size=250,
         datum="sequence",
         exact=exact_log_probability,
         num_draws=8,
         references=REFERENCES,
     )
+
+
+def _today(pi: float, edge: Edge, num_steps: int) -> Diffusion:
+    network = TimeMLP((NUM_BITS,), 1, num_steps, width=128, depth=2, key=jax.random.key(0))
+    return Diffusion(BernoulliKernel(pi, clean_rate), Erasure(num_steps), network, (NUM_BITS,), edge)
+
+
+def _paper(pi: float, edge: Edge, num_steps: int) -> Diffusion:
+    network = SigmoidMLP((NUM_BITS,), 1, num_steps, key=jax.random.key(0))
+    return Diffusion(BernoulliKernel(pi, direct_rate), Erasure(num_steps), network, (NUM_BITS,), edge)
 
 
 def sequences(num_points: int) -> np.ndarray:

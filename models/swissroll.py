@@ -16,7 +16,7 @@ from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import Experiment, Reference
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
-from dpm_ppl.models._optimisers import adam
+from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import RBFNetwork, TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -25,6 +25,7 @@ from dpm_ppl.units import Units
 FIRST_ANGLE, LAST_ANGLE = 1.5 * math.pi, 4.5 * math.pi
 NUM_TRAIN, NUM_HELDOUT = 100_000, 10_000
 DATA_SEED = 2015
+FREQUENCIES = tuple(2.0 ** np.linspace(0, 6, 8))
 
 REFERENCES = (
     Reference("Sohl-Dickstein et al. (2015), their own generator, K", 2.35, "bits/point"),
@@ -41,7 +42,6 @@ def experiment(
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
     num_steps: int | None = None,
-    num_updates: int | None = None,
 ) -> Experiment:
     """Gaussian diffusion of the swiss roll.
 
@@ -53,16 +53,16 @@ def experiment(
     generator = np.random.default_rng(DATA_SEED)
     train = Dataset.from_continuous(generate(NUM_TRAIN, noise, generator), per_coordinate=True)
     heldout = Dataset.from_continuous(generate(NUM_HELDOUT, noise, generator), reference=train)
-    build = {"default": _today, "paper": _paper}[variant]
+    build = chosen("variant", variant, {"default": _today, "paper": _paper})
     return Experiment(
         name="swissroll",
-        options={"noise": noise, "variant": variant, "edge": edge, "num_steps": num_steps, "num_updates": num_updates},
+        options={"noise": noise, "variant": variant, "edge": edge, "num_steps": num_steps},
         train=train,
         heldout=heldout,
         diffusion=build(edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=2 if variant == "default" else None),
         optimiser=partial(adam, learning_rate=2e-3),
-        num_updates=num_updates or (60_000 if variant == "default" else 20_000),
+        num_updates=60_000 if variant == "default" else 20_000,
         batch_size=512,
         averaging=0.9995,
         exact=partial(exact_log_density, noise=noise, units=train.units),
@@ -74,7 +74,13 @@ def _today(edge: Edge, num_steps: int | None) -> Diffusion:
     num_steps = num_steps or 1000
     # beta_1 = 1e-7 lies far below the thinnest roll's own variance, about 1e-5 in standardised units.
     network = TimeMLP(
-        (2,), 2, num_steps, width=128, depth=3, fourier_frequencies=tuple(2.0 ** np.linspace(0, 6, 8)), key=jax.random.key(0)
+        (2,),
+        2,
+        num_steps,
+        width=128,
+        depth=3,
+        fourier_frequencies=tuple(2.0 ** np.linspace(0, 6, 8)),
+        key=jax.random.key(0),
     )
     return Diffusion(GaussianKernel(noise_prediction), LogSNR(num_steps, 16.1, -8.0), network, (2,), edge)
 
@@ -93,7 +99,7 @@ def generate(num_points: int, noise: float, generator: np.random.Generator) -> n
 
 
 def exact_log_density(z: np.ndarray, *, noise: float, units: Units, data_chunk: int = 200) -> np.ndarray:
-    """Log-density of standardised points, nats, `(datum, 2)` to `(datum,)`, by Gauss-Legendre quadrature over the angle.
+    """Log-density of standardised points, nats, `(datum, 2)` to `(datum,)`, by Gauss-Legendre quadrature over t.
 
     A panel is at most one noise width of arc long, which leaves an error far below float64's share of the noise.
     """

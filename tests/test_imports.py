@@ -22,11 +22,14 @@ LAYERS = (
     {"data"},
     {"checkpoint"},
     {"training"},
+    {"scores"},
     {"experiment"},
+    {"runs"},
     {"dpm_ppl"},
     {"analysis", "models"},
+    {"tables"},
+    {"demo"},
     {"cli"},
-    {"__main__"},
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}
 

@@ -1,6 +1,7 @@
 """What every diffusion kernel family says: five laws and how many numbers it wants from the network."""
 
 import abc
+
 import equinox as eqx
 from numpyro.distributions import Distribution
 
@@ -43,6 +44,3 @@ class AbstractKernel(eqx.Module):
 
     def check_data(self, x_0: Values) -> None:
         """Raise `InputError` where concrete data lie outside the family's support."""
-
-
-

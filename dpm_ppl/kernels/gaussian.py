@@ -76,4 +76,5 @@ class GaussianKernel(AbstractKernel):
 
 
 def _normal(mean: Array, log_variance: Array) -> Normal:
-    return Normal(mean, jnp.broadcast_to(jnp.exp(0.5 * log_variance), jnp.shape(mean)))
+    # Unchecked, because a point that is known for certain (the bridge at t = 1) has no spread.
+    return Normal(mean, jnp.broadcast_to(jnp.exp(0.5 * log_variance), jnp.shape(mean)), validate_args=False)

@@ -1,7 +1,6 @@
 """The functions a diffusion learns."""
 
 from dpm_ppl.networks.base import AbstractNetwork
-from dpm_ppl.networks.levels import LevelNetwork
 from dpm_ppl.networks.bump import BumpMLP
 from dpm_ppl.networks.levels import LevelNetwork, level_network
 from dpm_ppl.networks.mlp import SigmoidMLP, TimeMLP
@@ -12,7 +11,6 @@ __all__ = [
     "AbstractNetwork",
     "BumpMLP",
     "BumpReadout",
-    "LevelNetwork",
     "LevelNetwork",
     "RBFNetwork",
     "SigmoidMLP",

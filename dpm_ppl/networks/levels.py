@@ -23,7 +23,7 @@ class LevelNetwork(AbstractNetwork):
     **Arguments:**
 
     - `network`: any network with `num_outputs` equal to the number of levels K; zero outputs mean `log_prior`.
-    - `log_prior`: log-probabilities of the levels where nothing else is known, `(*event_shape, K)`; trained with the rest.
+    - `log_prior`: log-probabilities of the levels where nothing else is known, `(*event_shape, K)`; trained too.
     - `shift`, `scale`: as in `Units`: level k covers (k - shift) / scale to (k + 1 - shift) / scale.
 
     Coordinate by coordinate the noisy value multiplies these probabilities by the chance of each level to give rise to
@@ -58,7 +58,7 @@ class LevelNetwork(AbstractNetwork):
 def level_network(
     network: AbstractNetwork, levels: np.ndarray, num_levels: int, *, shift: float, scale: float
 ) -> LevelNetwork:
-    """A `LevelNetwork` whose prior is the share of each level in the training data `levels`, `(datum, *event_shape)`."""
+    """A `LevelNetwork` whose prior is the share of each level in training data `levels`, `(datum, *event_shape)`."""
     if np.ndim(shift) or np.ndim(scale):
         raise InputError(
             "scale", expected="one shift and scale for all coordinates", got="one for each", remedy="pool them"

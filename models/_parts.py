@@ -1,6 +1,10 @@
-"""The optimiser that the zoo's experiments share."""
+"""What the zoo's experiments share."""
+
+from collections.abc import Mapping
 
 import optax
+
+from dpm_ppl._errors import InputError
 
 
 def adam(
@@ -10,3 +14,12 @@ def adam(
     warm_up = min(warm_up, num_updates // 10)
     rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(num_updates, warm_up + 1))
     return optax.chain(optax.clip_by_global_norm(max_norm), optax.adamw(rate, weight_decay=weight_decay))
+
+
+def chosen[Choice](argument: str, name: str, choices: Mapping[str, Choice]) -> Choice:
+    """The choice of that name, or an `InputError` that lists the names."""
+    if name not in choices:
+        raise InputError(
+            argument, expected=f"one of {', '.join(choices)}", got=repr(name), remedy="leave it out for the default"
+        )
+    return choices[name]

@@ -1,0 +1,88 @@
+"""Tables of instances that every law runs over: a new kernel, schedule or diffusion is tested by adding its line."""
+
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.kernels import AbstractKernel, BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
+from dpm_ppl.networks import SigmoidMLP, TimeMLP
+from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
+
+
+class Family(NamedTuple):
+    """A kernel and the space of one coordinate: sums over `space` with `weights` are exact sums or integrals."""
+
+    kernel: AbstractKernel
+    space: np.ndarray
+    weights: np.ndarray
+    points: np.ndarray  # a few of them, for laws that hold at every point
+
+
+# The trapezoidal rule is exact to rounding for densities whose standard deviation is several spacings.
+REALS = (np.linspace(-12, 12, 2401), np.full(2401, 0.01), np.array([-1.5, 0.0, 0.3, 2.0]))
+BITS = (np.array([0, 1]), np.ones(2), np.array([0, 1]))
+
+FAMILIES = {
+    "gaussian": Family(GaussianKernel(), *REALS),
+    "gaussian, noise prediction": Family(GaussianKernel(noise_prediction), *REALS),
+    "bernoulli": Family(BernoulliKernel(), *BITS),
+    "bernoulli, pi 0.2": Family(BernoulliKernel(0.2), *BITS),
+    "bernoulli, clean rate": Family(BernoulliKernel(0.7, clean_rate), *BITS),
+}
+
+SCHEDULES = {
+    "erasure": Erasure,
+    "erasure, small first": lambda num_steps: Erasure(num_steps, beta_1=0.01),
+    "linear": Linear,
+    "cosine": Cosine,
+    "log-snr": lambda num_steps: LogSNR(num_steps, first=5.0, last=-5.0),
+    "fixed": lambda num_steps: Fixed(np.random.default_rng(0).uniform(0.05, 1.0, num_steps)),
+    "learned": lambda num_steps: Learned(Erasure(num_steps, beta_1=0.01)),
+}
+
+
+def moved[M: eqx.Module](module: M, scale: float = 1.0, seed: int = 0) -> M:
+    """The module with noise added to its parameters, as training would leave it."""
+    rng = np.random.default_rng(seed)
+
+    def add_noise(leaf):
+        return leaf + scale * jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
+
+    params, static = eqx.partition(module, eqx.is_inexact_array)
+    return eqx.combine(jax.tree.map(add_noise, params), static)
+
+
+def small(kernel, schedule, event_shape=(2,), *, edge="fixed", scale=0.3, network="time") -> Diffusion:
+    """A diffusion with a small network away from its zero start (at it for scale 0)."""
+    sizes = (event_shape, kernel.num_outputs, schedule.num_steps)
+    if network == "time":
+        net = TimeMLP(*sizes, width=4, depth=1, num_time_frequencies=1, key=jax.random.key(0))
+    else:
+        net = SigmoidMLP(*sizes, widths=(4,), key=jax.random.key(0))
+    return Diffusion(kernel, schedule, moved(net, scale) if scale else net, event_shape, edge)
+
+
+DIFFUSIONS = {
+    "gaussian": lambda: small(GaussianKernel(), Erasure(8, beta_1=0.01)),
+    "gaussian, noise prediction, learned edge": lambda: small(
+        GaussianKernel(noise_prediction), Cosine(6), (2, 3), edge="learned"
+    ),
+    "gaussian, scalar data, learned schedule": lambda: small(GaussianKernel(), Learned(Linear(7)), ()),
+    "bernoulli": lambda: small(BernoulliKernel(0.2), Erasure(8), (5,), network="sigmoid"),
+    "bernoulli, clean rate, learned edge": lambda: small(
+        BernoulliKernel(0.5, clean_rate), Erasure(6), (2, 2), edge="learned"
+    ),
+}
+
+
+def draw_data(diffusion: Diffusion, num: int, seed: int = 0) -> jax.Array:
+    """Data of the right kind that are not the stationary law's, shape `(num, *event_shape)`."""
+    rng = np.random.default_rng(seed)
+    shape = (num, *diffusion.event_shape)
+    if diffusion.stationary().support.is_discrete:
+        return jnp.asarray(rng.uniform(size=shape) < 0.35, int)
+    return jnp.asarray(0.3 + 0.6 * rng.normal(size=shape), float)

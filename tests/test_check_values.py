@@ -1,0 +1,355 @@
+"""The check values of the theory: closed forms, enumerations, and what no model can pass. Nats unless said otherwise."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.distributions.kl import kl_divergence
+
+from dpm_ppl._sums import map_chunks
+from dpm_ppl.bounds import bound, entropy_bounds
+from dpm_ppl.chains import ForwardChain, ReverseChain, first_of_path, sample
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, direct_rate, noise_prediction, perturbation
+from dpm_ppl.schedules import Erasure, Fixed, Learned, Linear, LogSNR
+from dpm_ppl.terms import end_divergence, fixed_edge
+from tests import reference
+from tests.instances import FAMILIES, draw_data, moved, small
+from tests.oracles import SigmaPointKernel, atoms_diffusion, linear_diffusion
+
+KEY = jax.random.key(0)
+BITS = np.log(2)
+ENTROPY = 0.5 * np.log(2 * np.pi * np.e)  # of N(0, 1)
+
+
+def assert_exact(got, expected):
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-10)
+
+
+def assert_within(values, expected, num_se=4.0):
+    """The mean of independent values is the expected one, up to their own standard error."""
+    values = np.asarray(values, np.float64)
+    assert abs(values.mean() - expected) < num_se * values.std(ddof=1) / np.sqrt(len(values))
+
+
+# 1. A chain that has learned nothing.
+
+
+@pytest.mark.parametrize("schedule", [Erasure(4), LogSNR(5, first=9.0, last=-4.0)], ids=["erasure", "log-snr"])
+@pytest.mark.parametrize("edge", ["fixed", "learned"])
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+def test_null_model(family, edge, schedule, x64):
+    """K = L_null for every datum, and every path whatever has the importance weight pi(x_0)."""
+    diffusion = small(family.kernel, schedule, edge=edge, scale=0)
+    x_0 = draw_data(diffusion, 3)
+
+    @eqx.filter_jit
+    def log_weights(diffusion, x_0, path):
+        edge = diffusion.edge_law(first_of_path(diffusion, path)).log_prob(x_0)
+        return edge + ReverseChain(diffusion).log_prob(path) - ForwardChain(diffusion, x_0).log_prob(path)
+
+    anywhere = jnp.asarray(np.random.default_rng(0).choice(family.points, (3, diffusion.num_steps, 2)))
+    log_pi = diffusion.stationary().log_prob(x_0)
+    assert_exact(log_weights(diffusion, x_0, anywhere), log_pi)
+    result = bound(diffusion, x_0, KEY)
+    assert_exact(result.L_null, log_pi)
+    assert_exact(result.step_divergences, 0)
+    if edge == "fixed":
+        assert_exact(result.K, log_pi)
+
+
+# 2. Gaussian data under the optimal linear reverse chain.
+
+GAUSSIAN_TABLE = [  # s2, T, K, equation 14, E log p, Var x_0 under the model
+    (1.0, 10, -1.4189385, -1.4189385, -1.4189385, 1.0),
+    (1.0, 1000, -1.4189385, -1.4189385, -1.4189385, 1.0),
+    (0.25, 10, -0.8194735, -0.8569735, -0.7698005, 0.3925),
+    (0.25, 40, -0.7525767, -0.7619517, -0.7303491, 0.2870312),
+    (0.25, 1000, -0.7269141, -0.7272891, -0.7258003, 0.2514992),
+    (4.0, 10, -2.2231049, -2.0731049, -2.1183090, 3.43),
+    (4.0, 1000, -2.1132106, -2.1117106, -2.1120863, 3.9940030),
+]
+over_gaussian_table = pytest.mark.parametrize(("s2", "num_steps", "K", "eq_14", "log_p", "variance"), GAUSSIAN_TABLE)
+
+
+def gaussian_case(s2, num_steps, kernel=GaussianKernel):
+    """The optimal diffusion for N(0, s2), and data with exactly its second moment."""
+    reverse = reference.optimal_reverse(reference.erasure(num_steps), s2)
+    return linear_diffusion(Erasure(num_steps), reverse, kernel), reverse, jnp.sqrt(s2) * jnp.array([1.0, -1.0])
+
+
+@over_gaussian_table
+def test_gaussian_data(s2, num_steps, K, eq_14, log_p, variance, x64):
+    diffusion, reverse, x_0 = gaussian_case(s2, num_steps, SigmaPointKernel)
+    betas = reference.erasure(num_steps)
+    result = bound(diffusion, x_0, KEY, num_draws=2)
+    expected = reference.trajectory_bound(betas, reverse, s2), reference.equation_14(betas, reverse, s2)
+    np.testing.assert_allclose(expected, (K, eq_14), atol=1e-7)
+    assert_exact((result.K.mean(), result.uncorrected.mean()), expected)
+    assert_exact(result.step_divergences.mean(axis=0), reference.step_divergences(betas, reverse, s2))
+
+
+@over_gaussian_table
+def test_gaussian_model_density(s2, num_steps, K, eq_14, log_p, variance, x64):
+    """The variance of x_0 under the model, followed down the library's own reverse laws."""
+    diffusion, _, _ = gaussian_case(s2, num_steps)
+    ones = jnp.ones(num_steps - 1)
+    laws = [diffusion.edge_law(ones[0]), diffusion.reverse(ones, diffusion.steps[1:])]
+    slope, spread = (np.concatenate([jnp.ravel(getattr(law, of)) for law in laws]) for of in ("mean", "variance"))
+    got = reference.model_variance(reference.LinearReverse(slope, spread))
+    assert got == pytest.approx(variance, abs=1e-7)
+    assert reference.normal_cross_entropy(s2, got) == pytest.approx(log_p, abs=1e-7)
+    assert log_p >= K - 1e-7
+
+
+def test_equation_14_exceeds_the_truth_where_the_bound_does_not(x64):
+    diffusion, reverse, x_0 = gaussian_case(4.0, 10, SigmaPointKernel)
+    result = bound(diffusion, x_0, KEY, num_draws=2)
+    truth = reference.normal_cross_entropy(4.0, reference.model_variance(reverse))
+    assert result.K.mean() < truth - 0.1 < truth + 0.04 < result.uncorrected.mean()
+
+
+@pytest.mark.parametrize("x_0", [0.0, 0.5, 3.0])
+def test_gaussian_bound_of_one_datum(x_0, x64):
+    """Of a single datum the second moment is hardly ever right: the closed form holds for it all the same."""
+    diffusion, reverse, _ = gaussian_case(0.25, 10, SigmaPointKernel)
+    result = bound(diffusion, jnp.array([x_0]), KEY, num_draws=2)
+    assert_exact(result.K, [reference.trajectory_bound(reference.erasure(10), reverse, x_0**2)])
+
+
+def test_ancestral_draws_of_the_gaussian_model():
+    diffusion, _, _ = gaussian_case(0.25, 10)
+    draws = np.asarray(sample(diffusion, KEY, 20_000), np.float64)
+    assert_within(draws, 0.0)
+    assert_within(draws**2, 0.3925)
+
+
+# 4. Entropy bounds.
+
+
+@pytest.mark.parametrize(
+    ("s2", "lower", "exact", "uncorrected"),
+    [(0.25, 0.4115, 0.4591, 0.5231), (1.0, 0.4115, 0.5231, 0.5231), (4.0, 0.4115, 0.5797, 0.5231)],
+)
+def test_gaussian_entropy_bounds(s2, lower, exact, uncorrected, x64):
+    diffusion, reverse, x_0 = gaussian_case(s2, 10)
+    entropies = ENTROPY + 0.5 * np.log(reverse.variance)
+    got = entropy_bounds(diffusion, x_0, KEY)
+    assert (got.lower[4], entropies[4], got.uncorrected_upper[4]) == pytest.approx((lower, exact, uncorrected), abs=5e-5)
+    assert got.lower[0] == -np.inf
+    inner = slice(1, None)  # the reverse chain of this case is optimal from t = 2 on
+    assert (got.lower[inner] <= entropies[inner] + 1e-12).all()
+    assert (entropies[inner] <= got.upper[inner] + 1e-12).all()
+    moments = reference.second_moments(reference.erasure(10), s2)
+    assert_exact(got.upper - got.uncorrected_upper, -0.5 * np.diff(moments))
+    assert_exact(got.lower[inner], ENTROPY + 0.5 * jnp.log(diffusion.steps.beta * diffusion.steps.noise[3 - 4])[inner])
+
+
+def test_bit_entropy_bounds():
+    """H_q(X^{t-1} | X^t) of one bit by summation, against the bounds from draws."""
+    pi, rate, num_steps = 0.2, 0.45, 6
+    diffusion = atoms_diffusion(BernoulliKernel(pi), Erasure(num_steps), np.array([[0], [1]]), (1 - rate, rate))
+    x_0 = jnp.asarray(np.arange(20_000) % 100 < 100 * rate, int)[:, None]
+    got = entropy_bounds(diffusion, x_0, KEY)
+
+    def entropy(*p):
+        return -sum(np.sum(q * np.log(q)) for q in p)
+
+    for t in range(2, num_steps + 1):
+        on = (1 - (t - 1) / num_steps) * rate + (t - 1) / num_steps * pi
+        before = np.array([1 - on, on])
+        beta = 1 / (num_steps - t + 1)
+        joint = before[:, None] * ((1 - beta) * np.eye(2) + beta * np.array([1 - pi, pi]))
+        exact = entropy(joint) - entropy(joint.sum(axis=0))
+        forward = entropy(joint) - entropy(before)
+        assert got.uncorrected_upper[t - 1] == pytest.approx(forward, abs=0.005)
+        assert got.lower[t - 1] - 0.005 <= exact <= got.upper[t - 1] + 0.005
+    assert got.lower[0] > -np.inf
+
+
+# 6. The importance weights.
+
+
+@pytest.mark.parametrize("x_0", [0.0, 0.4, 1.1])
+def test_importance_weights_average_to_the_model_density(x_0):
+    diffusion, _, _ = gaussian_case(0.25, 10)
+    repeated = jnp.full(5000, x_0)
+    forward = ForwardChain(diffusion, repeated)
+    path = forward.sample(KEY)
+    edge = diffusion.edge_law(path[:, 0]).log_prob(repeated)
+    log_weights = edge + ReverseChain(diffusion).log_prob(path) - forward.log_prob(path)
+    assert_within(np.exp(log_weights), np.exp(-0.5 * x_0**2 / 0.3925) / np.sqrt(2 * np.pi * 0.3925))
+
+
+# 7 and 8. Bits, by enumeration.
+
+
+@eqx.filter_jit
+def enumerated_bound(diffusion: Diffusion, x_0, states):
+    """K(x_0) with the sums over x_t of the closed form done over all states; edge fixed."""
+    data, states = jnp.broadcast_arrays(x_0[:, None], states[None])
+
+    def at_step(step):
+        chances = jnp.exp(diffusion.marginal(data, step).log_prob(states))
+        return (chances * kl_divergence(diffusion.bridge(states, data, step), diffusion.reverse(states, step))).sum(1)
+
+    divergences = map_chunks(at_step, diffusion.steps[1:], None)
+    return fixed_edge(diffusion, x_0) - divergences.sum(axis=0) - end_divergence(diffusion, x_0)
+
+
+def binary_entropy(rate):
+    return -rate * np.log(rate) - (1 - rate) * np.log(1 - rate)
+
+
+@pytest.mark.parametrize("kernel", [BernoulliKernel(0.2), BernoulliKernel(0.5, clean_rate)], ids=str)
+def test_independent_bits(kernel, x64):
+    """The best reverse chain leaves nothing but the edge between K and the entropy of the data."""
+    rate, beta, num_steps = 0.35, 0.25, 4
+    atoms, weights = reference.all_states(1), np.array([1 - rate, rate])
+    diffusion = atoms_diffusion(kernel, Erasure(num_steps), atoms, weights)
+    got = weights @ enumerated_bound(diffusion, jnp.asarray(atoms), jnp.asarray(atoms))
+    transition = (1 - beta) * np.eye(2) + beta * np.array([1 - kernel.pi, kernel.pi])
+    joint = weights[:, None] * transition  # x_0, x_1
+    edge = np.sum(joint * (np.log(joint / joint.sum(axis=0)) - np.log(transition.T)))
+    assert_exact(got, -binary_entropy(rate) - edge)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "pi", "bits"),
+    [(3, 0.2, -3.569062), (3, 0.5, -4.385992), (10, 0.2, -3.118061), (10, 0.5, -3.512796)]
+    + [(50, 0.2, -2.592350), (50, 0.5, -2.723700)],
+)
+def test_short_heartbeat(num_steps, pi, bits, x64):
+    """The best factorised reverse chain for one pulse in five bits: over all states, and from draws."""
+    atoms = reference.pulses(5)
+    betas = reference.erasure(num_steps)
+    expected = reference.best_factorised_bound(atoms, np.full(5, 0.2), betas, pi)
+    assert expected / BITS == pytest.approx(bits, abs=1e-6)
+    states = jnp.asarray(reference.all_states(5))
+    for readout in (direct_rate, clean_rate):
+        diffusion = atoms_diffusion(BernoulliKernel(pi, readout), Erasure(num_steps), atoms)
+        assert_exact(enumerated_bound(diffusion, jnp.asarray(atoms), states).mean(), expected)
+    assert_within(bound(diffusion, jnp.tile(jnp.asarray(atoms), (100, 1)), KEY).K, expected)
+
+
+def test_short_heartbeat_over_all_paths(x64):
+    """The same K by its definition: a sum over every path of the forward chain."""
+    diffusion = atoms_diffusion(BernoulliKernel(0.2), Erasure(3), reference.pulses(5))
+    states = jnp.asarray(reference.all_states(5))
+    paths = states[jnp.asarray(np.stack(np.meshgrid(*[np.arange(32)] * 3), axis=-1).reshape(-1, 3))]
+    x_0 = jnp.asarray(reference.pulses(5)[0])  # the five phases are alike
+
+    @eqx.filter_jit
+    def total(diffusion, x_0, paths):
+        log_q = ForwardChain(diffusion, x_0).log_prob(paths)
+        log_p = ReverseChain(diffusion).log_prob(paths) + diffusion.edge_law(paths[:, 0]).log_prob(x_0)
+        return (jnp.exp(log_q) * (log_p - log_q)).sum(), jnp.exp(log_q).sum(), jnp.exp(log_p).sum()
+
+    K, forward, model = total(diffusion, x_0, paths)
+    assert_exact(forward, 1)
+    assert K / BITS == pytest.approx(-3.569062, abs=1e-6)
+    assert K < jnp.log(model)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "pi", "bits", "num_data"),
+    [
+        (20, 0.2, -4.84257, 500),
+        (100, 0.2, -2.97370, 500),
+        pytest.param(500, 0.2, -2.48196, 500, marks=pytest.mark.slow),
+        pytest.param(2000, 0.2, -2.36833, 200, marks=pytest.mark.slow),
+        pytest.param(2000, 0.5, -2.39142, 200, marks=pytest.mark.slow),
+    ],
+)
+def test_heartbeat(num_steps, pi, bits, num_data):
+    """The best any model of this form can do, which the paper's -2.414 bits come near to."""
+    atoms = reference.pulses(20)
+    diffusion = atoms_diffusion(BernoulliKernel(pi), Erasure(num_steps), atoms)
+    K = np.asarray(bound(diffusion, np.tile(atoms, (num_data // 5, 1)), KEY, data_chunk=100).K) / BITS
+    assert_within(K, bits)
+    assert K.std() / np.sqrt(num_data) < 0.02
+
+
+def test_heartbeat_null():
+    diffusion = small(BernoulliKernel(0.2), Erasure(10), (20,), scale=0)
+    result = bound(diffusion, reference.pulses(20), KEY)
+    np.testing.assert_allclose(result.L_null / BITS, -14.43856, atol=1e-5)
+    np.testing.assert_allclose(result.K / BITS, -14.43856, atol=1e-4)
+
+
+# 11. A reverse kernel multiplied by a function r(x).
+
+
+@pytest.mark.parametrize("readout", [perturbation, noise_prediction])
+def test_multiplied_gaussian_kernel(readout, x64):
+    """Equation 61 shifts the mean by variance times the gradient of log r: right up to the square of beta."""
+    kernel, (_, space, weights, _) = GaussianKernel(readout), FAMILIES["gaussian"]
+
+    def log_r(x):
+        return -0.5 * (x - 1.5) ** 2 / 0.7
+
+    def errors(beta):
+        law = kernel.reverse(jnp.array([[0.2, -0.1]]), jnp.array([0.4]), Fixed([0.01, beta]).steps()[1])
+        product = weights * np.exp(law.log_prob(space) + log_r(space))
+        mean = (product @ space) / product.sum()
+        variance = (product @ (space - mean) ** 2) / product.sum()
+        shifted = law.mean[0] + law.variance[0] * jax.grad(log_r)(law.mean[0])
+        return np.array([mean - shifted, variance - law.variance[0]]), law.variance[0]
+
+    (coarse, coarse_variance), (fine, fine_variance) = errors(0.04), errors(0.02)
+    order = np.log(np.abs(coarse / fine)) / np.log(coarse_variance / fine_variance)
+    np.testing.assert_allclose(order, 2, atol=0.15)
+    assert (np.abs(fine) < 4 * fine_variance**2).all()
+
+
+@pytest.mark.parametrize("kernel", [BernoulliKernel(0.3), BernoulliKernel(0.5, clean_rate)], ids=str)
+def test_multiplied_bernoulli_kernel(kernel, x64):
+    """The log-odds of r add to those of the reverse kernel."""
+    x = jnp.array([0, 1])
+    law = kernel.reverse(jnp.array([[0.4], [-1.0]]), x, Erasure(5).steps()[2])
+    r = {1: 0.8, 0: 0.3}
+    on, off = (np.exp(law.log_prob(jnp.full(2, bit))) * r[bit] for bit in (1, 0))
+    assert_exact(np.log(on / off), law.logits + np.log(r[1] / r[0]))
+    c, d = np.asarray(law.probs), r[1] / (r[0] + r[1])
+    assert_exact(on / (on + off), c * d / (c * d + (1 - c) * (1 - d)))
+
+
+# 12. What no model can pass with the fixed edge.
+
+
+@pytest.mark.parametrize("beta_1", [0.1, 1e-3])
+@pytest.mark.parametrize("scale", [0.0, 0.3, 3.0])
+def test_the_first_rate_caps_the_bound(scale, beta_1, x64):
+    x_0 = draw_data(diffusion := small(GaussianKernel(), Erasure(8, beta_1=beta_1), scale=scale), 100)
+    x_0 /= jnp.sqrt(jnp.square(x_0).mean())
+    assert bound(diffusion, x_0, KEY).K.mean() <= -2 * (ENTROPY + 0.5 * np.log(beta_1))
+
+
+@pytest.mark.parametrize("beta_1", [0.1, 1e-3])
+def test_the_optimal_model_nears_the_cap_and_does_not_pass_it(beta_1, x64):
+    """Data that are all but certain: nothing but the first rate then stands between K and infinity."""
+    betas = np.concatenate([[beta_1], reference.erasure(400)])
+    data = np.array([1.0, -1.0])
+    # Data at +1 and -1 exactly, as one Gaussian for each sign: every x_0 has its own optimal chain, the bridge.
+    alpha_bar = np.cumprod(1 - betas)
+    assert alpha_bar[-1] == 0
+    cap = -(ENTROPY + 0.5 * np.log(beta_1))
+    diffusion = Diffusion(GaussianKernel(noise_prediction), Fixed(betas), SignOracle(), ())
+    K = bound(diffusion, jnp.asarray(np.tile(data, 50)), KEY).K
+    assert cap - 1.5 < K.mean() <= cap
+
+
+# 13. The gradient with frozen noise.
+
+
+def learned_gaussian_case():
+    learned = moved(Learned(Linear(6, beta_1=0.05, beta_T=0.7)), 0.5)
+    betas = np.asarray(learned.betas)
+    reverse = reference.optimal_reverse(betas, 0.25)
+    diffusion = linear_diffusion(learned, moved_reverse(reverse), SigmaPointKernel)
+    return diffusion, betas, moved_reverse(reverse)
+
+
+def moved_reverse(reverse):
+    return reference.LinearReverse(0.95 * reverse.slope, 1.1 * reverse.variance)
