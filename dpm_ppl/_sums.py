@@ -27,7 +27,7 @@ def accurate_sum(terms: Array, axis: int = 0) -> Array:
     return (high + low)[0] if len(high) else jnp.zeros(high.shape[1:], high.dtype)
 
 
-def map_chunks[X](function: Callable[[X], Array], inputs: X, chunk_size: int | None) -> Array:
+def map_chunks[X, Y](function: Callable[[X], Y], inputs: X, chunk_size: int | None) -> Y:
     """`function` over the leading axis of `inputs`, `chunk_size` elements side by side (all of them for None).
 
     What happens inside is recomputed for the gradient, so memory is bounded by one chunk.

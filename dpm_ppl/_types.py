@@ -10,8 +10,8 @@ PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
 Values = Num[Array, "*shape"]  # coordinates of any shape: kernels act on each by itself
 Outputs = Float[Array, "*shape outputs"]  # what a network says about each of them
 Datum = Num[Array, "*event"]
-Batch = Num[Array, "*batch"]  # *batch includes the event axes
-Cost = Float[Array, "*batch"]
+Batch = Num[Array, "..."]  # data or paths, the event axes behind any batch axes
+Cost = Float[Array, "..."]  # nats, one number for each element of the batch
 
 PerDatum = Float[Array, " datum"]
 PerDatumStep = Float[Array, "datum step"]

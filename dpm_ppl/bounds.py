@@ -92,15 +92,18 @@ def bound(
 def _bound(
     diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: int, steps_chunk: int | None, data_chunk: int | None
 ) -> Bound:
-    def of_datum(inputs: tuple[Array, Array]) -> Bound:
+    def of_datum(inputs: tuple[Array, Array]) -> dict[str, Array]:
         datum, datum_key = inputs
-        return _bound_of_datum(diffusion, datum, datum_key, num_draws, steps_chunk)
+        return _terms_of_datum(diffusion, datum, datum_key, num_draws, steps_chunk)
 
     keys = jax.random.split(key, len(x_0))
-    return jax.lax.map(of_datum, (x_0, keys), batch_size=min(data_chunk or len(x_0), len(x_0)))
+    terms = jax.lax.map(of_datum, (x_0, keys), batch_size=min(data_chunk or len(x_0), len(x_0)))
+    return Bound(**terms, num_draws=num_draws)
 
 
-def _bound_of_datum(diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: int, steps_chunk: int | None) -> Bound:
+def _terms_of_datum(
+    diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: int, steps_chunk: int | None
+) -> dict[str, Array]:
     repeated = jnp.broadcast_to(x_0, (num_draws, *x_0.shape))
     step_key, edge_key = jax.random.split(key)
     divergences = step_divergences(diffusion, diffusion, repeated, step_key, chunk_size=steps_chunk).mean(axis=1)
@@ -109,7 +112,7 @@ def _bound_of_datum(diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: i
     else:
         edge = learned_edge(diffusion, repeated, edge_key).mean()
     end_point = end_divergence(diffusion, x_0)
-    return Bound(
+    return dict(
         step_divergences=divergences,
         end_point=end_point,
         edge=edge,
@@ -118,7 +121,6 @@ def _bound_of_datum(diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: i
         entropy_stationary=diffusion.stationary().entropy(),
         L_null=log_stationary(diffusion, x_0),
         K=edge - accurate_sum(divergences) - end_point,
-        num_draws=num_draws,
     )
 
 

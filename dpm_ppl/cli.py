@@ -24,7 +24,7 @@ def list_experiments(*, json: bool = False) -> None:
         json: Print one JSON object.
     """
     from dpm_ppl.models import EXPERIMENTS
-    from dpm_ppl.runs import options_of
+    from dpm_ppl.runs import flag, options_of
 
     described = {
         name: {"description": _first_line(function), "options": list(options_of(function))}
@@ -33,8 +33,7 @@ def list_experiments(*, json: bool = False) -> None:
     if json:
         return _print_json(described)
     for name, description in described.items():
-        options = " ".join("--" + option.replace("_", "-") for option in description["options"])
-        print(f"{name:10} {description['description']}\n{'':10} {options}")
+        print(f"{name:10} {description['description']}\n{'':10} {' '.join(map(flag, description['options']))}")
 
 
 @app.command
@@ -43,7 +42,7 @@ def fit(
     *,
     out: Path | None = None,
     resume: bool = False,
-    seed: int = 0,
+    seed: int | None = None,
     updates: int | None = None,
     variant: str | None = None,
     edge: str | None = None,
@@ -55,13 +54,13 @@ def fit(
     levels: int | None = None,
     json: bool = False,
 ) -> None:
-    """Fit an experiment in a run directory and print its held-out bound.
+    """Fit an experiment in a run directory, print its held-out bound and draw its picture.
 
     Args:
         experiment: digits, swissroll, heartbeat, or array for data of your own.
         out: Run directory; runs/EXPERIMENT if not given.
-        resume: Go on with the run in that directory, bit for bit.
-        seed: Seed of the parameters' noise and the order of the data.
+        resume: Go on with the run in that directory, bit for bit; other options may be left out.
+        seed: Seed of the parameters' noise and the order of the data; 0 if not given.
         updates: Updates of the optimiser; the experiment's own number if not given.
         variant: "default", or "paper" for the paper's own configuration.
         edge: "fixed" (the paper's last step) or "learned".
@@ -74,6 +73,7 @@ def fit(
         json: Print one JSON object.
     """
     from dpm_ppl import runs
+    from dpm_ppl.demo import draw_picture
     from dpm_ppl.models import EXPERIMENTS
 
     options = {
@@ -82,23 +82,28 @@ def fit(
         "num_steps": num_steps,
         "noise": noise,
         "pi": pi,
-        "data": data,
+        "data": None if data is None else str(data.resolve()),
         "kernel": kernel,
         "levels": levels,
     }
     given = {name: value for name, value in options.items() if value is not None}
     path = out or Path("runs") / experiment
     if resume:
-        run = runs.open_run(path)
+        run = runs.open_run(path, "--out")
+        runs.check_continues(run, experiment=experiment, seed=seed, updates=updates, **given)
         declared = run.declare(EXPERIMENTS)
     else:
         declared = runs.declare(EXPERIMENTS, experiment, given)
-        run = runs.create(path, declared, seed=seed, num_updates=updates or declared.num_updates)
+        num_updates = declared.num_updates if updates is None else updates
+        run = runs.create(path, declared, seed=seed or 0, num_updates=num_updates)
     result = runs.fit(run, declared, resume=resume)
     if result.interrupted:
         print(f"interrupted; continue with: dpm-ppl fit {experiment} --out {path} --resume", file=sys.stderr)
         raise SystemExit(INTERRUPTED)
     _report(run, declared, json)
+    picture = draw_picture(run, declared)
+    if picture is not None:
+        print(f"picture: {picture}", file=sys.stderr)
 
 
 @app.command
@@ -113,6 +118,8 @@ def bounds(run: Directory, *, num_draws: int | None = None, json: bool = False) 
     from dpm_ppl import runs
     from dpm_ppl.models import EXPERIMENTS
 
+    if num_draws is not None:
+        runs.check_range("--num-draws", num_draws, 1)
     opened = runs.open_run(run)
     _report(opened, opened.declare(EXPERIMENTS), json, num_draws)
 
@@ -137,13 +144,20 @@ def sample(
     from dpm_ppl.chains import sample as draw
     from dpm_ppl.models import EXPERIMENTS
 
-    if num_samples < 1:
-        raise InputError("--num-samples", expected="at least 1", got=num_samples, remedy="ask for some samples")
+    runs.check_range("--num-samples", num_samples, 1)
+    runs.check_range("--seed", seed, 0, runs.LAST_SEED)
     opened = runs.open_run(run)
+    target = out or run / "samples.npy"
+    if target.suffix != ".npy" or target.is_dir() or not target.parent.is_dir():
+        raise InputError(
+            "--out",
+            expected="a .npy file in a directory that exists",
+            got=target,
+            remedy="leave it out for samples.npy in the run directory",
+        )
     experiment = opened.declare(EXPERIMENTS)
     diffusion = runs.trained(opened, experiment)
     values = experiment.heldout.units.as_given(np.asarray(draw(diffusion, jax.random.key(seed), num_samples)))
-    target = out or run / "samples.npy"
     np.save(target, values, allow_pickle=False)
     facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
     if json:
@@ -173,6 +187,8 @@ def main() -> None:
         _fail(error, 2)
     except TrainingError as error:
         _fail(error, 1)
+    except KeyboardInterrupt:
+        _fail("interrupted", INTERRUPTED)
 
 
 def _report(run: Any, experiment: Any, json: bool, num_draws: int | None = None) -> None:
@@ -187,13 +203,13 @@ def _report(run: Any, experiment: Any, json: bool, num_draws: int | None = None)
 
 
 def _print_json(value: Any) -> None:
-    print(json_format.dumps(value, indent=2))
+    print(json_format.dumps(value, indent=2, allow_nan=False))
 
 
 def _first_line(function: Callable) -> str:
     return (function.__doc__ or "").strip().partition("\n")[0]
 
 
-def _fail(error: Exception, code: int) -> None:
+def _fail(error: Exception | str, code: int) -> None:
     print(f"dpm-ppl: {error}", file=sys.stderr)
     raise SystemExit(code)

@@ -10,12 +10,14 @@ from rich.console import Console
 
 from dpm_ppl import runs
 from dpm_ppl.chains import sample
+from dpm_ppl.experiment import Experiment
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.scores import Scores
 from dpm_ppl.tables import print_scores
 
 UPDATES = {"digits": 400, "swissroll": 15_000}
 NUM_IMAGES = 64
+PICTURES = {"digits": "samples.png", "swissroll": "figure1.png", "heartbeat": "figure2.png"}
 
 
 def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
@@ -29,13 +31,19 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
     for name, num_updates in UPDATES.items():
         console.print(f"{name}: {num_updates:,} updates")
         path = out / name
-        experiment = runs.declare(EXPERIMENTS, name, {})
         exists = (path / "run.json").exists()
-        run = runs.open_run(path) if exists else runs.create(path, experiment, seed=0, num_updates=num_updates)
+        if exists:
+            run = runs.open_run(path, "--out")
+            runs.check_continues(run, experiment=name)
+            experiment = run.declare(EXPERIMENTS)
+        else:
+            experiment = runs.declare(EXPERIMENTS, name, {})
+            run = runs.create(path, experiment, seed=0, num_updates=num_updates)
         if runs.fit(run, experiment, resume=exists).interrupted:
+            console.print("interrupted; the same command goes on from here")
             raise SystemExit(130)
         scores[name] = runs.score_heldout(run, experiment)
-        pictures[name] = str(_draw_picture(run, experiment))
+        pictures[name] = str(draw_picture(run, experiment))
     if print_json is not None:
         print_json({name: {**score.as_json(), "picture": pictures[name]} for name, score in scores.items()})
         return
@@ -44,17 +52,25 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
         print(f"{name}: {picture}")
 
 
-def _draw_picture(run: runs.Run, experiment: runs.Experiment) -> Path:
+def draw_picture(run: runs.Run, experiment: Experiment) -> Path | None:
+    """What the model of a run draws, in the run's directory; None for an experiment that has no picture of its own.
+
+    Digits; for the swiss roll the paper's figure 1, for the heartbeat its figure 2.
+    """
     from dpm_ppl.analysis import pictures  # matplotlib takes a second to import
 
+    if run.experiment not in PICTURES:
+        return None
     diffusion = runs.trained(run, experiment)
+    key = jax.random.key(run.seed)
     if run.experiment == "digits":
-        drawn = np.asarray(sample(diffusion, jax.random.key(run.seed), NUM_IMAGES))
-        figure = pictures.sample_grid(experiment.heldout.units.as_given(drawn), title="Digits drawn from the model")
+        images = experiment.heldout.units.as_given(np.asarray(sample(diffusion, key, NUM_IMAGES)))
+        figure = pictures.sample_grid(images, title="Digits drawn from the model")
+    elif run.experiment == "swissroll":
+        figure = pictures.figure_one(diffusion, experiment.heldout.rows(np.arange(2000)), key)
     else:
-        rows = experiment.heldout.rows(np.arange(2000))
-        figure = pictures.figure_one(diffusion, rows, jax.random.key(run.seed))
+        figure = pictures.figure_two(diffusion, key)
+    target = run.pictures / PICTURES[run.experiment]
     run.pictures.mkdir(exist_ok=True)
-    target = run.pictures / ("samples.png" if run.experiment == "digits" else "figure1.png")
     figure.savefig(target, dpi=150)
     return target

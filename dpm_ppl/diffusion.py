@@ -10,7 +10,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array, Batch, Values
+from dpm_ppl._types import Array, Batch
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule, Learned
@@ -148,7 +148,7 @@ class Diffusion(eqx.Module):
             )
         return eqx.combine(trained, self)
 
-    def check_data(self, x_0: Values, argument: str = "x_0") -> None:
+    def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
         check_array(x_0, argument)
         shape = np.shape(x_0)
@@ -175,7 +175,7 @@ class Diffusion(eqx.Module):
         return outputs.reshape(*batch_shape, *outputs.shape[1:])
 
 
-def check_array(values: Values, argument: str) -> None:
+def check_array(values: Array | np.ndarray, argument: str) -> None:
     """Raise `InputError` unless `values` are finite numbers."""
     values = np.asarray(values)
     if values.dtype.kind not in "biuf":

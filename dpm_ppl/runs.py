@@ -3,10 +3,12 @@
 RUN/run.json          experiment, options, seed, number of updates, versions, device
 RUN/checkpoints/      the newest states of the training
 RUN/metrics.jsonl     a row per evaluation
-RUN/pictures/         what `demo` draws
+RUN/pictures/         what `fit` draws
 """
 
+import inspect
 import json
+import math
 import os
 import platform
 from collections.abc import Callable
@@ -31,6 +33,13 @@ EVALUATIONS = 5
 """Held-out evaluations in the course of a fit."""
 EVALUATION_POINTS = 200
 """Held-out data that each of them looks at; the scores of `bounds` look at all."""
+
+RECORDED = ("digest",)
+"""What a run keeps among its options without the user's having chosen it."""
+KINDS = {"experiment": str, "options": dict, "seed": int, "num_updates": int}
+
+LAST_SEED = 2**32 - 1
+"""JAX drops what a seed has above 32 bits."""
 
 Declare = Callable[..., Experiment]
 
@@ -75,10 +84,10 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Expe
         )
     known = options_of(zoo[name])
     for option in options:
-        if option not in known:
+        if option not in (*known, *RECORDED):
             raise InputError(
-                f"--{option.replace('_', '-')}",
-                expected=f"an option of {name} ({', '.join('--' + name.replace('_', '-') for name in known)})",
+                flag(option),
+                expected=f"an option of {name} ({', '.join(map(flag, known))})",
                 got="one it does not have",
                 remedy="leave it out, or choose another experiment",
             )
@@ -86,16 +95,23 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Expe
 
 
 def options_of(function: Declare) -> tuple[str, ...]:
-    """Names of the keyword arguments that an experiment of the zoo takes."""
-    code = function.__code__
-    return code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    """Names of the options that an experiment of the zoo takes from a user."""
+    return tuple(name for name in inspect.signature(function).parameters if name not in RECORDED)
+
+
+def flag(option: str) -> str:
+    """An option as it is written on the command line."""
+    return "--" + option.replace("_", "-")
 
 
 def create(path: Path, experiment: Experiment, *, seed: int, num_updates: int) -> Run:
     """A new run directory.
 
-    **Raises:** `InputError` where the directory already holds something.
+    **Raises:** `InputError` where the directory already holds something or cannot be made, and for a seed or a number
+    of updates out of range.
     """
+    check_range("--seed", seed, 0, LAST_SEED)
+    check_range("--updates", num_updates, 1)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(
             "--out",
@@ -104,12 +120,15 @@ def create(path: Path, experiment: Experiment, *, seed: int, num_updates: int) -
             remedy="name another directory, or continue a run with --resume",
         )
     run = Run(path, experiment.name, experiment.options, seed, num_updates, _environment())
-    path.mkdir(parents=True, exist_ok=True)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
     _write_atomically(path / "run.json", json.dumps({"format": FORMAT, **_without_path(run)}, indent=2) + "\n")
     return run
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: Path, argument: str = "run") -> Run:
     """The run in a directory.
 
     **Raises:** `InputError` where there is none, or the file that describes it is foreign or damaged.
@@ -117,7 +136,7 @@ def open_run(path: Path) -> Run:
     description = path / "run.json"
     if not description.is_file():
         raise InputError(
-            "run",
+            argument,
             expected="a run directory, made by 'dpm-ppl fit'",
             got=f"{path}, which {'has no run.json' if path.is_dir() else 'is no directory'}",
             remedy="check the path, or fit an experiment first",
@@ -126,14 +145,39 @@ def open_run(path: Path) -> Run:
         content = json.loads(description.read_text())
         if content.pop("format") != FORMAT:
             raise KeyError("format")
+        if not all(isinstance(content[name], kind) for name, kind in KINDS.items()):
+            raise TypeError("kinds")
         return Run(path, **content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
-            "run",
+            argument,
             expected=f"the description of a run in {description}",
             got=f"a damaged or foreign file ({type(error).__name__})",
             remedy="name another run, or fit again into a new directory",
         ) from error
+
+
+def check_continues(run: Run, **asked: Any) -> None:
+    """Raise `InputError` where what is asked for is not what the run began with; None asks for nothing.
+
+    `asked` are `experiment`, `seed`, `updates` and options of the experiment.
+    """
+    begun = {"experiment": run.experiment, "seed": run.seed, "updates": run.num_updates, **run.options}
+    for name, value in asked.items():
+        if value is not None and (name not in begun or begun[name] != value):
+            raise InputError(
+                name if name == "experiment" else flag(name),
+                expected=f"{begun.get(name, 'none')}, with which the run in {run.path} began",
+                got=value,
+                remedy="leave it out to continue that run, or fit into a new directory",
+            )
+
+
+def check_range(argument: str, value: int, least: int, most: int | None = None) -> None:
+    """Raise `InputError` unless `least <= value <= most`."""
+    if value < least or (most is not None and value > most):
+        expected = f"at least {least}" + ("" if most is None else f" and at most {most}")
+        raise InputError(argument, expected=expected, got=value, remedy="leave it out for the default")
 
 
 def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
@@ -152,7 +196,8 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
         resume=resume,
         progress=progress,
     )
-    _write_atomically(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in result.metrics))
+    rows = ({name: _null_unless_finite(value) for name, value in row.items()} for row in result.metrics)
+    _write_atomically(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return result
 
 
@@ -175,7 +220,7 @@ def score_heldout(run: Run, experiment: Experiment, *, num_draws: int | None = N
         trained(run, experiment),
         experiment.heldout,
         jax.random.fold_in(jax.random.key(run.seed), 1),
-        num_draws=num_draws or experiment.num_draws,
+        num_draws=experiment.num_draws if num_draws is None else num_draws,
         datum=experiment.datum,
         exact=experiment.exact,
     )
@@ -209,6 +254,10 @@ def _environment() -> dict[str, Any]:
         "versions": {name: version(name) for name in PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
     }
+
+
+def _null_unless_finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_path(run: Run) -> dict[str, Any]:

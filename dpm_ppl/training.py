@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.core import Tracer
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
@@ -65,8 +66,9 @@ def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
     svi_key, data_key = jax.random.split(key)
     svi_state = _init_program(svi)(svi_key, batch)
     constraints = getattr(svi.constrain_fn, "args", ())
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(constraints)):
+    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(constraints)):
         svi_state = svi.init(svi_key, batch)  # a constraint made of arrays must not be left over from a trace
+    svi_state = jax.tree.map(_strongly_typed, svi_state)
     # Copies, because a state whose leaves share a buffer cannot be donated.
     params = jax.tree.map(jnp.copy, svi.get_params(svi_state))
     return TrainingState(svi_state, params, _zero(), _zero(), _zero(), data_key)
@@ -75,9 +77,9 @@ def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
 def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999) -> tuple[TrainingState, jax.Array]:
     """One `svi.update`, dropped where it is not finite; returns the state and the loss, summed over the batch (nats).
 
-    An update is dropped where the loss is not finite or the update makes any number of the parameters or of the
-    optimiser's state non-finite: they stay as they were, the random key moves on, and the counts tell. The average
-    gives the newest of n kept parameters the weight (1 - averaging) / (1 - averaging^n): 0 averages nothing.
+    An update is dropped where the loss or the norm of the gradient is not finite: parameters, optimiser and mutable
+    state stay as they were, the random key moves on, and the counts tell. The average gives the newest of n kept
+    parameters the weight (1 - averaging) / (1 - averaging^n): 0 averages nothing.
     """
     old = state.svi_state
     new, loss = _guarded(svi).update(old, batch)
@@ -151,15 +153,8 @@ def fit(
     state = init(svi, key, data.draw(batches.first, jax.random.fold_in(data_key, 0)))
     record = _Record()
     settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
-    newest = None if checkpoint_dir is None else checkpoint.latest(checkpoint_dir)
+    newest = None if checkpoint_dir is None else _newest(Path(checkpoint_dir), resume)
     if newest is not None:
-        if not resume:
-            raise InputError(
-                "checkpoint_dir",
-                expected="a folder without checkpoints",
-                got=newest,
-                remedy="pass resume=True to continue that fit, or name another folder",
-            )
         state, record = _restore(newest, state, settings, num_updates)
 
     def save() -> None:
@@ -177,17 +172,18 @@ def fit(
         while chunk is not None and not interrupted:
             began = time.monotonic()
             rows, length = chunk
-            state, losses, in_a_row = run_chunk(state, rows, length)
+            state, finite, losses, in_a_row = run_chunk(state, rows, length)
             chunk = next(chunks, None)  # gathered on the host while the device works
             losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
             seconds = time.monotonic() - began
             batches.adapt(seconds)
             loss = record.add(losses[in_a_row == 0] / (batch_size * _NATS_PER_UNIT[unit]), seconds)
-            if in_a_row.max() > max_skipped_in_a_row:
-                state = state._replace(num_skipped_in_a_row=_zero())
-                save()
-                update = done + 1 + int(np.argmax(in_a_row > max_skipped_in_a_row))
-                raise TrainingError(_say_stopped(update, max_skipped_in_a_row, checkpoint_dir))
+            failure = _failure(done, in_a_row, bool(finite), max_skipped_in_a_row)
+            if failure is not None:
+                if finite:  # otherwise the older checkpoints are the better ones
+                    state = state._replace(num_skipped_in_a_row=_zero())
+                    save()
+                raise failure
             done += int(length)
             num_skipped = int(state.num_skipped)
             show(done, loss=loss, rate=int(length) / seconds, skipped=num_skipped)
@@ -236,8 +232,8 @@ def _init_program(svi: SVI) -> Callable[..., SVIState]:
 @lru_cache(maxsize=8)
 def _chunk_program(svi: SVI, draw: Callable[..., jax.Array], averaging: float) -> Callable[..., Any]:
     @partial(jax.jit, donate_argnums=0)
-    def run_chunk(state: TrainingState, rows: jax.Array, length: jax.Array) -> tuple[Any, jax.Array, jax.Array]:
-        """The state after `length` updates, the loss of each and the run of skipped updates that each ended in."""
+    def run_chunk(state: TrainingState, rows: jax.Array, length: jax.Array) -> tuple[Any, ...]:
+        """The state after `length` updates and whether it is finite; of each, its loss and run of skipped updates."""
 
         def update(place, carry):
             state, losses, in_a_row = carry
@@ -246,7 +242,9 @@ def _chunk_program(svi: SVI, draw: Callable[..., jax.Array], averaging: float) -
             return state, losses.at[place].set(loss), in_a_row.at[place].set(state.num_skipped_in_a_row)
 
         reports = jnp.zeros(rows.shape[0]), jnp.zeros(rows.shape[0], jnp.int32)
-        return jax.lax.fori_loop(0, length, update, (state, *reports))
+        state, losses, in_a_row = jax.lax.fori_loop(0, length, update, (state, *reports))
+        parameters = svi.optim.get_params(state.svi_state.optim_state), state.params
+        return state, jnp.isfinite(optax.tree.norm(parameters)), losses, in_a_row
 
     return run_chunk
 
@@ -255,17 +253,22 @@ def _zero() -> jax.Array:
     return jnp.zeros((), jnp.int32)
 
 
+def _strongly_typed(leaf: jax.Array) -> jax.Array:
+    """The same number as it comes back from a file, so that a resumed fit runs the program already compiled."""
+    return jax.lax.convert_element_type(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf
+
+
 def _guarded(svi: SVI) -> SVI:
     """The same program, with an optimiser that stays as it is where the loss or the gradient's norm is not finite.
 
-    Checked before the update, the choice fuses with it; checked after, it would cost another pass over every number
-    that the optimiser holds. A norm tells more than its parts: where squares overflow, so do Adam's second moments.
+    To look at what the optimiser made, and to choose then, would double the time of an update of a few million
+    parameters. A norm also tells more than its parts: where squares overflow, so would Adam's second moments.
     """
     optimiser = copy.copy(svi.optim)
 
-    def update(gradient: Any, state: Any, value: Any = None) -> Any:
-        kept = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(gradient))
-        return jax.tree.map(partial(jnp.where, kept), svi.optim.update(gradient, state, value=value), state)
+    def update(g: Any, state: Any, value: Any = None) -> Any:
+        kept = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(g))
+        return jax.lax.cond(kept, lambda: svi.optim.update(g, state, value=value), lambda: state)
 
     optimiser.update = update
     guarded = copy.copy(svi)
@@ -275,6 +278,24 @@ def _guarded(svi: SVI) -> SVI:
 
 def _due(done: int, every: int | None, last: int) -> bool:
     return done == last or (every is not None and done % every == 0)
+
+
+def _newest(folder: Path, resume: bool) -> Path | None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as failure:
+        raise InputError(
+            "checkpoint_dir", expected="a folder that can be made", got=failure, remedy="name another folder"
+        ) from failure
+    newest = checkpoint.latest(folder)
+    if newest is not None and not resume:
+        raise InputError(
+            "checkpoint_dir",
+            expected="a folder without checkpoints",
+            got=newest,
+            remedy="pass resume=True to continue that fit, or name another folder",
+        )
+    return newest
 
 
 def _restore(
@@ -299,11 +320,15 @@ def _restore(
     return restored, _Record(**meta["record"])
 
 
-def _say_stopped(update: int, allowed: int, folder: str | Path | None) -> str:
-    saved = "" if folder is None else f"; the last finite state is saved in {folder}"
-    return (
-        f"update {update} is the last of {allowed + 1} in a row whose loss or gradient was not finite, all of them "
-        f"dropped: lower the learning rate, clip gradients with optax.clip_by_global_norm, or check the data{saved}"
+def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> TrainingError | None:
+    remedy = "lower the learning rate, clip gradients with optax.clip_by_global_norm, or check the data"
+    if not finite:
+        return TrainingError(f"parameters overflowed between updates {done + 1} and {done + in_a_row.size}: {remedy}")
+    if in_a_row.max() <= allowed:
+        return None
+    update = done + 1 + int(np.argmax(in_a_row > allowed))
+    return TrainingError(
+        f"update {update} is the last of {allowed + 1} in a row with a loss or gradient that is not finite: {remedy}"
     )
 
 

@@ -23,7 +23,7 @@ HELDOUT_SHARE = 0.1
 
 def experiment(
     *,
-    data: Path | None = None,
+    data: str | Path | None = None,
     kernel: Literal["gaussian", "bernoulli"] | None = None,
     levels: int | None = None,
     edge: Edge = "fixed",
@@ -44,17 +44,18 @@ def experiment(
             got=repr(kernel),
             remedy="bernoulli is for bits",
         )
+    if kernel == "bernoulli" and levels is not None:
+        raise InputError("--levels", expected="none with bits", got=levels, remedy="use --kernel gaussian for levels")
     values = load_array(data)
     found = _digest(data)
     if digest not in (None, found):
         raise InputError(
             "--data", expected=f"the file this run began with, {data}", got="other contents", remedy="restore the file"
         )
-    train_values, heldout_values = split(values, len(values) - max(1, round(HELDOUT_SHARE * len(values))), 0)
-    train, heldout = _datasets(train_values, heldout_values, kernel, levels)
+    train, heldout = _datasets(values, kernel, levels)
     shape = train.event_shape
     if kernel == "bernoulli":
-        activity = float(np.clip(np.mean(train_values), 0.02, 0.98))
+        activity = float(np.clip(np.mean(train.source), 0.02, 0.98))
         family, schedule = BernoulliKernel(activity, clean_rate), Erasure(num_steps)
     else:
         family, schedule = GaussianKernel(noise_prediction), LogSNR(num_steps, 14.0, -8.0)
@@ -79,16 +80,26 @@ def experiment(
     )
 
 
-def _datasets(train: np.ndarray, heldout: np.ndarray, kernel: str, levels: int | None) -> tuple[Dataset, Dataset]:
-    if kernel == "bernoulli":
-        return Dataset.from_binary(train), Dataset.from_binary(heldout)
-    if levels is not None:
-        reference = Dataset.from_levels(train, levels)
-        return reference, Dataset.from_levels(heldout, levels, reference=reference)
-    reference = Dataset.from_continuous(train)
-    return reference, Dataset.from_continuous(heldout, reference=reference)
+def _datasets(values: np.ndarray, kernel: str, levels: int | None) -> tuple[Dataset, Dataset]:
+    def dataset(part: np.ndarray, reference: Dataset | None = None) -> Dataset:
+        if kernel == "bernoulli":
+            return Dataset.from_binary(part)
+        if levels is not None:
+            return Dataset.from_levels(part, levels, reference=reference)
+        return Dataset.from_continuous(part, reference=reference)
+
+    try:
+        dataset(values)  # whole and in its own order first, so that an error names the place in the file
+    except InputError as error:
+        argument = "--levels" if error.argument == "num_levels" else "--data"
+        raise InputError(argument, expected=error.expected, got=error.got, remedy=error.remedy) from error
+    if len(values) < 2:
+        raise InputError("--data", expected="at least two data", got=f"shape {values.shape}", remedy="bring more data")
+    train, heldout = split(values, len(values) - max(1, round(HELDOUT_SHARE * len(values))), 0)
+    reference = dataset(train)
+    return reference, dataset(heldout, reference)
 
 
-def _digest(path: Path) -> str:
+def _digest(path: str | Path) -> str:
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

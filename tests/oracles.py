@@ -56,6 +56,25 @@ def linear_diffusion(schedule: AbstractSchedule, reverse: reference.LinearRevers
     return Diffusion(kernel(as_given), schedule, network, ())
 
 
+class AtRest(AbstractNetwork):
+    """Zero outputs: nothing learned."""
+
+    num_outputs: int = eqx.field(static=True)
+
+    def __call__(self, x_t, step):
+        return jnp.zeros((*x_t.shape, self.num_outputs))
+
+
+class PointOracle(AbstractNetwork):
+    """The best reverse kernel for Gaussian data that all lie at one point, for the readout `as_given`."""
+
+    point: float = eqx.field(static=True)
+
+    def __call__(self, x_t, step):
+        law = GaussianKernel().bridge(x_t, jnp.full_like(x_t, self.point), step)
+        return jnp.stack([law.mean, jnp.log(law.variance)], axis=-1)
+
+
 class AtomsOracle(AbstractNetwork):
     """The best factorised reverse kernel for bits whose data are a few known vectors, the atoms."""
 

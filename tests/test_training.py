@@ -190,7 +190,7 @@ def test_a_dropped_update_changes_nothing_but_the_key_and_the_counts(spoil):
     def spoilt(batch):
         mean = numpyro.param("mean", jnp.ones(()))
         bad = batch.max() > 100
-        # The square root has an infinite gradient at 0; 1e25 squared overflows Adam's second moment and no more than that.
+        # The square root has an infinite gradient at 0; 1e25 squared overflows Adam's second moment, and only that.
         cost = {
             "loss": jnp.where(bad, jnp.inf, mean**2),
             "gradient": jnp.sqrt(jnp.where(bad, mean - mean, mean**2)),
@@ -235,15 +235,27 @@ def test_training_stops_where_updates_stay_non_finite(tmp_path):
     assert int(saved.num_skipped_in_a_row) == 0
 
 
+def test_training_stops_where_parameters_overflow_and_saves_nothing(tmp_path):
+    def sloping(batch):
+        numpyro.factor("slope", -10.0 * numpyro.param("mean", jnp.ones(())))
+
+    svi = SVI(sloping, lambda batch: None, optax.sgd(1e38), loss=Trace_ELBO())
+    with pytest.raises(TrainingError, match=r"^parameters overflowed between updates 1 and 1: lower the learning rate"):
+        fit(svi, DATA, checkpoint_dir=tmp_path, **SETTINGS)
+    assert checkpoint.latest(tmp_path) is None
+
+
 # --- the loop
 
 
-def test_a_second_fit_compiles_nothing(caplog):
+def test_a_second_fit_compiles_nothing(caplog, tmp_path):
     svi = TINY
     settings = SETTINGS | {"evaluate": lambda params: {"scale": params["scale"].mean()}}
     fit(svi, DATA, **settings)
+    fit(svi, DATA, checkpoint_dir=tmp_path, **settings | {"num_updates": 30})
     with jax.log_compiles(), caplog.at_level(logging.WARNING, logger="jax"):
         fit(svi, DATA, **settings | {"num_updates": 83, "key": jax.random.key(1)})
+        fit(svi, DATA, checkpoint_dir=tmp_path, resume=True, **settings)
         assert not [record.message for record in caplog.records if "ompil" in record.message]
         fit(make_svi(), DATA, **settings)
         assert [record.message for record in caplog.records if "ompil" in record.message]
@@ -342,6 +354,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "unit": ({"unit": "bans"}, "bits"),
     "key": ({"key": 0}, "jax.random.key"),
     "resume": ({"resume": True}, "checkpoint_dir"),
+    "no folder": ({"checkpoint_dir": "/dev/null/folder"}, "a folder that can be made"),
     "NaN": ({"dataset": WITH_NAN}, "dataset: expected finite numbers, got 1 that"),
     "infinite": ({"dataset": np.where(np.isnan(WITH_NAN), np.inf, DATA)}, "finite"),
     "no data": ({"dataset": DATA[:0]}, "at least one datum"),
@@ -354,9 +367,9 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_refused_in_one_line_before_training(name):
     change, message = BAD[name]
-    arguments = {"dataset": DATA} | SETTINGS | change
+    arguments: dict[str, Any] = {"dataset": DATA, **SETTINGS, **change}
     with pytest.raises(InputError, match=message) as caught:
-        fit(TINY, arguments.pop("dataset"), **arguments)
+        fit(TINY, **arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -373,8 +386,9 @@ OTHER_FITS: dict[str, tuple[dict[str, Any], str]] = {
 def test_only_the_same_fit_is_resumed(tmp_path, name):
     change, message = OTHER_FITS[name]
     fit(TINY, DATA, checkpoint_dir=tmp_path, **SETTINGS)
+    again: dict[str, Any] = {"resume": True, **SETTINGS, **change}
     with pytest.raises(InputError, match=message):
-        fit(TINY, DATA, checkpoint_dir=tmp_path, **{"resume": True} | SETTINGS | change)
+        fit(TINY, DATA, checkpoint_dir=tmp_path, **again)
 
 
 def test_only_the_same_optimiser_is_resumed(tmp_path):

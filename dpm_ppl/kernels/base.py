@@ -3,9 +3,10 @@
 import abc
 
 import equinox as eqx
+import numpy as np
 from numpyro.distributions import Distribution
 
-from dpm_ppl._types import Outputs, Values
+from dpm_ppl._types import Array, Outputs, Values
 from dpm_ppl.steps import Step
 
 
@@ -42,5 +43,5 @@ class AbstractKernel(eqx.Module):
     def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> Distribution:
         """p(x_{t-1} | x_t), from the network's raw `outputs`; zeros give back the forward kernel `transition(x_t)`."""
 
-    def check_data(self, x_0: Values) -> None:
+    def check_data(self, x_0: Array | np.ndarray) -> None:
         """Raise `InputError` where concrete data lie outside the family's support."""

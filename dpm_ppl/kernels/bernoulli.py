@@ -100,7 +100,7 @@ class BernoulliKernel(AbstractKernel):
     def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> BernoulliLogits:
         return _bits(self.readout(self, outputs[..., 0], x_t, step))
 
-    def check_data(self, x_0: Values) -> None:
+    def check_data(self, x_0: Array | np.ndarray) -> None:
         values = np.asarray(x_0)
         strange = ~((values == 0) | (values == 1))
         if strange.any():

@@ -36,7 +36,8 @@ def test_reverse_law_has_the_moments_of_the_exact_one(i):
     x_0 = jnp.array([[-1.2, 0.1, 1.7], [0.3, -0.9, 0.6]])
     x_t = jnp.exp(step.log_alpha_bar / 2) * x_0 + jnp.exp(step.log_noise / 2) * jnp.array([[0.3, -1.0, 2.0]])
     kernel = GaussianKernel(readout=noise_prediction)
-    law = kernel.reverse(jax.vmap(network, (0, None))(x_t, step), x_t, step)
+    outputs = jax.jit(lambda x_t, step: jax.vmap(network, (0, None))(x_t, step))(x_t, step)
+    law = kernel.reverse(outputs, x_t, step)
 
     abar, noise, beta = (float(np.exp(v)) for v in (step.log_alpha_bar, step.log_noise, step.log_beta))
     abar_prev, noise_prev = (float(np.exp(v)) for v in (step.log_alpha_bar_prev, step.log_noise_prev))
@@ -60,6 +61,6 @@ def test_outputs_are_finite_far_from_the_data_and_without_signal():
     erasure = fixed_steps(1 / (T + 1 - np.arange(1, T + 1)))
     x_t = jnp.array([[0.0, 1.0], [-30.0, 300.0]])
     for steps in (STEPS, erasure):
-        outputs = jax.vmap(jax.vmap(network, (0, None)), (None, 0))(x_t, steps)
+        outputs = jax.jit(lambda steps: jax.vmap(jax.vmap(network, (0, None)), (None, 0))(x_t, steps))(steps)
         assert outputs.shape == (T, 2, 2, 2)
         assert np.isfinite(outputs).all()

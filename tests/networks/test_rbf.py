@@ -10,6 +10,11 @@ from dpm_ppl.steps import fixed_steps
 STEPS = fixed_steps(np.full(3, 0.5))
 
 
+@eqx.filter_jit
+def everywhere(network, x, step):
+    return jax.vmap(network, (0, None))(x, step)
+
+
 def test_centres_of_points_in_the_plane_stand_on_a_grid():
     network = RBFNetwork((2,), 2, 3, key=jax.random.key(0))
     grid = {(x, y) for x in (-2.0, -0.6667, 0.6667, 2.0) for y in (-2.0, -0.6667, 0.6667, 2.0)}
@@ -28,13 +33,12 @@ def test_basis_functions_are_normalised():
     network = RBFNetwork((2,), 1, 3, key=jax.random.key(0))
     equal = eqx.tree_at(lambda n: n.readouts.weights, network, jnp.full((3, 2, 16), 0.3))
     x = 5 * jax.random.normal(jax.random.key(1), (50, 2))
-    np.testing.assert_allclose(jax.vmap(equal, (0, None))(x, STEPS[1]), 0.3, rtol=1e-5)
+    np.testing.assert_allclose(everywhere(equal, x, STEPS[1]), 0.3, rtol=1e-5)
 
     narrow = eqx.tree_at(
         lambda n: (n.log_widths, n.readouts.weights),
         network,
         (jnp.full(16, -3.0), jnp.tile(jnp.arange(16.0), (3, 2, 1))),
     )
-    np.testing.assert_allclose(
-        jax.vmap(narrow, (0, None))(network.centres + 0.05, STEPS[0])[:, 0, 0], jnp.arange(16.0), atol=1e-5
-    )
+    at_centres = everywhere(narrow, network.centres + 0.05, STEPS[0])
+    np.testing.assert_allclose(at_centres[:, 0, 0], jnp.arange(16.0), atol=1e-5)

@@ -1,0 +1,52 @@
+"""Takes all measurements and prints them beside their targets; exit code 1 where one does not hold."""
+
+import json
+import sys
+from dataclasses import asdict, dataclass
+
+import jax
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks import bound_memory, compilations, fit_overhead, step_scaling
+from benchmarks.measurement import Measurement
+
+
+@dataclass(frozen=True)
+class Options:
+    """Timings, memory and compilations of dpm_ppl, from one run."""
+
+    json: bool = False
+    """Print one JSON object instead of the table."""
+
+
+def main(options: Options) -> int:
+    taken: list[Measurement] = []
+    for module in (fit_overhead, step_scaling, bound_memory, compilations):
+        print(f"{module.__name__} ...", file=sys.stderr, flush=True)
+        taken += module.measure()
+    device = jax.devices()[0]
+    name = f"{device.platform}: {device.device_kind}, {jax.device_count()} device(s)"
+    gpu = device.device_kind if device.platform == "gpu" else "not measured"
+    if options.json:
+        rows = [asdict(measurement) | {"holds": measurement.holds} for measurement in taken]
+        print(json.dumps({"device": device.device_kind, "gpu": gpu, "measurements": rows}))
+    else:
+        _print_table(taken, device.device_kind, gpu)
+    return 0 if all(measurement.holds for measurement in taken) else 1
+
+
+def _print_table(taken: list[Measurement], device: str, gpu: str) -> None:
+    table = Table(title=f"device: {device}")
+    for column in ("measurement", "figure", "target", "holds", "detail"):
+        table.add_column(column, justify="right" if column in ("figure", "target") else "left")
+    for measurement in taken:
+        figure, target = f"{measurement.figure:.4g}", f"<= {measurement.target:g}"
+        table.add_row(measurement.name, figure, target, "yes" if measurement.holds else "NO", measurement.detail)
+    table.add_row("GPU", gpu, "", "", "")
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+if __name__ == "__main__":
+    sys.exit(main(tyro.cli(Options)))

@@ -1,0 +1,39 @@
+"""A measured figure beside its target, and how figures are taken on a machine that others use too."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A figure that holds where it is at most its target."""
+
+    name: str
+    figure: float
+    target: float
+    detail: str
+
+    @property
+    def holds(self) -> bool:
+        return bool(self.figure <= self.target)  # NaN holds nothing
+
+
+def seconds(run: Callable[[], Any]) -> float:
+    """Time until everything that `run` returns has been computed."""
+    began = time.perf_counter()
+    jax.block_until_ready(run())
+    return time.perf_counter() - began
+
+
+def median_ratio(name: str, above: list[float], below: list[float], target: float, unit_detail: str) -> Measurement:
+    """The median of the ratios of pairs timed one right after the other, which a change of load leaves alone."""
+    ratios = np.divide(above, below)
+    low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    milliseconds = f"{1e3 * np.median(above):.2f} ms over {1e3 * np.median(below):.2f} ms"
+    detail = f"{milliseconds} {unit_detail}; middle half of {len(ratios)} pairs {low:.3f} to {high:.3f}"
+    return Measurement(name, float(middle), target, detail)

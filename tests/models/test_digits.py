@@ -1,0 +1,63 @@
+import math
+
+import jax
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+from dpm_ppl.kernels import GaussianKernel
+from dpm_ppl.models import digits
+from dpm_ppl.schedules import Erasure
+from dpm_ppl.scores import score
+from tests.instances import small
+
+
+@pytest.fixture(scope="module")
+def experiment():
+    return digits.experiment(num_steps=2)
+
+
+def images(*datasets):
+    """The images of the datasets as sorted rows."""
+    return sorted(tuple(image.ravel().tolist()) for data in datasets for image in data.source)
+
+
+def test_split(experiment):
+    assert (experiment.train.num_points, experiment.heldout.num_points) == (1500, 297)
+    assert experiment.train.event_shape == experiment.heldout.event_shape == (8, 8)
+    every = sorted(tuple(map(int, row)) for row in np.asarray(load_digits().data))
+    assert images(experiment.train, experiment.heldout) == every
+    assert set(images(experiment.train)).isdisjoint(images(experiment.heldout))
+
+
+def test_levels(experiment):
+    for data in (experiment.train, experiment.heldout):
+        assert data.source.dtype.kind == "i"
+        assert (data.source.min(), data.source.max()) == (0, 16)
+        assert data.units.num_levels == 17
+        assert data.units is experiment.train.units
+
+
+def test_the_split_is_the_same_every_time(experiment):
+    again = digits.experiment(num_steps=3, edge="learned")
+    np.testing.assert_array_equal(again.train.source, experiment.train.source)
+    np.testing.assert_array_equal(again.heldout.source, experiment.heldout.source)
+
+
+def test_a_model_that_has_learned_nothing_scores_the_stationary_law(experiment):
+    units, levels, num_draws = experiment.heldout.units, experiment.heldout.source, 3
+    nothing = small(GaussianKernel(), Erasure(5, beta_1=0.01), (8, 8), scale=0)
+    scores = score(nothing, experiment.heldout, jax.random.key(0), num_draws=num_draws, datum="image")
+    middle = (levels + 0.5 - units.shift) / units.scale
+    width = 1 / units.scale
+    # Uniform noise over a level adds width^2 / 12 to the mean square of its middle.
+    per_datum = -0.5 * (math.log(2 * math.pi) + middle**2 + width**2 / 12).sum(axis=(1, 2))
+    noise = np.sqrt((middle**2 * width**2 / 12).sum() / num_draws) / len(levels)
+    expected = per_datum.mean() / math.log(2)
+    for figure in (scores.L_null, scores.K):
+        assert figure.mean == pytest.approx(expected, abs=5 * noise / math.log(2))
+    assert scores.K_minus_L_null.mean == pytest.approx(0, abs=1e-3)
+    bits_per_dim = -expected / 64 + np.log2(units.scale)
+    assert scores.bits_per_dim is not None
+    assert scores.bits_per_dim.mean == pytest.approx(bits_per_dim, abs=5 * noise / 64 / math.log(2))
+    assert scores.unit == "bits/image"

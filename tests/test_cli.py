@@ -1,0 +1,248 @@
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dpm_ppl import demo, runs
+from dpm_ppl._errors import TrainingError
+from dpm_ppl.models import EXPERIMENTS
+from tests.command_line import call, call_well
+
+NUM_LEVELS, SHAPE = 4, (60, 3)
+ESTIMATES = ("K", "L_null", "K_minus_L_null", "K_original", "exact", "gap", "bits_per_dim")
+
+
+def fit_array(folder, out, *options):
+    data = folder / "x.npy"
+    if not data.exists():
+        np.save(data, np.random.default_rng(0).integers(0, NUM_LEVELS, SHAPE))
+    arguments = ("--data", data, "--kernel", "gaussian", "--levels", NUM_LEVELS, "--num-steps", 10, "--updates", 3)
+    return call("fit", "array", *arguments, "--out", folder / out, *options)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("runs")
+
+
+@pytest.fixture(scope="module")
+def fitted(folder):
+    """What `fit --json` printed for the run in `folder / "run"`."""
+    called = fit_array(folder, "run", "--json")
+    assert called.code == 0, called.err
+    return called
+
+
+@pytest.fixture
+def copy(fitted, folder, tmp_path):
+    """A run of its own to spoil."""
+    return shutil.copytree(folder / "run", tmp_path / "run")
+
+
+def newest_checkpoint(run):
+    return max((run / "checkpoints").iterdir()).read_bytes()
+
+
+def without_times(run):
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [row | {"seconds": None} for row in rows]
+
+
+def test_list_names_every_experiment_and_the_options_fit_takes():
+    described = call_well("list", "--json").json
+    assert set(described) == set(EXPERIMENTS)
+    assert described["swissroll"]["options"] == ["noise", "variant", "edge", "num_steps"]
+    usage = call_well("fit", "--help").out
+    text = call_well("list").out
+    for name, entry in described.items():
+        assert name in text
+        for option in entry["options"]:
+            assert runs.flag(option) in text
+            assert runs.flag(option) in usage
+
+
+def test_a_run_directory_describes_itself(fitted, folder):
+    described = json.loads((folder / "run" / "run.json").read_text())
+    assert described["experiment"] == "array"
+    assert described["options"]["data"] == str(folder / "x.npy")
+    assert (described["options"]["num_steps"], described["options"]["edge"]) == (10, "fixed")
+    assert (described["seed"], described["num_updates"]) == (0, 3)
+    assert described["environment"]["versions"].keys() == set(runs.PACKAGES)
+    assert described["environment"]["device"].startswith("cpu")
+
+
+def test_metrics_have_a_row_per_evaluation(fitted, folder):
+    rows = without_times(folder / "run")
+    assert [row["update"] for row in rows] == [1, 2, 3]
+    assert all(row.keys() >= {"seconds", "loss", "skipped", "K", "K_se", "bits_per_dim"} for row in rows)
+
+
+def test_progress_goes_to_stderr(fitted):
+    assert "update 3 of 3" in fitted.err
+    assert fitted.json["experiment"] == "array"
+
+
+def test_bounds_gives_the_figures_of_the_fit(fitted, folder):
+    called = call_well("bounds", folder / "run", "--json")
+    figures = called.json
+    assert figures == fitted.json
+    assert called.err == ""
+    assert (figures["experiment"], figures["num_points"], figures["unit"]) == ("array", 6, "bits/point")
+    assert figures["exact"] is figures["gap"] is None
+    known = [name for name in ESTIMATES if name not in ("exact", "gap")]
+    assert all(figures[name].keys() == {"mean", "se"} and figures[name]["se"] > 0 for name in known)
+    mean = {name: figures[name]["mean"] for name in known}
+    assert mean["K_minus_L_null"] == pytest.approx(mean["K"] - mean["L_null"], rel=1e-9)
+    assert mean["bits_per_dim"] == pytest.approx(-mean["K_original"] / SHAPE[1], rel=1e-9)
+
+
+def test_bounds_as_a_table(fitted, folder):
+    table = call_well("bounds", folder / "run", "--num-draws", 2).out
+    assert "bits/point" in table
+    assert "6 x 2" in table
+    for figure in ("K - L_null", "bits per dimension", "bits/dim"):
+        assert figure in table
+
+
+def test_sample_writes_draws_in_the_units_of_the_data(fitted, folder, tmp_path):
+    called = call_well("sample", folder / "run", "--num-samples", 7, "--out", tmp_path / "draws.npy", "--json")
+    assert called.json == {"experiment": "array", "file": str(tmp_path / "draws.npy"), "shape": [7, 3]}
+    draws = np.load(tmp_path / "draws.npy")
+    assert draws.dtype.kind == "i"
+    assert draws.min() >= 0
+    assert draws.max() < NUM_LEVELS
+    for seed, same in ((0, True), (1, False)):
+        call_well("sample", folder / "run", "--num-samples", 7, "--seed", seed)
+        assert np.array_equal(np.load(folder / "run" / "samples.npy"), draws) == same
+
+
+def test_a_finished_run_is_resumed_without_a_change(fitted, folder, copy):
+    again = fit_array(folder, copy, "--resume", "--json")
+    assert again.code == 0, again.err
+    assert again.json == fitted.json
+    assert newest_checkpoint(copy) == newest_checkpoint(folder / "run")
+    assert without_times(copy) == without_times(folder / "run")
+
+
+@pytest.mark.parametrize(
+    ("options", "argument", "begun"),
+    [
+        (("--seed", 1), "--seed", "0"),
+        (("--updates", 4), "--updates", "3"),
+        (("--num-steps", 11), "--num-steps", "10"),
+        (("--edge", "learned"), "--edge", "fixed"),
+        (("--data", "elsewhere.npy"), "--data", "x.npy"),
+        (("--noise", 0.1), "--noise", "none"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_options(copy, options, argument, begun):
+    called = call("fit", "array", "--resume", "--out", copy, *options)
+    assert (called.code, called.out) == (2, "")
+    assert called.err.startswith(f"dpm-ppl: {argument}: expected {begun}" if argument != "--data" else "dpm-ppl: --data")
+    assert "with which the run in" in called.err
+    assert called.err.count("\n") == 1
+
+
+def test_a_run_is_not_resumed_as_another_experiment(copy):
+    called = call("fit", "swissroll", "--resume", "--out", copy)
+    assert called.code == 2
+    assert called.err.startswith("dpm-ppl: experiment: expected array, with which the run")
+
+
+def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, monkeypatch):
+    evaluation = runs._evaluation
+
+    def interrupting(*arguments):
+        evaluate = evaluation(*arguments)
+
+        def interrupt(params):
+            os.kill(os.getpid(), signal.SIGINT)
+            return evaluate(params)
+
+        return interrupt
+
+    run = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(runs, "_evaluation", interrupting)
+        called = fit_array(folder, run, "--json")
+    assert (called.code, called.out) == (130, "")
+    assert f"dpm-ppl fit array --out {run} --resume" in called.err
+    assert [row["update"] for row in without_times(run)] == [1]
+    resumed = call_well("fit", "array", "--out", run, "--resume", "--json")
+    assert resumed.json == fitted.json
+    assert without_times(run) == without_times(folder / "run")
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "says"),
+    [
+        (KeyboardInterrupt(), 130, "dpm-ppl: interrupted\n"),
+        (TrainingError("parameters overflowed"), 1, "dpm-ppl: parameters overflowed\n"),
+    ],
+)
+def test_what_goes_wrong_later_is_one_line_too(fitted, folder, monkeypatch, failure, code, says):
+    def fail(*_, **__):
+        raise failure
+
+    monkeypatch.setattr(runs, "score_heldout", fail)
+    called = call("bounds", folder / "run")
+    assert (called.code, called.out, called.err) == (code, "", says)
+
+
+@pytest.mark.slow
+def test_heartbeat_from_fit_to_figure(tmp_path):
+    run = tmp_path / "heart"
+    figures = call_well("fit", "heartbeat", "--num-steps", 10, "--updates", 3, "--out", run, "--json").json
+    assert figures["unit"] == "bits/sequence"
+    assert figures["L_null"]["mean"] == pytest.approx(-14.43856, abs=1e-5)
+    assert figures["exact"] == {"mean": pytest.approx(np.log2(1 / 5)), "se": pytest.approx(0, abs=1e-12)}
+    assert figures["K"]["mean"] < figures["exact"]["mean"]
+    assert figures["gap"]["mean"] == pytest.approx(figures["exact"]["mean"] - figures["K"]["mean"])
+    assert figures["bits_per_dim"] is None
+    assert (run / "pictures" / "figure2.png").stat().st_size > 0
+    assert "for comparison: Sohl-Dickstein" in call_well("bounds", run).out
+    call_well("sample", run, "--num-samples", 5)
+    assert set(np.unique(np.load(run / "samples.npy"))) <= {0, 1}
+
+
+@pytest.mark.slow
+def test_demo_fits_scores_and_draws_and_then_goes_on(tmp_path, monkeypatch):
+    short = {name: partial(EXPERIMENTS[name], num_steps=10) for name in demo.UPDATES}
+    monkeypatch.setattr(demo, "EXPERIMENTS", short)
+    monkeypatch.setattr(demo, "UPDATES", dict.fromkeys(demo.UPDATES, 3))
+    called = call_well("demo", "--out", tmp_path, "--json")
+    figures = called.json
+    assert figures.keys() == {"digits", "swissroll"}
+    assert figures["digits"]["bits_per_dim"]["mean"] > 0
+    assert figures["swissroll"]["exact"]["mean"] == pytest.approx(2.70, abs=4 * figures["swissroll"]["exact"]["se"])
+    for name in figures:
+        assert Path(figures[name]["picture"]).parent == tmp_path / name / "pictures"
+        assert Path(figures[name]["picture"]).stat().st_size > 0
+    again = call_well("demo", "--out", tmp_path)
+    assert "update" not in again.err.replace("updates", "")
+    for text in ("exact log-likelihood", "gap (exact - K)", "bits per dimension", "figure1.png"):
+        assert text in again.out
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("fly",), ("fit",), ("fit", "array", "--bogus", "1"), ("bounds",), ("fit", "digits", "--seed", "x")]
+)
+def test_usage_errors(arguments):
+    called = call(*arguments)
+    assert (called.code, called.out) == (2, "")
+    assert "Traceback" not in called.err
+
+
+def test_the_installed_command(tmp_path):
+    command = [Path(sys.executable).with_name("dpm-ppl"), "bounds", "nowhere"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("dpm-ppl: run: expected a run directory")
+    assert done.stderr.count("\n") == 1
