@@ -24,6 +24,7 @@ def accurate_sum(terms: Array, axis: int = 0) -> Array:
         rounded = high - a
         error = (a - (high - rounded)) + (b - rounded)
         low = sum(jnp.split(low, 2)) + jax.lax.stop_gradient(error)
+    low = jnp.where(jnp.isfinite(high), low, 0.0)  # an infinite sum has no rounding error, and stays infinite
     return (high + low)[0] if len(high) else jnp.zeros(high.shape[1:], high.dtype)
 
 

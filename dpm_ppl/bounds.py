@@ -4,8 +4,6 @@ Everything here is in nats and for standardised data. The KL + entropy form that
 only where the data's second moments equal those of pi; it is shown as `uncorrected`, and K never uses it.
 """
 
-from functools import partial
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -81,14 +79,13 @@ def bound(
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
-    diffusion.check_data(x_0)
-    _check_positive(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    if len(x_0) == 0:
-        raise InputError("x_0", expected="at least one datum", got="none", remedy="pass data to score")
+    _check_positive(num_draws=num_draws)
+    _check_chunks(steps_chunk=steps_chunk, data_chunk=data_chunk)
+    _check_data(diffusion, x_0)
     return _bound(diffusion, jnp.asarray(x_0), key, num_draws, steps_chunk, data_chunk)
 
 
-@partial(eqx.filter_jit)
+@eqx.filter_jit
 def _bound(
     diffusion: Diffusion, x_0: Array, key: PRNGKey, num_draws: int, steps_chunk: int | None, data_chunk: int | None
 ) -> Bound:
@@ -112,16 +109,16 @@ def _terms_of_datum(
     else:
         edge = learned_edge(diffusion, repeated, edge_key).mean()
     end_point = end_divergence(diffusion, x_0)
-    return dict(
-        step_divergences=divergences,
-        end_point=end_point,
-        edge=edge,
-        entropy_first=diffusion.marginal(x_0, diffusion.steps[0]).entropy(),
-        entropy_last=diffusion.marginal(x_0, diffusion.steps[-1]).entropy(),
-        entropy_stationary=diffusion.stationary().entropy(),
-        L_null=log_stationary(diffusion, x_0),
-        K=edge - accurate_sum(divergences) - end_point,
-    )
+    return {
+        "step_divergences": divergences,
+        "end_point": end_point,
+        "edge": edge,
+        "entropy_first": diffusion.marginal(x_0, diffusion.steps[0]).entropy(),
+        "entropy_last": diffusion.marginal(x_0, diffusion.steps[-1]).entropy(),
+        "entropy_stationary": diffusion.stationary().entropy(),
+        "L_null": log_stationary(diffusion, x_0),
+        "K": edge - accurate_sum(divergences) - end_point,
+    }
 
 
 class EntropyBounds(eqx.Module):
@@ -135,12 +132,22 @@ class EntropyBounds(eqx.Module):
     """The paper's upper bound, H_q(X^t | X^{t-1}) (eq. 24), which holds where E log pi(x_t) is the same for all t."""
 
 
-@eqx.filter_jit
-def entropy_bounds(diffusion: Diffusion, x_0: Batch, key: PRNGKey, *, steps_chunk: int | None = 100) -> EntropyBounds:
+def entropy_bounds(
+    diffusion: Diffusion, x_0: Batch | np.ndarray, key: PRNGKey, *, steps_chunk: int | None = 100
+) -> EntropyBounds:
     """Entropy bounds of the reverse steps t = 1..T for these data, `(datum, *event_shape)` (paper, eq. 24 and 36).
 
     Exact but for H_q(X^t | X^{t-1}) of kernels whose step entropy depends on x_{t-1}: one draw per datum and step.
+
+    **Raises:** `InputError` for data that do not fit the diffusion.
     """
+    _check_chunks(steps_chunk=steps_chunk)
+    _check_data(diffusion, x_0)
+    return _entropy_bounds(diffusion, jnp.asarray(x_0), key, steps_chunk)
+
+
+@eqx.filter_jit
+def _entropy_bounds(diffusion: Diffusion, x_0: Array, key: PRNGKey, steps_chunk: int | None) -> EntropyBounds:
     steps = diffusion.steps
 
     def of_step(inputs: tuple[Step, Array]) -> tuple[Cost, Cost, Cost]:
@@ -169,9 +176,17 @@ def _point_entropy(diffusion: Diffusion) -> Array:
     return jnp.full(1, 0.0 if discrete else -jnp.inf)
 
 
-def _check_positive(**sizes: int | None) -> None:
+def _check_data(diffusion: Diffusion, x_0: Array | np.ndarray) -> None:
+    diffusion.check_data(x_0)
+    if len(x_0) == 0:
+        raise InputError("x_0", expected="at least one datum", got="none", remedy="pass data to score")
+
+
+def _check_chunks(**sizes: int | None) -> None:
+    _check_positive(**{name: size for name, size in sizes.items() if size is not None})
+
+
+def _check_positive(**sizes: int) -> None:
     for name, size in sizes.items():
-        if size is not None and size < 1:
-            raise InputError(
-                name, expected="a positive integer", got=repr(size), remedy="use the default, or None for all"
-            )
+        if not isinstance(size, int) or size < 1:
+            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")

@@ -48,6 +48,14 @@ class Diffusion(eqx.Module):
                 got=repr(self.event_shape),
                 remedy="give the shape of one datum, for example (2,) for points of the plane",
             )
+        for name, kind in (("kernel", AbstractKernel), ("schedule", AbstractSchedule)):
+            if not isinstance(getattr(self, name), kind):
+                raise InputError(
+                    name,
+                    expected=f"an instance of {kind.__name__}",
+                    got=repr(getattr(self, name)),
+                    remedy="for example GaussianKernel() and Erasure(1000)",
+                )
         if self.edge not in ("fixed", "learned"):
             raise InputError(
                 "edge",
@@ -146,16 +154,24 @@ class Diffusion(eqx.Module):
                 got=f"keys {sorted(params)}" if isinstance(params, dict) else type(params).__name__,
                 remedy="pass svi_result.params",
             )
-        return eqx.combine(trained, self)
+        try:
+            return eqx.combine(trained, self)
+        except ValueError as error:
+            raise InputError(
+                "params",
+                expected="the parameters of this diffusion",
+                got="those of another one",
+                remedy="build the diffusion as it was when it was trained",
+            ) from error
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
         check_array(x_0, argument)
         shape = np.shape(x_0)
-        if len(shape) < self.event_dim or shape[len(shape) - self.event_dim :] != self.event_shape:
+        if not shape or shape[1:] != self.event_shape:
             raise InputError(
                 argument,
-                expected=f"data of event shape {self.event_shape} behind the data axis",
+                expected=f"data of event shape {self.event_shape} behind one data axis",
                 got=f"shape {shape}",
                 remedy="reshape the data, or build the diffusion for their shape",
             )

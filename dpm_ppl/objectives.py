@@ -99,8 +99,11 @@ class DiffusionELBO(ELBO):
                 return guide(*args, **kwargs)
 
         def costed_model(*args, **kwargs):
-            with _CostChains(self, chains, losses):
-                return model(*args, **kwargs)
+            costs = _CostChains(self, chains, losses)
+            with costs:
+                result = model(*args, **kwargs)
+            costs.check_all_met()
+            return result
 
         return self._rest.loss_with_mutable_state(
             rng_key, param_map, costed_model, guide_to_first_step, *args, **kwargs
@@ -180,6 +183,7 @@ class _CostChains(Messenger):
         self.objective = objective
         self.chains = chains
         self.losses = losses
+        self.met: set[str] = set()
         Messenger.__init__(self)
 
     def process_message(self, msg: dict[str, Any]) -> None:
@@ -204,6 +208,16 @@ class _CostChains(Messenger):
             )
         cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, forward.x_0, numpyro.prng_key(), losses)
         msg["fn"] = _with_base(msg["fn"], _ChainCost(cost, forward.event_shape))
+        self.met.add(msg["name"])
+
+    def check_all_met(self) -> None:
+        for name in self.chains.keys() - self.met:
+            raise InputError(
+                name,
+                expected="a ReverseChain in the model, as the guide has a ForwardChain",
+                got="no such site in the model",
+                remedy="give both chains the same site name",
+            )
 
 
 class _FirstStep(Distribution):

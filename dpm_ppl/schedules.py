@@ -205,9 +205,10 @@ def _check_rates(argument: str, rates: np.ndarray) -> None:
     bad = ~((rates > 0) & (rates <= 1))
     if bad.any():
         first = int(np.argmax(bad))
+        found = repr(rates[first].item())
         raise InputError(
             argument,
             expected="rates in (0, 1]",
-            got=f"{int(bad.sum())} outside, the first at t = {first + 1}: {rates[first]!r}",
+            got=found if len(rates) == 1 else f"{int(bad.sum())} outside, the first at t = {first + 1}: {found}",
             remedy="a rate is the share of variance that one step replaces by noise",
         )

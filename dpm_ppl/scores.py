@@ -5,9 +5,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._types import PRNGKey
+from dpm_ppl._types import Batch, PRNGKey
 from dpm_ppl.bounds import bound
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
@@ -59,7 +60,7 @@ def score(
 
     Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
     """
-    rows = data.rows(np.arange(data.num_points))
+    rows = jnp.asarray(data.rows(np.arange(data.num_points)))
     drawn = [
         _draw(diffusion, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)
     ]
@@ -86,7 +87,7 @@ def score(
 def _draw(
     diffusion: Diffusion,
     data: Dataset,
-    rows: np.ndarray,
+    rows: Batch,
     key: PRNGKey,
     steps_chunk: int | None,
     data_chunk: int | None,

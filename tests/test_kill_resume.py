@@ -22,7 +22,7 @@ KEY = jax.random.key(3)
 NUM_KILLS = 20
 
 
-def run(folder, num_updates):
+def run(folder, num_updates, checkpoint_every=10):
     return fit(
         make_svi(),
         DATA,
@@ -31,7 +31,7 @@ def run(folder, num_updates):
         key=KEY,
         updates_per_chunk=5,
         checkpoint_dir=folder,
-        checkpoint_every=10,
+        checkpoint_every=checkpoint_every,
         evaluate_every=1000,
         resume=True,
         progress=False,
@@ -77,7 +77,7 @@ def test_twenty_kills_leave_no_trace(tmp_path):
     _, errors = last.communicate(timeout=300)
     assert last.returncode == 0, errors.decode()
     killed = checkpoint.load(tmp_path / "killed" / f"update-{num_updates:012d}.npz", like)
-    whole = run(tmp_path / "whole", num_updates)
+    whole = run(tmp_path / "whole", num_updates, checkpoint_every=num_updates)
     np.testing.assert_array_equal(flat(killed[0]), flat(whole.state), strict=True)
     rows = [[row | {"seconds": None} for row in rows] for rows in (killed[1]["record"]["rows"], whole.metrics)]
     assert rows[0] == rows[1]

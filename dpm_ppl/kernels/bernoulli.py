@@ -75,14 +75,12 @@ class BernoulliKernel(AbstractKernel):
         """Log-odds that a bit x gives for its neighbour's being 1, with the chances of keeping and resampling it.
 
         It is log((kept + resampled pi) / (resampled pi)) for x = 1, minus the like with 1 - pi for x = 0; zero where
-        nothing is kept, infinite where nothing is resampled.
+        nothing is kept, infinite where nothing is resampled, NaN for NaN.
         """
         log_odds = log_kept - log_resampled
-        return jnp.where(
-            jnp.asarray(x) > 0,
-            jax.nn.softplus(log_odds - math.log(self.pi)),
-            -jax.nn.softplus(log_odds - math.log1p(-self.pi)),
-        )
+        for_one = jax.nn.softplus(log_odds - math.log(self.pi))
+        for_zero = -jax.nn.softplus(log_odds - math.log1p(-self.pi))
+        return jnp.where(jnp.isnan(x), jnp.nan, jnp.where(jnp.asarray(x) > 0, for_one, for_zero))
 
     def stationary(self, event_shape: tuple[int, ...]) -> Distribution:
         return BernoulliLogits(jnp.full(event_shape, self.prior_logit))
@@ -107,7 +105,7 @@ class BernoulliKernel(AbstractKernel):
             raise InputError(
                 "x_0",
                 expected="bits, 0 or 1, for a Bernoulli kernel",
-                got=f"{int(strange.sum())} other values, the first {values[strange][0]!r}",
+                got=f"{int(strange.sum())} other values, the first {values[strange][0].item()!r}",
                 remedy="binarise the data, or use a Gaussian kernel",
             )
 

@@ -8,14 +8,60 @@ import pytest
 from dpm_ppl import runs
 from dpm_ppl.models import EXPERIMENTS
 
-VARIANTS = {
-    name: {
-        variant: num_steps
-        for variant, num_steps in steps.items()
-    }
-    for name, steps in {
-        "digits": {"default": 1000, "paper": 1000},
-        "swissroll": {"default": 1000, "paper": 40},
-        "heartbeat": {"default": 2000, "paper": 2000},
-    }.items()
+# T of each variant where none is asked for.
+NUM_STEPS = {
+    ("digits", "default"): 1000,
+    ("digits", "paper"): 1000,
+    ("swissroll", "default"): 1000,
+    ("swissroll", "paper"): 40,
+    ("heartbeat", "default"): 2000,
+    ("heartbeat", "paper"): 2000,
 }
+
+
+@pytest.fixture(params=["fixed", "learned"])
+def edge(request):
+    return request.param
+
+
+def test_every_variant_is_looked_at():
+    assert {name for name, _ in NUM_STEPS} | {"array"} == set(EXPERIMENTS)
+
+
+@pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
+def test_declaration(name, variant, edge):
+    asked = {"variant": variant, "edge": edge, "num_steps": 7}
+    experiment = runs.declare(EXPERIMENTS, name, asked)
+    diffusion = experiment.diffusion
+    assert (experiment.name, diffusion.num_steps, diffusion.edge) == (name, 7, edge)
+    assert experiment.options.items() >= asked.items()
+    assert set(experiment.options) == set(runs.options_of(EXPERIMENTS[name]))
+    assert experiment.train.event_shape == experiment.heldout.event_shape == diffusion.event_shape
+    assert experiment.heldout.units.kind == experiment.train.units.kind
+    assert experiment.batch_size <= experiment.train.num_points
+    # A fixed schedule holds nothing that an optimiser could move.
+    assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
+    assert experiment.num_parameters == sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(diffusion.network, eqx.is_array)))
+    units = {experiment.unit, "bits/dim"}
+    assert {reference.unit for reference in experiment.references} <= units
+    np.testing.assert_allclose(diffusion.schedule.alpha_bar[-1], 0, atol=2e-3)
+
+
+@pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
+def test_number_of_steps(name, variant):
+    experiment = EXPERIMENTS[name](variant=variant)
+    assert experiment.diffusion.num_steps == experiment.options["num_steps"] == NUM_STEPS[name, variant]
+
+
+@pytest.mark.parametrize(("name", "variant"), [("heartbeat", "default"), ("heartbeat", "paper")])
+def test_the_optimiser_starts_and_ends_at_rest(name, variant):
+    experiment = EXPERIMENTS[name](variant=variant, num_steps=5)
+    optimiser, parameter = experiment.optimiser(1000), np.ones(3)
+    state = optimiser.init(parameter)
+    sizes = []
+    for _ in range(1001):
+        move, state = optimiser.update(np.ones(3), state, parameter)
+        sizes.append(float(np.abs(move).max()))
+    assert sizes[0] == pytest.approx(0, abs=1e-8)
+    assert sizes[-1] == pytest.approx(0, abs=1e-8)
+    assert np.argmax(sizes) in range(90, 110)
