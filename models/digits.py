@@ -48,7 +48,7 @@ def experiment(
         heldout=Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train),
         diffusion=build(train, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=1e-3, weight_decay=1e-2),
+        optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
         num_updates=700 if variant == "default" else 5000,
         batch_size=125,
         averaging=0.99,

@@ -47,7 +47,7 @@ def experiment(
         heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
         diffusion=build(pi, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=2e-3),
+        optimiser=partial(adam, learning_rate=3e-3),
         num_updates=20_000,
         batch_size=250,
         datum="sequence",
@@ -58,7 +58,7 @@ def experiment(
 
 
 def _today(pi: float, edge: Edge, num_steps: int) -> Diffusion:
-    network = TimeMLP((NUM_BITS,), 1, num_steps, width=128, depth=2, key=jax.random.key(0))
+    network = TimeMLP((NUM_BITS,), 1, num_steps, width=64, depth=2, key=jax.random.key(0))
     return Diffusion(BernoulliKernel(pi, clean_rate), Erasure(num_steps), network, (NUM_BITS,), edge)
 
 

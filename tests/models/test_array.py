@@ -12,7 +12,6 @@ ARRAYS = {
     "gaussian": (GENERATOR.normal(3.0, 2.0, size=(50, 2, 3)), {"kernel": "gaussian"}, "continuous"),
     "levels": (GENERATOR.integers(0, 4, size=(50, 3)), {"kernel": "gaussian", "levels": 4}, "levels"),
     "bernoulli": (GENERATOR.integers(0, 2, size=(50, 5)), {"kernel": "bernoulli"}, "binary"),
-    "scalars": (GENERATOR.normal(size=50), {"kernel": "gaussian"}, "continuous"),
 }
 
 
@@ -68,6 +67,12 @@ def test_an_error_names_the_place_in_the_file(tmp_path):
     values[17, 1, 2] = np.inf
     with pytest.raises(InputError, match=r"--data: expected finite numbers, got .* inf at index \(17, 1, 2\)"):
         array.experiment(data=saved(tmp_path, values), kernel="gaussian")
+
+
+def test_data_may_be_plain_numbers(tmp_path, unchecked):
+    experiment = array.experiment(data=saved(tmp_path, GENERATOR.normal(size=50)), kernel="gaussian", num_steps=5)
+    assert experiment.diffusion.event_shape == ()
+    assert experiment.train.rows(np.arange(3)).shape == (3,)
 
 
 def test_kernels(tmp_path):

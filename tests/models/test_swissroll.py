@@ -97,5 +97,5 @@ def test_experiment_is_scored_in_its_own_units():
     assert experiment.exact is not None
     expected = swissroll.exact_log_density(rows, noise=0.5, units=experiment.train.units)
     np.testing.assert_array_equal(experiment.exact(rows), expected)
-    np.testing.assert_allclose(experiment.train.values.mean(axis=0), 0, atol=1e-6)
-    np.testing.assert_allclose(experiment.train.values.std(axis=0), 1, rtol=1e-6)
+    np.testing.assert_allclose(experiment.train.values.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(experiment.train.values.std(axis=0), 1, rtol=1e-4)

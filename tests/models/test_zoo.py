@@ -2,6 +2,7 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -44,7 +45,7 @@ def test_declaration(name, variant, edge):
     assert experiment.num_parameters == sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(diffusion.network, eqx.is_array)))
     units = {experiment.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.references} <= units
-    np.testing.assert_allclose(diffusion.schedule.alpha_bar[-1], 0, atol=2e-3)
+    np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
@@ -56,11 +57,11 @@ def test_number_of_steps(name, variant):
 @pytest.mark.parametrize(("name", "variant"), [("heartbeat", "default"), ("heartbeat", "paper")])
 def test_the_optimiser_starts_and_ends_at_rest(name, variant):
     experiment = EXPERIMENTS[name](variant=variant, num_steps=5)
-    optimiser, parameter = experiment.optimiser(1000), np.ones(3)
+    optimiser, parameter = experiment.optimiser(1000), jnp.ones(3)
     state = optimiser.init(parameter)
     sizes = []
     for _ in range(1001):
-        move, state = optimiser.update(np.ones(3), state, parameter)
+        move, state = optimiser.update(jnp.ones(3), state, parameter)
         sizes.append(float(np.abs(move).max()))
     assert sizes[0] == pytest.approx(0, abs=1e-8)
     assert sizes[-1] == pytest.approx(0, abs=1e-8)
