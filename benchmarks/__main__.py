@@ -1,6 +1,7 @@
 """Takes all measurements and prints them beside their targets; exit code 1 where one does not hold."""
 
 import json
+import os
 import sys
 from dataclasses import asdict, dataclass
 
@@ -26,14 +27,15 @@ def main(options: Options) -> int:
     for module in (fit_overhead, step_scaling, bound_memory, compilations):
         print(f"{module.__name__} ...", file=sys.stderr, flush=True)
         taken += module.measure()
-    device = jax.devices()[0]
-    name = f"{device.platform}: {device.device_kind}, {jax.device_count()} device(s)"
-    gpu = device.device_kind if device.platform == "gpu" else "not measured"
+    kind = jax.devices()[0].device_kind
+    on_cpu = jax.default_backend() == "cpu"
+    device = f"{kind}, {os.cpu_count()} cores" if on_cpu else kind
+    gpu = "not measured" if on_cpu else kind
     if options.json:
         rows = [asdict(measurement) | {"holds": measurement.holds} for measurement in taken]
-        print(json.dumps({"device": device.device_kind, "gpu": gpu, "measurements": rows}))
+        print(json.dumps({"device": device, "gpu": gpu, "measurements": rows}))
     else:
-        _print_table(taken, device.device_kind, gpu)
+        _print_table(taken, device, gpu)
     return 0 if all(measurement.holds for measurement in taken) else 1
 
 
@@ -42,10 +44,10 @@ def _print_table(taken: list[Measurement], device: str, gpu: str) -> None:
     for column in ("measurement", "figure", "target", "holds", "detail"):
         table.add_column(column, justify="right" if column in ("figure", "target") else "left")
     for measurement in taken:
-        figure, target = f"{measurement.figure:.4g}", f"<= {measurement.target:g}"
+        figure, target = f"{measurement.figure:.4g}", f"≤ {measurement.target:g}"
         table.add_row(measurement.name, figure, target, "yes" if measurement.holds else "NO", measurement.detail)
     table.add_row("GPU", gpu, "", "", "")
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
 
 
 if __name__ == "__main__":

@@ -23,50 +23,45 @@ def measure() -> list[Measurement]:
 
 
 def _calls() -> dict[str, Callable[[int], Any]]:
-    """Each public function as a call that depends on a number."""
-    svi = roll.svi(_diffusion(0), DiffusionELBO(num_sampled_steps=roll.NUM_SAMPLED_STEPS))
+    """Each public function, called on the first or the second of two sets of arguments."""
+    diffusions = [roll.diffusion(NUM_STEPS, width=8, depth=1, seed=i) for i in range(2)]
+    points = [jnp.asarray(roll.points(NUM_DATA)) + 0.1 * i for i in range(2)]
+    keys = [jax.random.key(i) for i in range(2)]
+    datasets = [Dataset.from_continuous(values) for values in points]
+    svi = roll.svi(diffusions[0], DiffusionELBO(num_sampled_steps=roll.NUM_SAMPLED_STEPS))
+    states = [training.init(svi, key, values) for key, values in zip(keys, points, strict=True)]
     step = jax.jit(partial(training.step, svi))
-    states = [training.init(svi, jax.random.key(i), _points(i)) for i in range(2)]
-    key = jax.random.key
+    fit = partial(training.fit, svi, num_updates=30, batch_size=32, evaluate_every=20, progress=False)
     return {
-        "bound": lambda i: bound(_diffusion(i), _points(i), key(i)),
-        "entropy_bounds": lambda i: entropy_bounds(_diffusion(i), _points(i), key(i)),
-        "sample": lambda i: sample(_diffusion(i), key(i), NUM_DATA),
-        "sample_path": lambda i: sample_path(_diffusion(i), key(i), (NUM_DATA,)),
-        "training.init": lambda i: training.init(svi, key(i), _points(i)),
-        "training.step": lambda i: step(states[i], _points(i)),
-        "fit": lambda i: training.fit(
-            svi, _points(i), num_updates=30, batch_size=32, key=key(i), evaluate_every=20, progress=False
-        ),
-        "score": lambda i: score(_diffusion(i), Dataset.from_continuous(_points(i)), key(i)),
+        "bound": lambda i: bound(diffusions[i], points[i], keys[i]),
+        "entropy_bounds": lambda i: entropy_bounds(diffusions[i], points[i], keys[i]),
+        "sample": lambda i: sample(diffusions[i], keys[i], NUM_DATA),
+        "sample_path": lambda i: sample_path(diffusions[i], keys[i], (NUM_DATA,)),
+        "training.init": lambda i: training.init(svi, keys[i], points[i]),
+        "training.step": lambda i: step(states[i], points[i]),
+        "fit": lambda i: fit(points[i], key=keys[i]),
+        "score": lambda i: score(diffusions[i], datasets[i], keys[i]),
     }
 
 
-def _diffusion(seed: int):
-    return roll.diffusion(NUM_STEPS, width=8, depth=1, seed=seed)
-
-
-def _points(seed: int) -> jax.Array:
-    return jnp.asarray(roll.points(NUM_DATA)) + 0.1 * seed
-
-
 def _second_call(name: str, call: Callable[[int], Any]) -> Measurement:
-    jax.clear_caches()  # what the others have compiled must not hide what this one compiles
+    jax.clear_caches()  # what an earlier function has compiled must not hide what this one compiles
     counts = []
     for i in range(2):
-        with _count() as programs:
+        with _compiled_programs() as programs:
             jax.block_until_ready(call(i))
         counts.append(len(programs))
-    # A first call that compiled nothing would mean that nothing was counted.
+    # A first call that compiles nothing would mean that nothing is counted.
     figure = float(counts[1]) if counts[0] else float("nan")
-    return Measurement(f"compilations, second {name}", figure, 0, f"{counts[0]} in the first call")
+    return Measurement(f"compilations in a second call of {name}", figure, 0, f"{counts[0]} in the first")
 
 
 @contextmanager
-def _count() -> Iterator[list[str]]:
+def _compiled_programs() -> Iterator[list[str]]:
+    """The programs that XLA compiles meanwhile."""
     programs: list[str] = []
 
-    def listener(event: str, duration: float, **_: Any) -> None:
+    def listener(event: str, _seconds: float, **_: Any) -> None:
         if event == _COMPILED:
             programs.append(event)
 

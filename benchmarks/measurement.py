@@ -30,10 +30,10 @@ def seconds(run: Callable[[], Any]) -> float:
     return time.perf_counter() - began
 
 
-def median_ratio(name: str, above: list[float], below: list[float], target: float, unit_detail: str) -> Measurement:
-    """The median of the ratios of pairs timed one right after the other, which a change of load leaves alone."""
+def median_ratio(name: str, above: list[float], below: list[float], target: float) -> Measurement:
+    """The median ratio of pairs of seconds taken one right after the other, so that a change of load hits both."""
     ratios = np.divide(above, below)
     low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
     milliseconds = f"{1e3 * np.median(above):.2f} ms over {1e3 * np.median(below):.2f} ms"
-    detail = f"{milliseconds} {unit_detail}; middle half of {len(ratios)} pairs {low:.3f} to {high:.3f}"
+    detail = f"{milliseconds}; half of {len(ratios)} pairs within {low:.3f} to {high:.3f}"
     return Measurement(name, float(middle), target, detail)

@@ -2,7 +2,7 @@
 
 `DiffusionELBO` rewrites a program and leaves the rest to NumPyro's `Trace_ELBO`:
 
-- in the guide, every `ForwardChain` is drawn no further than x_1 (`_FirstStep`), at no cost;
+- in the guide, every `ForwardChain` is drawn no further than x_1 (`_FirstStep`), at a cost of zero mean;
 - in the model, the `ReverseChain` at the same site is costed by per-step divergences in closed form (`_ChainCost`).
 
 All other sites, plates, scales, masks, parameters and mutable state are seen by `Trace_ELBO` as ever.
@@ -22,7 +22,7 @@ from numpyro.primitives import Messenger, mutable
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl._types import Array, Batch, Cost, PRNGKey
-from dpm_ppl.chains import ForwardChain, ReverseChain
+from dpm_ppl.chains import ForwardChain, ReverseChain, first_of_path
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.step_sampling import (
     StepLosses,
@@ -31,7 +31,7 @@ from dpm_ppl.step_sampling import (
     stratified_steps,
     update_step_losses,
 )
-from dpm_ppl.terms import end_divergence, step_divergence, step_divergences
+from dpm_ppl.terms import end_divergence, first_surprise, step_divergence, step_divergences
 
 StepSampling = Literal["stratified", "importance"]
 
@@ -250,7 +250,7 @@ class _FirstStep(Distribution):
         return self.sample(key, sample_shape)
 
     def log_prob(self, value: Batch, intermediates=None) -> Cost:
-        return jnp.zeros(self.batch_shape)
+        return first_surprise(self.diffusion, self.x_0, first_of_path(self.diffusion, value))
 
 
 class _ChainCost(Distribution):

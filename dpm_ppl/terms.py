@@ -54,9 +54,18 @@ def fixed_edge(diffusion: Diffusion, x_0: Batch) -> Cost:
 
 
 def learned_edge(diffusion: Diffusion, x_0: Batch, key: PRNGKey) -> Cost:
-    """One draw of log p(x_0 | x_1) with x_1 ~ q(x_1 | x_0)."""
+    """An estimate of E log p(x_0 | x_1) from one draw x_1 ~ q(x_1 | x_0)."""
     x_1 = diffusion.marginal(x_0, diffusion.steps[0]).sample(key)
-    return diffusion.edge_law(x_1).log_prob(x_0)
+    return diffusion.edge_law(x_1).log_prob(x_0) - first_surprise(diffusion, x_0, x_1)
+
+
+def first_surprise(diffusion: Diffusion, x_0: Batch, x_1: Batch) -> Cost:
+    """log q(x_1 | x_0) less its mean: a control variate with most of the noise that log p(x_0 | x_1) has.
+
+    Its expectation is zero and so is the gradient of that, hence it carries none.
+    """
+    law = diffusion.marginal(x_0, diffusion.steps[0])
+    return jax.lax.stop_gradient(law.log_prob(x_1) + law.entropy())
 
 
 def log_stationary(diffusion: Diffusion, x: Batch) -> Cost:

@@ -1,4 +1,4 @@
-"""Bad input, from Python and from the command line: one line with argument, expectation and remedy, and no work done."""
+"""Bad input, from Python and from the command line: one line with argument, expectation and remedy, before any work."""
 
 import json
 import re
@@ -124,11 +124,16 @@ CASES = {
     "another event shape": Bad(lambda: diffusion_with(network((3,))), "network", r"x_t of shape \(2,\)"),
     "no network": Bad(lambda: diffusion_with(lambda x_t, step: None), "network", r"shape \(2, 2\)"),
     # Names.
-    "unknown experiment": Bad("fit mnist --out {here}/new", "experiment", "one of digits, swissroll, .* array", "'mnist'"),
+    "unknown experiment": Bad(
+        "fit mnist --out {here}/new", "experiment", "one of digits, swissroll, .* array", "'mnist'"
+    ),
     "unknown edge": Bad(HEART + " --edge sharp", "edge", "'fixed' or 'learned'", "'sharp'"),
     "unknown variant": Bad(HEART + " --variant modern", "variant", "one of default, paper", "'modern'"),
     "unknown kernel": Bad(
-        "fit array --data {here}/good.npy --kernel poisson --out {here}/new", "--kernel", "gaussian or bernoulli", "poisson"
+        "fit array --data {here}/good.npy --kernel poisson --out {here}/new",
+        "--kernel",
+        "gaussian or bernoulli",
+        "poisson",
     ),
     "no kernel": Bad("fit array --data {here}/good.npy --out {here}/new", "--kernel", "gaussian or bernoulli", "None"),
     "an option it lacks": Bad(HEART + " --noise 0.1", "--noise", r"an option of heartbeat \(--pi, --variant"),

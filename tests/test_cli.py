@@ -145,7 +145,9 @@ def test_a_finished_run_is_resumed_without_a_change(fitted, folder, copy):
 def test_a_run_is_not_resumed_with_other_options(copy, options, argument, begun):
     called = call("fit", "array", "--resume", "--out", copy, *options)
     assert (called.code, called.out) == (2, "")
-    assert called.err.startswith(f"dpm-ppl: {argument}: expected {begun}" if argument != "--data" else "dpm-ppl: --data")
+    assert called.err.startswith(
+        f"dpm-ppl: {argument}: expected {begun}" if argument != "--data" else "dpm-ppl: --data"
+    )
     assert "with which the run in" in called.err
     assert called.err.count("\n") == 1
 
@@ -232,7 +234,8 @@ def test_demo_fits_scores_and_draws_and_then_goes_on(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "arguments", [(), ("fly",), ("fit",), ("fit", "array", "--bogus", "1"), ("bounds",), ("fit", "digits", "--seed", "x")]
+    "arguments",
+    [(), ("fly",), ("fit",), ("fit", "array", "--bogus", "1"), ("bounds",), ("fit", "digits", "--seed", "x")],
 )
 def test_usage_errors(arguments):
     called = call(*arguments)

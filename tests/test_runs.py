@@ -59,7 +59,9 @@ def test_a_directory_that_holds_something_is_left_as_it_is(experiment, tmp_path)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("asked", [{}, {"experiment": "array"}, {"seed": 4, "updates": 7, "edge": "fixed", "levels": None}])
+@pytest.mark.parametrize(
+    "asked", [{}, {"experiment": "array"}, {"seed": 4, "updates": 7, "edge": "fixed", "levels": None}]
+)
 def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
     runs.check_continues(runs.create(tmp_path, experiment, seed=4, num_updates=7), **asked)
 
@@ -69,7 +71,9 @@ def test_metrics_are_valid_json_whatever_the_figures(experiment, tmp_path, monke
     monkeypatch.setattr(training, "fit", lambda *_, **__: training.FitResult(None, {}, rows, False))
     run = runs.create(tmp_path, experiment, seed=0, num_updates=2)
     runs.fit(run, experiment)
-    read = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    read = [
+        json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
     assert read == [{**rows[0], "loss": None, "K": None}, rows[1]]
 
 

@@ -42,7 +42,9 @@ def test_declaration(name, variant, edge):
     assert experiment.batch_size <= experiment.train.num_points
     # A fixed schedule holds nothing that an optimiser could move.
     assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
-    assert experiment.num_parameters == sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(diffusion.network, eqx.is_array)))
+    assert experiment.num_parameters == sum(
+        leaf.size for leaf in jax.tree.leaves(eqx.filter(diffusion.network, eqx.is_array))
+    )
     units = {experiment.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.references} <= units
     np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
@@ -58,11 +60,12 @@ def test_number_of_steps(name, variant):
 def test_the_optimiser_starts_and_ends_at_rest(name, variant):
     experiment = EXPERIMENTS[name](variant=variant, num_steps=5)
     optimiser, parameter = experiment.optimiser(1000), jnp.ones(3)
-    state = optimiser.init(parameter)
-    sizes = []
-    for _ in range(1001):
-        move, state = optimiser.update(jnp.ones(3), state, parameter)
-        sizes.append(float(np.abs(move).max()))
+
+    def update(state, gradient):
+        move, state = optimiser.update(gradient, state, parameter)
+        return state, jnp.abs(move).max()
+
+    _, sizes = jax.lax.scan(update, optimiser.init(parameter), jnp.ones((1001, 3)))
     assert sizes[0] == pytest.approx(0, abs=1e-8)
     assert sizes[-1] == pytest.approx(0, abs=1e-8)
     assert np.argmax(sizes) in range(90, 110)
