@@ -15,7 +15,7 @@ from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.scores import Scores
 from dpm_ppl.tables import print_scores
 
-UPDATES = {"digits": 400, "swissroll": 15_000}
+UPDATES = {"digits": 400, "swissroll": 12_000}
 NUM_IMAGES = 64
 PICTURES = {"digits": "samples.png", "swissroll": "figure1.png", "heartbeat": "figure2.png"}
 

@@ -1,6 +1,7 @@
 """Scores as a table for a person: every figure with its standard error and unit."""
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 
 from rich.console import Console
 from rich.table import Table
@@ -21,18 +22,20 @@ ROWS = {
 
 
 def scores_table(scores: Mapping[str, Scores]) -> Table:
-    """One row per figure of each experiment; L_null and the exact value carry the data's standard error alone."""
+    """One row per figure of each experiment, in 80 columns; under an experiment's name, its data and draws for each.
+
+    L_null and the exact value carry the data's standard error alone.
+    """
     table = Table(title="Held-out scores: mean ± standard error over data", title_justify="left")
     for heading in ("experiment", "figure"):
         table.add_column(heading)
     table.add_column("value", justify="right")
     table.add_column("unit")
-    table.add_column("data x draws", justify="right")
     for name, score in scores.items():
-        for index, (figure, value) in enumerate(score.figures().items()):
-            draws = f"{score.num_points:,} x {score.num_draws}"
+        heads = (name, f"{score.num_points:,} x {score.num_draws} draws")
+        for head, (figure, value) in zip_longest(heads, score.figures().items(), fillvalue=""):
             unit = "bits/dim" if figure == "bits_per_dim" else score.unit
-            table.add_row(name if index == 0 else "", ROWS[figure], plus_minus(value), unit, draws)
+            table.add_row(head, ROWS[figure], plus_minus(value), unit)
         table.add_section()
     return table
 

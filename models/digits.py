@@ -49,7 +49,7 @@ def experiment(
         diffusion=build(train, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
-        num_updates=700 if variant == "default" else 5000,
+        num_updates=400 if variant == "default" else 5000,
         batch_size=125,
         averaging=0.99,
         datum="image",

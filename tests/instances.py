@@ -1,5 +1,6 @@
 """Tables of instances that every law runs over: a new kernel, schedule or diffusion is tested by adding its line."""
 
+from functools import partial
 from typing import NamedTuple
 
 import equinox as eqx
@@ -45,25 +46,22 @@ SCHEDULES = {
 }
 
 
-def moved[M: eqx.Module](module: M, scale: float = 1.0, seed: int = 0) -> M:
-    """The module with noise added to its parameters, as training would leave it."""
-    rng = np.random.default_rng(seed)
-
-    def add_noise(leaf):
-        return leaf + scale * jnp.asarray(rng.normal(size=leaf.shape), leaf.dtype)
-
-    params, static = eqx.partition(module, eqx.is_inexact_array)
-    return eqx.combine(jax.tree.map(add_noise, params), static)
+NETWORKS = {
+    "time": partial(TimeMLP, width=4, depth=1, num_time_frequencies=1),
+    "sigmoid": partial(SigmoidMLP, widths=(4,)),
+}
 
 
-def small(kernel, schedule, event_shape=(2,), *, edge="fixed", scale=0.3, network="time") -> Diffusion:
-    """A diffusion with a small network away from its zero start (at it for scale 0)."""
+def small(kernel, schedule, event_shape=(2,), *, edge="fixed", network="time", scale=0.5) -> Diffusion:
+    """A diffusion with a small network and random parameters, larger with `scale`."""
     sizes = (event_shape, kernel.num_outputs, schedule.num_steps)
-    if network == "time":
-        net = TimeMLP(*sizes, width=4, depth=1, num_time_frequencies=1, key=jax.random.key(0))
-    else:
-        net = SigmoidMLP(*sizes, widths=(4,), key=jax.random.key(0))
-    return Diffusion(kernel, schedule, moved(net, scale) if scale else net, event_shape, edge)
+    form = eqx.filter_eval_shape(lambda: NETWORKS[network](*sizes, key=jax.random.key(0)))  # nothing is computed
+    rng = np.random.default_rng(0)
+
+    def fill(leaf):
+        return jnp.asarray(scale * rng.normal(size=leaf.shape) / np.sqrt(leaf.shape[-1]), leaf.dtype)
+
+    return Diffusion(kernel, schedule, jax.tree.map(fill, form), event_shape, edge)
 
 
 DIFFUSIONS = {

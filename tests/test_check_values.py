@@ -18,7 +18,7 @@ from dpm_ppl.objectives import DiffusionELBO
 from dpm_ppl.schedules import Erasure, Fixed, Learned, Linear, LogSNR
 from dpm_ppl.terms import end_divergence, fixed_edge
 from tests import reference
-from tests.instances import FAMILIES, draw_data, moved, small
+from tests.instances import FAMILIES, draw_data, small
 from tests.oracles import AtRest, PointOracle, SigmaPointKernel, as_given, atoms_diffusion, linear_diffusion
 
 KEY = jax.random.key(0)
@@ -274,8 +274,8 @@ def test_short_heartbeat_over_all_paths(x64):
 @pytest.mark.parametrize(
     ("num_steps", "pi", "bits", "num_data"),
     [
-        (20, 0.2, -4.84257, 500),
-        (100, 0.2, -2.97370, 500),
+        (20, 0.2, -4.84257, 2000),
+        (100, 0.2, -2.97370, 2000),
         pytest.param(500, 0.2, -2.48196, 500, marks=pytest.mark.slow),
         pytest.param(2000, 0.2, -2.36833, 200, marks=pytest.mark.slow),
         pytest.param(2000, 0.5, -2.39142, 200, marks=pytest.mark.slow),
@@ -287,7 +287,7 @@ def test_heartbeat(num_steps, pi, bits, num_data):
     diffusion = atoms_diffusion(BernoulliKernel(pi), Erasure(num_steps), atoms)
     K = np.asarray(bound(diffusion, np.tile(atoms, (num_data // 5, 1)), KEY, data_chunk=100).K) / BITS
     assert_within(K, bits)
-    assert K.std() / np.sqrt(num_data) < 0.02
+    assert K.std() / np.sqrt(num_data) < 0.03
 
 
 def test_heartbeat_null():
@@ -362,7 +362,7 @@ def by_complex_step(function, x, size=1e-30):
 
 def test_the_gradient_in_the_rates_is_that_of_the_whole_bound(x64):
     """Frozen noise, entropies included, at a reverse chain that stays as it is; the first rate is held."""
-    schedule = moved(Learned(Linear(6, beta_1=0.05, beta_T=0.7)), 0.5)
+    schedule = Learned(Fixed([0.05, 0.3, 0.1, 0.25, 0.6, 0.4]))
     betas = np.asarray(schedule.betas)
     optimal = reference.optimal_reverse(betas, 0.25)
     reverse = reference.LinearReverse(0.95 * optimal.slope, 1.1 * optimal.variance)

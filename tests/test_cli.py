@@ -106,7 +106,7 @@ def test_bounds_gives_the_figures_of_the_fit(fitted, folder):
 def test_bounds_as_a_table(fitted, folder):
     table = call_well("bounds", folder / "run", "--num-draws", 2).out
     assert "bits/point" in table
-    assert "6 x 2" in table
+    assert "6 x 2 draws" in table
     for figure in ("K - L_null", "bits per dimension", "bits/dim"):
         assert figure in table
 
@@ -158,6 +158,7 @@ def test_a_run_is_not_resumed_as_another_experiment(copy):
     assert called.err.startswith("dpm-ppl: experiment: expected array, with which the run")
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, monkeypatch):
     evaluation = runs._evaluation
 

@@ -88,8 +88,8 @@ def test_the_same_bound_over_a_thousand_steps(kernel, network):
 
 
 def test_spread_of_the_estimates():
-    """More sampled steps are less noisy; and the draw of x_1 does not add the whole noise of log p(x_0 | x_1)."""
-    diffusion = DIFFUSIONS["gaussian"]()
+    """More sampled steps are less noisy, and the draw of x_1 does not bring the noise of log p(x_0 | x_1) with it."""
+    diffusion = Diffusion(GaussianKernel(), Erasure(8, beta_1=0.01), AtRest(2), (2,))
     x_0 = draw_data(diffusion, 4)
     few, more, every = (draws(DiffusionELBO(num), *programs(diffusion), x_0).std() for num in (1, 4, None))
     assert every < more < few
@@ -373,16 +373,17 @@ def test_bad_options(make, message, unchecked):
         (without_chain, DiffusionELBO(), "path: expected a ReverseChain in the model.* got no such site"),
         (with_another_law, DiffusionELBO(), "path: expected a ReverseChain of event shape .* or train with Trace_ELBO"),
         (
-            programs(small(GaussianKernel(), Erasure(5)))[0],
+            lambda x_0: reverse_chain(small(GaussianKernel(), Erasure(5)), x_0),
             DiffusionELBO(),
             r"path: expected a ReverseChain of event shape \(8, 2\) .* got .* event shape \(5, 2\)",
         ),
         (
-            programs(DIFFUSIONS["gaussian"]())[0],
+            lambda x_0: reverse_chain(DIFFUSIONS["gaussian"](), x_0),
             DiffusionELBO(2, step_sampling="importance"),
             "guide: expected a guide that carries running step losses.* track_step_losses",
         ),
     ],
+    ids=["no chain", "another law", "another length", "untracked"],
 )
 def test_programs_that_do_not_fit(model, objective, message):
     diffusion = DIFFUSIONS["gaussian"]()

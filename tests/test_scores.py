@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import fields
 from types import SimpleNamespace
 
 import jax
@@ -8,9 +9,10 @@ import pytest
 
 from dpm_ppl import scores
 from dpm_ppl.data import Dataset
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.schedules import Erasure
-from dpm_ppl.scores import score
+from dpm_ppl.scores import Scores, score
 from dpm_ppl.tables import print_scores
 from tests.instances import DIFFUSIONS, draw_data, small
 
@@ -106,6 +108,18 @@ def test_the_gap_is_paired():
     assert result.gap.mean == pytest.approx(-result.K_minus_L_null.mean, abs=1e-5)
     assert result.gap.se == pytest.approx(result.K_minus_L_null.se, rel=1e-4)
     assert result.gap.mean == pytest.approx(result.exact.mean - result.K.mean, rel=1e-9)
+
+
+def test_the_table_fits_eighty_columns(capsys):
+    names = [field.name for field in fields(Scores)]
+    known = dict.fromkeys(names, Estimate(-1234.5, 0.0123, 10_000))
+    known |= {"unit": "bits/sequence", "num_points": 10_000, "num_draws": 8}
+    print_scores({"swissroll": Scores(**known), "digits": Scores(**known | {"exact": None, "gap": None})})
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("-1234.500 ± 0.012" in line for line in lines) == 7 + 5
+    for text in ("exact log-likelihood", "bits per dimension", "bits/sequence", "10,000 x 8 draws"):
+        assert any(text in line for line in lines)
 
 
 def test_impossible_data_leave_valid_json(capsys):
