@@ -84,6 +84,11 @@ def save_in(directory: str | os.PathLike[str], num_updates: int, tree: Any, meta
     return path
 
 
+def updates_of(path: Path) -> int:
+    """The number of updates behind a checkpoint made by `save_in`."""
+    return int(path.stem.rpartition("-")[2])
+
+
 def latest(directory: str | os.PathLike[str]) -> Path | None:
     """The newest readable checkpoint in `directory`, or None where there is none yet.
 

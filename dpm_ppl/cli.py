@@ -100,8 +100,9 @@ def fit(
     if result.interrupted:
         print(f"interrupted; continue with: dpm-ppl fit {experiment} --out {path} --resume", file=sys.stderr)
         raise SystemExit(INTERRUPTED)
-    _report(run, declared, json)
-    picture = draw_picture(run, declared)
+    diffusion = declared.diffusion.with_params(result.params)
+    _report(run, declared, diffusion, json)
+    picture = draw_picture(run, declared, diffusion)
     if picture is not None:
         print(f"picture: {picture}", file=sys.stderr)
 
@@ -121,7 +122,8 @@ def bounds(run: Directory, *, num_draws: int | None = None, json: bool = False) 
     if num_draws is not None:
         runs.check_range("--num-draws", num_draws, 1)
     opened = runs.open_run(run)
-    _report(opened, opened.declare(EXPERIMENTS), json, num_draws)
+    experiment = opened.declare(EXPERIMENTS)
+    _report(opened, experiment, runs.trained(opened, experiment), json, num_draws)
 
 
 @app.command
@@ -191,13 +193,16 @@ def main() -> None:
         _fail("interrupted", INTERRUPTED)
 
 
-def _report(run: Any, experiment: Any, json: bool, num_draws: int | None = None) -> None:
+def _report(run: Any, experiment: Any, diffusion: Any, json: bool, num_draws: int | None = None) -> None:
     from dpm_ppl import runs
     from dpm_ppl.tables import print_scores
 
-    scores = runs.score_heldout(run, experiment, num_draws=num_draws)
+    scores = runs.score_heldout(run, experiment, diffusion, num_draws=num_draws)
+    progress = {"num_updates": run.num_updates, "num_updates_done": runs.updates_done(run)}
+    if progress["num_updates_done"] < run.num_updates:
+        print(f"this run stands at update {progress['num_updates_done']:,} of {run.num_updates:,}", file=sys.stderr)
     if json:
-        _print_json({"experiment": run.experiment, "options": run.options, **scores.as_json()})
+        _print_json({"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()})
     else:
         print_scores({run.experiment: scores}, references=experiment.references)
 

@@ -254,7 +254,7 @@ def _moments(source: np.ndarray, pooled_mean: bool) -> tuple[np.ndarray, np.ndar
 
     def average(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         sums = (function(chunk - origin).sum(axis=0) for _, chunk in _chunks(source))
-        return sum(sums, np.zeros(source.shape[1:])) / len(source)
+        return np.asarray(sum(sums, np.zeros(source.shape[1:])) / len(source))
 
     offset = average(lambda deviations: deviations)
     offset = np.asarray(offset.mean()) if pooled_mean else offset

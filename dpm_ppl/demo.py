@@ -10,6 +10,7 @@ from rich.console import Console
 
 from dpm_ppl import runs
 from dpm_ppl.chains import sample
+from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.scores import Scores
@@ -17,6 +18,7 @@ from dpm_ppl.tables import print_scores
 
 UPDATES = {"digits": 400, "swissroll": 12_000}
 NUM_IMAGES = 64
+NUM_DRAWS = 1  # of noise per datum: the spread over data outweighs that over draws
 PICTURES = {"digits": "samples.png", "swissroll": "figure1.png", "heartbeat": "figure2.png"}
 
 
@@ -39,11 +41,13 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
         else:
             experiment = runs.declare(EXPERIMENTS, name, {})
             run = runs.create(path, experiment, seed=0, num_updates=num_updates)
-        if runs.fit(run, experiment, resume=exists).interrupted:
+        result = runs.fit(run, experiment, resume=exists)
+        if result.interrupted:
             console.print("interrupted; the same command goes on from here")
             raise SystemExit(130)
-        scores[name] = runs.score_heldout(run, experiment)
-        pictures[name] = str(draw_picture(run, experiment))
+        diffusion = experiment.diffusion.with_params(result.params)
+        scores[name] = runs.score_heldout(run, experiment, diffusion, num_draws=NUM_DRAWS)
+        pictures[name] = str(draw_picture(run, experiment, diffusion))
     if print_json is not None:
         print_json({name: {**score.as_json(), "picture": pictures[name]} for name, score in scores.items()})
         return
@@ -52,7 +56,7 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
         print(f"{name}: {picture}")
 
 
-def draw_picture(run: runs.Run, experiment: Experiment) -> Path | None:
+def draw_picture(run: runs.Run, experiment: Experiment, diffusion: Diffusion) -> Path | None:
     """What the model of a run draws, in the run's directory; None for an experiment that has no picture of its own.
 
     Digits; for the swiss roll the paper's figure 1, for the heartbeat its figure 2.
@@ -61,7 +65,6 @@ def draw_picture(run: runs.Run, experiment: Experiment) -> Path | None:
 
     if run.experiment not in PICTURES:
         return None
-    diffusion = runs.trained(run, experiment)
     key = jax.random.key(run.seed)
     if run.experiment == "digits":
         images = experiment.heldout.units.as_given(np.asarray(sample(diffusion, key, NUM_IMAGES)))

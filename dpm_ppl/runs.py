@@ -214,10 +214,16 @@ def trained(run: Run, experiment: Experiment) -> Diffusion:
     return experiment.diffusion.with_params(state.params)
 
 
-def score_heldout(run: Run, experiment: Experiment, *, num_draws: int | None = None) -> Scores:
-    """Scores of the trained diffusion on all held-out data."""
+def updates_done(run: Run) -> int:
+    """Updates behind the newest checkpoint; fewer than `run.num_updates` where the fit was stopped."""
+    newest = checkpoint.latest(run.checkpoints)
+    return 0 if newest is None else checkpoint.updates_of(newest)
+
+
+def score_heldout(run: Run, experiment: Experiment, diffusion: Diffusion, *, num_draws: int | None = None) -> Scores:
+    """Scores of a trained diffusion on all held-out data."""
     return score(
-        trained(run, experiment),
+        diffusion,
         experiment.heldout,
         jax.random.fold_in(jax.random.key(run.seed), 1),
         num_draws=experiment.num_draws if num_draws is None else num_draws,

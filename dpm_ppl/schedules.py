@@ -32,7 +32,7 @@ class AbstractSchedule(eqx.Module):
         return self.steps().beta
 
     @property
-    def alpha_bar(self) -> Float[Array, " T+1"]:
+    def alpha_bar(self) -> Float[Array, " points"]:
         """prod (1 - beta), shape `(T + 1,)`; `alpha_bar[0]` is 1."""
         alpha_bar = self.steps().alpha_bar
         return jnp.concatenate([jnp.ones(1, alpha_bar.dtype), alpha_bar])

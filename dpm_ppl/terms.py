@@ -62,8 +62,11 @@ def learned_edge(diffusion: Diffusion, x_0: Batch, key: PRNGKey) -> Cost:
 def first_surprise(diffusion: Diffusion, x_0: Batch, x_1: Batch) -> Cost:
     """log q(x_1 | x_0) less its mean: a control variate with most of the noise that log p(x_0 | x_1) has.
 
-    Its expectation is zero and so is the gradient of that, hence it carries none.
+    Its expectation is zero and so is the gradient of that, hence it carries none. Left out for bits that a learned last
+    step recovers: log p(x_0 | x_1) hardly varies there.
     """
+    if diffusion.edge == "learned" and not diffusion.kernel.reparametrised:
+        return jnp.zeros(_batch_shape(diffusion, x_0))
     law = diffusion.marginal(x_0, diffusion.steps[0])
     return jax.lax.stop_gradient(law.log_prob(x_1) + law.entropy())
 

@@ -92,9 +92,8 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     assert result.metrics[-1]["K"] == pytest.approx(runs._evaluation(experiment, 0)(result.params)["K"], rel=1e-6)
 
 
-def test_the_number_of_draws_may_be_chosen(experiment, tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "trained", lambda run, experiment: experiment.diffusion)
+def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
     run = runs.create(tmp_path, experiment, seed=0, num_updates=4)
-    assert runs.score_heldout(run, experiment).num_draws == experiment.num_draws
-    scores = runs.score_heldout(run, experiment, num_draws=1)
+    assert runs.score_heldout(run, experiment, experiment.diffusion).num_draws == experiment.num_draws
+    scores = runs.score_heldout(run, experiment, experiment.diffusion, num_draws=1)
     assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)
