@@ -1,7 +1,7 @@
 """Peak memory of the bound over all steps, and of its gradient, at T = 4000 over T = 400 with the same chunks.
 
 Counted by the compiler: arguments, result and scratch space of the compiled program, the same in every run.
-The result of `bound` holds the divergence of every step for every datum; nothing else grows with T.
+What grows with T is the result of `bound`, which holds the divergence of every step for every datum.
 """
 
 from collections.abc import Callable

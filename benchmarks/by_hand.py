@@ -2,7 +2,8 @@
 
 The estimator is that of `DiffusionELBO(num_sampled_steps=m)` for a Gaussian diffusion of the plane with the noise
 prediction readout and the fixed edge, term by term: m steps per datum from one lattice, the edge at one draw of x_1
-with log q(x_1 | x_0) less its mean as a control variate, the end point in closed form. The loop averages parameters, as `fit` does; it does not look out for what is not finite.
+with log q(x_1 | x_0) less its mean as a control variate, the end point in closed form. The loop averages parameters, as
+`fit` does; it does not look out for what is not finite.
 """
 
 from collections.abc import Callable

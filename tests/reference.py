@@ -1,4 +1,4 @@
-"""The same numbers by another road: plain NumPy in float64, which shares the equations with the library and nothing else.
+"""The same numbers by another road: plain NumPy in float64, which shares nothing but equations with the library.
 
 Steps are t = 1..T at index t - 1. Everything is in nats, averaged over data, and per coordinate for Gaussian data.
 """
@@ -121,5 +121,7 @@ def best_factorised_bound(atoms: np.ndarray, weights: np.ndarray, betas: np.ndar
         best = (joint[..., None] * bridge).sum(axis=0) / joint.sum(axis=0)[:, None]
         divergence += (joint[..., None] * bit_divergence(bridge, best)).sum()
     log_pi = np.where(atoms == 1, np.log(pi), np.log(1 - pi)).sum(axis=1)
-    ends = [bit_divergence(share * atoms + (1 - share) * pi, pi).sum(axis=1) for share in (1 - betas[0], np.prod(1 - betas))]
+    ends = [
+        bit_divergence(share * atoms + (1 - share) * pi, pi).sum(axis=1) for share in (1 - betas[0], np.prod(1 - betas))
+    ]
     return weights @ (log_pi + ends[0] - ends[1]) - divergence

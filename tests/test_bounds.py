@@ -37,30 +37,30 @@ def test_the_terms_make_the_bound(make):
 
 
 @pytest.mark.parametrize("name", ["gaussian", "bernoulli"])
-def test_the_uncorrected_form_is_right_where_the_data_have_the_stationary_moments(name):
-    """Spec 1.8d: the two forms differ by E log pi(x_1) + E log pi(x_T) - E log pi(x_0) - E log pi(pi)."""
+def test_what_the_uncorrected_form_leaves_out(name):
+    """The two forms differ by what E log pi(x_t) does between t = 0, 1 and T, and pi itself."""
     diffusion = DIFFUSIONS[name]()
     x_0 = draw_data(diffusion, 200)
     result = bound(diffusion, x_0, KEY)
 
     def log_pi(step):
         marginal = diffusion.marginal(x_0, step)
-        return diffusion.stationary().log_prob(marginal.mean) if name == "bernoulli" else gaussian_log_pi(marginal)
-
-    def gaussian_log_pi(marginal):
+        if name == "bernoulli":
+            return (marginal.mean * np.log(0.2) + (1 - marginal.mean) * np.log(0.8)).sum(axis=-1)
         return -0.5 * (np.log(2 * np.pi) + marginal.mean**2 + marginal.variance).sum(axis=-1)
 
     correction = result.L_null - log_pi(diffusion.steps[0]) + log_pi(diffusion.steps[-1]) + result.entropy_stationary
     np.testing.assert_allclose(result.K, result.uncorrected + correction, rtol=1e-4, atol=1e-4)
 
 
-@over_diffusions
-def test_chunks_do_not_change_the_bound(make):
-    diffusion = make()
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli, clean rate, learned edge"])
+def test_chunks_do_not_change_the_bound(name):
+    diffusion = DIFFUSIONS[name]()
     x_0 = draw_data(diffusion, 5)
     whole = bound(diffusion, x_0, KEY, steps_chunk=None, data_chunk=None)
-    for sizes in ({"steps_chunk": 1, "data_chunk": 5}, {"steps_chunk": 4, "data_chunk": 2}):
-        np.testing.assert_allclose(bound(diffusion, x_0, KEY, **sizes).K, whole.K, rtol=1e-4, atol=1e-4)
+    chunked = bound(diffusion, x_0, KEY, steps_chunk=3, data_chunk=2)
+    np.testing.assert_allclose(chunked.K, whole.K, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(chunked.step_divergences, whole.step_divergences, rtol=1e-3, atol=1e-5)
 
 
 def test_more_draws_bring_less_noise():
@@ -71,15 +71,15 @@ def test_more_draws_bring_less_noise():
     assert abs(one.mean() - nine.mean()) < 4 * np.hypot(one.std(), nine.std()) / np.sqrt(300)
 
 
-@pytest.mark.parametrize("name", ["gaussian, noise prediction, learned edge", "bernoulli, clean rate, learned edge"])
-def test_the_learned_edge_is_estimated_without_the_noise_of_x_1(name):
-    diffusion = DIFFUSIONS[name]()
-    x_0 = jnp.broadcast_to(draw_data(diffusion, 1), (4000, *diffusion.event_shape))
+@pytest.mark.parametrize("scale", [0.0, 0.1])
+def test_the_learned_edge_of_real_numbers_is_estimated_without_the_noise_of_x_1(scale):
+    diffusion = small(GaussianKernel(noise_prediction), Erasure(8, beta_1=0.01), edge="learned", scale=scale)
+    x_0 = jnp.broadcast_to(draw_data(diffusion, 1), (4000, 2))
     got = np.asarray(learned_edge(diffusion, x_0, KEY), np.float64)
     x_1 = diffusion.marginal(x_0, diffusion.steps[0]).sample(jax.random.key(1))
     plain = np.asarray(diffusion.edge_law(x_1).log_prob(x_0), np.float64)
     assert abs(got.mean() - plain.mean()) < 4 * np.hypot(got.std(), plain.std()) / np.sqrt(4000)
-    assert got.std() < 0.7 * plain.std()
+    assert got.std() < 0.5 * plain.std()
 
 
 @pytest.mark.parametrize("readout_scale", [0.0, 0.5])
@@ -109,15 +109,24 @@ def test_data_are_scored_one_by_one():
         np.testing.assert_allclose(getattr(together, term)[1], getattr(alone, term)[0], rtol=1e-6)
 
 
-@over_diffusions
-def test_entropy_bounds_enclose(make):
-    diffusion = make()
+@pytest.mark.parametrize("name", ["gaussian", "bernoulli"])
+def test_entropy_bounds_enclose(name):
+    diffusion = DIFFUSIONS[name]()
     x_0 = draw_data(diffusion, 500)
-    whole, chunked = (entropy_bounds(diffusion, x_0, KEY, steps_chunk=size) for size in (None, 2))
+    whole, chunked = (entropy_bounds(diffusion, x_0, KEY, steps_chunk=size) for size in (None, 3))
     assert whole.lower.shape == (diffusion.num_steps,)
     assert (whole.lower[1:] <= whole.upper[1:] + 0.02).all()
-    for name in ("lower", "upper", "uncorrected_upper"):
-        np.testing.assert_allclose(getattr(whole, name), getattr(chunked, name), rtol=1e-4, atol=1e-4)
+    for of in ("lower", "upper", "uncorrected_upper"):
+        np.testing.assert_allclose(getattr(whole, of), getattr(chunked, of), rtol=1e-4, atol=1e-4)
+
+
+def test_scoring_again_compiles_nothing():
+    diffusion = DIFFUSIONS["gaussian"]()
+    x_0, others = draw_data(diffusion, 5), draw_data(diffusion, 5, seed=1)
+    key = jax.random.key(1)
+    bound(diffusion, x_0, KEY), entropy_bounds(diffusion, x_0, KEY)
+    with jax.no_tracing():
+        bound(diffusion, others, key), entropy_bounds(diffusion, others, key)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import pytest
 from numpyro import handlers
 from numpyro.infer import Predictive, log_likelihood, psis_diagnostic
@@ -61,13 +60,19 @@ def test_shapes_supports_and_dtypes(make):
     diffusion = make()
     x_0 = draw_data(diffusion, 3)
     event_shape = (diffusion.num_steps, *diffusion.event_shape)
+    dtype = jax.eval_shape(diffusion.stationary().sample, KEY).dtype
+
+    @jax.jit
+    def draw(chain):
+        path = chain.sample(KEY, (4,))
+        return path, chain.log_prob(path), chain.support(path)
+
     for chain, batch_shape in ((ReverseChain(diffusion), ()), (ForwardChain(diffusion, x_0), (3,))):
         assert (chain.batch_shape, chain.event_shape) == (batch_shape, event_shape)
-        path = jax.jit(lambda key, chain=chain: chain.sample(key, (4,)))(KEY)
-        assert path.shape == (4, *batch_shape, *event_shape)
-        assert path.dtype == diffusion.stationary().sample(KEY).dtype
-        assert chain.support(path).all()
-        assert chain.log_prob(path).shape == (4, *batch_shape)
+        path, log_prob, supported = draw(chain)
+        assert (path.shape, path.dtype) == ((4, *batch_shape, *event_shape), dtype)
+        assert log_prob.shape == (4, *batch_shape)
+        assert supported.all()
 
 
 def test_chains_cross_jit_and_vmap():
@@ -130,19 +135,17 @@ def test_programs_are_their_distributions(make):
     diffusion = make()
     x_0 = draw_data(diffusion, 3)
     model, guide = partial(reverse_chain, diffusion), partial(forward_chain, diffusion)
-    path = ForwardChain(diffusion, x_0).sample(KEY)
+    path = jnp.stack([draw_data(diffusion, 3, seed=t) for t in range(diffusion.num_steps)], axis=1)
 
     @jax.jit
-    def densities(path):
+    def both(path):
         seeded = [handlers.seed(program, KEY) for program in (model, guide)]
-        return [log_density(program, (x_0,), {}, {"path": path})[0] for program in seeded]
+        densities = [log_density(program, (x_0,), {}, {"path": path})[0] for program in seeded]
+        edge = diffusion.edge_law(path[:, 0]).log_prob(x_0)
+        expected = ReverseChain(diffusion).log_prob(path) + edge, ForwardChain(diffusion, x_0).log_prob(path)
+        return densities, [of_each.sum() for of_each in expected]
 
-    first = path[:, 0]
-    expected = [
-        ReverseChain(diffusion).log_prob(path).sum() + diffusion.edge_law(first).log_prob(x_0).sum(),
-        ForwardChain(diffusion, x_0).log_prob(path).sum(),
-    ]
-    np.testing.assert_allclose(densities(path), expected, rtol=1e-5)
+    np.testing.assert_allclose(*both(path), rtol=1e-5)
 
 
 def test_sites_plates_and_parameters():
@@ -161,9 +164,9 @@ def test_trained_parameters_reach_the_programs():
     diffusion, trained = (small(GaussianKernel(), Erasure(4), scale=scale) for scale in (0.5, 1.0))
     params = {"diffusion$params": eqx.filter(trained, eqx.is_inexact_array)}
     x_0 = draw_data(diffusion, 3)
+    programs = partial(reverse_chain, diffusion), partial(reverse_chain, trained)
     got, expected = (
-        Predictive(partial(reverse_chain, d), num_samples=2, params=p)(KEY, num_points=3)["x_0"]
-        for d, p in ((diffusion, params), (trained, {}))
+        Predictive(program, num_samples=2, params=params)(KEY, num_points=3)["x_0"] for program in programs
     )
     np.testing.assert_array_equal(got, expected)
     draws = {"path": ForwardChain(trained, x_0).sample(KEY, (5,))}
@@ -208,7 +211,10 @@ def test_plates_may_be_subsampled():
 @pytest.mark.parametrize(
     ("run", "message"),
     [
-        (lambda d: reverse_chain(d), "num_points: expected the number of data to generate, got None; give x_0 or num_points"),
+        (
+            lambda d: reverse_chain(d),
+            "num_points: expected the number of data .* got None; give x_0 or num_points",
+        ),
         (lambda d: forward_chain(d, jnp.zeros((3, 5))), r"x_0: expected event shape \(2,\) .* got shape \(3, 5\)"),
         (lambda d: ForwardChain(d, jnp.zeros(())), r"x_0: .* got shape \(\)"),
     ],
@@ -222,10 +228,10 @@ def test_bad_input(run, message, unchecked):
 
 def test_drawing_again_compiles_nothing():
     diffusion = DIFFUSIONS["gaussian"]()
-    sample(diffusion, KEY, 5), sample_path(diffusion, KEY, (5,))
+    key = jax.random.key(1)
+    draws = sample(diffusion, KEY, 5)
+    sample_path(diffusion, KEY, (5,))
     with jax.no_tracing():
-        assert not np.array_equal(sample(diffusion, KEYS[0], 5), sample(diffusion, KEYS[1], 5))
-        sample_path(diffusion, KEYS[0], (5,))
-
-
-KEYS = [jax.random.key(1), jax.random.key(2)]
+        others = sample(diffusion, key, 5)
+        sample_path(diffusion, key, (5,))
+    assert not np.array_equal(draws, others)

@@ -83,27 +83,44 @@ def network(event_shape=(2,), num_outputs=2):
     return TimeMLP(event_shape, num_outputs, 5, width=2, depth=1, num_time_frequencies=1, key=KEY)
 
 
-def vector(event_shape, num_outputs):
-    """A network of the user's own, a plain function that gives too few axes."""
-    return lambda x_t, step: jnp.zeros(num_outputs)
+def built(kernel=None, schedule=None, net=None, event_shape=(2,), edge="fixed"):
+    return Diffusion(kernel or GaussianKernel(), schedule or Erasure(5), net or network(), event_shape, edge)
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), network(), 2), "event_shape: .* tuple .* got 2"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), network(), (0,)), r"event_shape: .* got \(0,\)"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), network(), (2,), "free"), "edge: expected 'fixed' or 'learned'"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), network((2,), 1), (2,)), r"network: .*\(2, 2\).* got shape \(2, 1\)"),
-        (lambda: Diffusion(BernoulliKernel(), Erasure(5), network(), (2,)), r"network: .*\(2, 1\).* got shape \(2, 2\)"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), network((3,)), (2,)), "network: expected a network that takes x_t"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), lambda x, step: jnp.zeros(2), (2,)), r"network: .* got shape \(2,\)"),
-        (lambda: Diffusion(GaussianKernel(), Erasure(5), None, (2,)), "network: .* not callable"),
-        (lambda: Diffusion(GaussianKernel, Erasure(5), network(), (2,)), "kernel: expected an instance of AbstractKernel"),
-        (lambda: Diffusion(GaussianKernel(), [0.1, 0.5], network(), (2,)), r"schedule: expected .* got \[0.1, 0.5\]"),
+        (lambda: built(event_shape=2), "event_shape: .* tuple .* got 2"),
+        (lambda: built(event_shape=(0,)), r"event_shape: .* got \(0,\)"),
         (
-            lambda: Diffusion(BernoulliKernel(), Learned(Linear(5)), network((2,), 1), (2,)),
-            "schedule: expected a fixed schedule for BernoulliKernel",
+            lambda: built(edge="free"),
+            "edge: expected 'fixed' or 'learned'",
+        ),
+        (
+            lambda: built(net=network((2,), 1)),
+            r"network: .*\(2, 2\).* got shape \(2, 1\)",
+        ),
+        (
+            lambda: built(BernoulliKernel()),
+            r"network: .*\(2, 1\).* got shape \(2, 2\)",
+        ),
+        (
+            lambda: built(net=network((3,))),
+            "network: expected a network that takes x_t",
+        ),
+        (
+            lambda: built(net=lambda x_t, step: jnp.zeros(2)),
+            r"network: .* got shape \(2,\)",
+        ),
+        (lambda: built(net=3), "network: .* not callable"),
+        (
+            lambda: built(GaussianKernel),
+            "kernel: expected an instance of AbstractKernel",
+        ),
+        (lambda: built(schedule=[0.1, 0.5]), r"schedule: expected .* got \[0.1, 0.5\]"),
+        (
+            lambda: built(BernoulliKernel(), Learned(Linear(5)), network((2,), 1)),
+            "schedule: expected a fixed schedule, as draws of BernoulliKernel have no derivative",
         ),
         (lambda: BernoulliKernel(0.0), "pi: expected a rate strictly between 0 and 1, got 0.0"),
         (lambda: BernoulliKernel(1.5), "pi: .* got 1.5"),
@@ -128,7 +145,11 @@ def test_parts_that_do_not_fit(make, message, unchecked):
         (GaussianKernel(), np.zeros(2), r"one data axis, got shape \(2,\)"),
         (GaussianKernel(), np.zeros((4, 3, 2)), "one data axis"),
         (GaussianKernel(), np.zeros(()), r"got shape \(\)"),
-        (GaussianKernel(), np.array([[0.0, np.nan]]), r"x_0: expected finite values, got 1 .* the first at index \(0, 1\)"),
+        (
+            GaussianKernel(),
+            np.array([[0.0, np.nan]]),
+            r"x_0: expected finite values, .* first at index \(0, 1\)",
+        ),
         (GaussianKernel(), np.array([[-np.inf, np.nan]]), "got 2 NaN or infinite"),
         (GaussianKernel(), np.array([["a", "b"]]), "x_0: expected real numbers, got dtype <U1"),
         (GaussianKernel(), np.zeros((1, 2), complex), "dtype complex128"),

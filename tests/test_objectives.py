@@ -58,7 +58,7 @@ def warmed(num_terms):
 # The same number by four roads.
 
 
-@pytest.mark.parametrize("name", DIFFUSIONS)
+@pytest.mark.parametrize("name", [name for name in DIFFUSIONS if name != "gaussian"])  # that one: a thousand steps
 def test_the_same_bound_by_every_objective(name):
     diffusion = DIFFUSIONS[name]()
     model, guide = programs(diffusion)
@@ -76,7 +76,9 @@ def test_the_same_bound_by_every_objective(name):
 
 
 @pytest.mark.parametrize(
-    ("kernel", "network"), [(GaussianKernel(), "time"), (BernoulliKernel(0.2), "sigmoid")], ids=["gaussian", "bernoulli"]
+    ("kernel", "network"),
+    [(GaussianKernel(), "time"), (BernoulliKernel(0.2), "sigmoid")],
+    ids=["gaussian", "bernoulli"],
 )
 def test_the_same_bound_over_a_thousand_steps(kernel, network):
     diffusion = small(kernel, Erasure(1000), scale=0.1, network=network)
@@ -251,7 +253,9 @@ def test_renyi_is_per_datum():
 
     weights = jax.vmap(log_weights)(jax.random.split(jax.random.split(KEY)[1], num_particles))
     by_hand = jax.nn.logsumexp(weights, axis=0) - np.log(num_particles)
-    assert value(RenyiELBO(num_particles=num_particles), model, guide, x_0) == pytest.approx(float(by_hand.sum()), rel=1e-5)
+    assert value(RenyiELBO(num_particles=num_particles), model, guide, x_0) == pytest.approx(
+        float(by_hand.sum()), rel=1e-5
+    )
     jointly = jax.nn.logsumexp(weights.sum(axis=1)) - np.log(num_particles)
     assert abs(jointly - by_hand.sum()) > 0.01
 

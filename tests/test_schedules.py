@@ -2,12 +2,10 @@
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
 from tests.instances import SCHEDULES
 
@@ -48,7 +46,7 @@ def test_schedules_are_static_under_jit(make):
 def test_erasure_erases_equal_parts(num_steps, x64):
     schedule = Erasure(num_steps)
     np.testing.assert_allclose(schedule.alpha_bar, 1 - np.arange(num_steps + 1) / num_steps, rtol=1e-9, atol=1e-15)
-    assert schedule.betas[0] == 1 / num_steps
+    assert schedule.betas[0] == pytest.approx(1 / num_steps, rel=1e-12)
     assert schedule.betas[-1] == 1
 
 
@@ -71,7 +69,7 @@ def test_the_released_code_of_the_paper(x64):
 def test_linear_of_ho_et_al(x64):
     np.testing.assert_allclose(Linear(1000).betas, np.linspace(1e-4, 0.02, 1000), rtol=1e-12)
     assert Linear(1000).alpha_bar[-1] == pytest.approx(4.0358e-5, rel=1e-4)
-    assert Linear(100).alpha_bar[-1] == pytest.approx(4.0358e-5, rel=0.2)
+    assert Linear(200).steps().log_alpha_bar[-1] == pytest.approx(np.log(4.0358e-5), rel=0.06)
 
 
 def test_cosine_of_nichol_and_dhariwal(x64):

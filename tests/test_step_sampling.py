@@ -18,9 +18,9 @@ PROBABILITIES = jnp.array([0.1, 0.4, 0.05, 0.25, 0.2])
 
 
 def sampled(num_data, num_sampled_steps, num_terms, probabilities=None):
-    return jax.jit(
-        jax.vmap(lambda key: stratified_steps(key, num_data, num_sampled_steps, num_terms, probabilities))
-    )(KEYS)
+    return jax.jit(jax.vmap(lambda key: stratified_steps(key, num_data, num_sampled_steps, num_terms, probabilities)))(
+        KEYS
+    )
 
 
 @pytest.mark.parametrize("probabilities", [None, PROBABILITIES], ids=["uniform", "importance"])
