@@ -124,9 +124,10 @@ def test_scoring_again_compiles_nothing():
     diffusion = DIFFUSIONS["gaussian"]()
     x_0, others = draw_data(diffusion, 5), draw_data(diffusion, 5, seed=1)
     key = jax.random.key(1)
-    bound(diffusion, x_0, KEY), entropy_bounds(diffusion, x_0, KEY)
-    with jax.no_tracing():
-        bound(diffusion, others, key), entropy_bounds(diffusion, others, key)
+    for score in (bound, entropy_bounds):
+        score(diffusion, x_0, KEY)
+        with jax.no_tracing():
+            score(diffusion, others, key)
 
 
 @pytest.mark.parametrize(
