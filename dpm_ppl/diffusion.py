@@ -73,6 +73,14 @@ class Diffusion(eqx.Module):
         self._check_network()
 
     def _check_network(self) -> None:
+        made_for = getattr(self.network, "num_steps", None)
+        if made_for not in (None, self.num_steps):
+            raise InputError(
+                "network",
+                expected=f"a network made for the schedule's T = {self.num_steps}",
+                got=f"one made for {made_for} steps",
+                remedy="build both with the same num_steps",
+            )
         expected = (*self.event_shape, self.kernel.num_outputs)
         x_t = self.kernel.stationary(self.event_shape).sample(jax.random.key(0))
         try:

@@ -9,7 +9,7 @@ import pytest
 from dpm_ppl._errors import InputError
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
-from dpm_ppl.networks import TimeMLP
+from dpm_ppl.networks import BumpMLP, RBFNetwork, SigmoidMLP, TimeMLP
 from dpm_ppl.schedules import Erasure, Learned, Linear
 from tests.instances import DIFFUSIONS, draw_data, small
 from tests.oracles import AtRest
@@ -113,6 +113,15 @@ def built(kernel=None, schedule=None, net=None, event_shape=(2,), edge="fixed"):
             r"network: .* got shape \(2,\)",
         ),
         (lambda: built(net=3), "network: .* not callable"),
+        *[
+            (lambda net=net: built(schedule=Erasure(6), net=net), "network: expected a network made for .* T = 6, got .* 5")
+            for net in (
+                network(),
+                SigmoidMLP((2,), 2, 5, key=jax.random.key(0)),
+                RBFNetwork((2,), 2, 5, key=jax.random.key(0)),
+                BumpMLP((2,), 2, 5, widths=(4,), key=jax.random.key(0)),
+            )
+        ],
         (
             lambda: built(GaussianKernel),
             "kernel: expected an instance of AbstractKernel",

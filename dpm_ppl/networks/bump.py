@@ -37,6 +37,11 @@ class BumpMLP(AbstractNetwork):
         self.readout = BumpReadout(sizes[-1], size * num_outputs, num_steps, num_bumps=num_bumps, key=readout_key)
         self.num_outputs = num_outputs
 
+    @property
+    def num_steps(self) -> int:
+        """The T it was made for."""
+        return self.readout.num_steps
+
     def __call__(self, x_t: Datum, step: Step) -> Float[jax.Array, "*event outputs"]:
         features = flatten(x_t)
         for layer in self.layers:

@@ -35,6 +35,11 @@ class LevelNetwork(AbstractNetwork):
     shift: float = eqx.field(static=True)
     scale: float = eqx.field(static=True)
 
+    @property
+    def num_steps(self) -> int | None:
+        """The T that the inner network was made for, None where it does not say."""
+        return getattr(self.network, "num_steps", None)
+
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         log_prior = jax.nn.log_softmax(self.log_prior + self.network(x_t, step))
         mean, variance = self._clean_moments(log_prior, x_t, step)

@@ -39,6 +39,11 @@ class SigmoidMLP(AbstractNetwork):
         self.readouts = StepReadouts(sizes[-1], size * num_outputs, num_steps)
         self.num_outputs = num_outputs
 
+    @property
+    def num_steps(self) -> int:
+        """The T it was made for."""
+        return self.readouts.num_steps
+
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         features = flatten(x_t)
         for layer in self.layers:

@@ -44,6 +44,11 @@ class RBFNetwork(AbstractNetwork):
         self.readouts = StepReadouts(num_centres, size * num_outputs, num_steps)
         self.num_outputs = num_outputs
 
+    @property
+    def num_steps(self) -> int:
+        """The T it was made for."""
+        return self.readouts.num_steps
+
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         distances = jnp.square(flatten(x_t)[None] - self.centres).sum(axis=-1)
         responsibilities = jax.nn.softmax(-0.5 * distances * jnp.exp(-2.0 * self.log_widths))

@@ -54,6 +54,11 @@ class StepReadouts(eqx.Module):
         self.weights = jnp.zeros((num_steps, num_outputs, num_features))
         self.biases = jnp.zeros((num_steps, num_outputs))
 
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        return self.weights.shape[0]
+
     def __call__(self, features: Float[Array, " features"], step: Step) -> Float[Array, " outputs"]:
         return self.weights[step.t - 1] @ features + self.biases[step.t - 1]
 
