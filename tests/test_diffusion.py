@@ -114,7 +114,7 @@ def built(kernel=None, schedule=None, net=None, event_shape=(2,), edge="fixed"):
         ),
         (lambda: built(net=3), "network: .* not callable"),
         *[
-            (lambda net=net: built(schedule=Erasure(6), net=net), "network: expected a network made for .* T = 6, got .* 5")
+            (lambda net=net: built(schedule=Erasure(6), net=net), "network: .* made for .* T = 6, got .* 5")
             for net in (
                 network(),
                 SigmoidMLP((2,), 2, 5, key=jax.random.key(0)),
