@@ -63,7 +63,7 @@ def experiment(
         diffusion=diffusion,
         objective=DiffusionELBO(num_sampled_steps=2 if variant == "default" else None),
         optimiser=partial(adam, learning_rate=2e-3),
-        num_updates=60_000 if variant == "default" else 20_000,
+        num_updates=40_000 if variant == "default" else 20_000,
         batch_size=512,
         averaging=0.9995,
         num_draws=2,
