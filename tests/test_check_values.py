@@ -17,7 +17,7 @@ from dpm_ppl.schedules import Erasure, Fixed, Learned, LogSNR
 from tests import reference
 from tests.comparisons import assert_exact, assert_within
 from tests.instances import FAMILIES, draw_data, small
-from tests.oracles import AtRest, PointOracle, SigmaPointKernel, as_given, linear_diffusion
+from tests.oracles import AtRest, LinearNetwork, PointOracle, SigmaPointKernel, as_given, linear_diffusion
 
 KEY = jax.random.key(0)
 ENTROPY = 0.5 * np.log(2 * np.pi * np.e)  # of N(0, 1)
@@ -107,6 +107,21 @@ def test_gaussian_bound_of_one_datum(x_0, x64):
     diffusion, reverse, _ = gaussian_case(0.25, 10, SigmaPointKernel)
     result = bound(diffusion, jnp.array([x_0]), KEY, num_draws=2)
     assert_exact(result.K, [reference.trajectory_bound(reference.erasure(10), reverse, x_0**2)])
+
+
+def test_gaussian_data_of_several_variances_score_the_sum_of_their_scalar_bounds(x64):
+    """Eigenvalues along the axes, with their trace that of the identity, where a diagonal covariance loses nothing."""
+    eigenvalues = np.array([0.25, 1.0, 1.75])
+    betas = reference.erasure(10)
+    chains = [reference.optimal_reverse(betas, s2) for s2 in eigenvalues]
+    slope, variance = (jnp.stack([jnp.asarray(getattr(c, of)) for c in chains], 1) for of in ("slope", "variance"))
+    kernel = SigmaPointKernel(as_given)
+    diffusion = Diffusion(kernel, Erasure(10), LinearNetwork(slope, jnp.log(variance)), (3,))
+    result = bound(diffusion, jnp.sqrt(eigenvalues) * jnp.array([[1.0], [-1.0]]), KEY, num_draws=2)
+    scalars = zip(chains, eigenvalues, strict=True)
+    expected = sum(reference.trajectory_bound(betas, chain, s2) for chain, s2 in scalars)
+    assert_exact(result.K.mean(), expected)
+    assert_exact(result.uncorrected.mean(), expected)  # the second moments match, so equation 14 is right here
 
 
 def test_ancestral_draws_of_the_gaussian_model():
