@@ -16,7 +16,6 @@ Cost = Float[Array, "..."]  # nats, one number for each element of the batch
 PerDatum = Float[Array, " datum"]
 PerDatumStep = Float[Array, "datum step"]
 PerStep = Float[Array, " step"]
-StepNumbers = Int[Array, "*steps"]
 
 __all__ = [
     "Array",
@@ -25,12 +24,10 @@ __all__ = [
     "Datum",
     "Float",
     "Int",
-    "Num",
     "Outputs",
     "PRNGKey",
     "PerDatum",
     "PerDatumStep",
     "PerStep",
-    "StepNumbers",
     "Values",
 ]

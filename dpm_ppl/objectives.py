@@ -127,7 +127,7 @@ class DiffusionELBO(ELBO):
         step_key, draw_key = jax.random.split(key)
         probabilities = step_probabilities(losses) if losses is not None else None
         index, factor = stratified_steps(
-            step_key, len(flat), self.num_sampled_steps or 1, guide.num_steps - 1, probabilities
+            step_key, len(flat), self.num_sampled_steps, guide.num_steps - 1, probabilities
         )
         # Data and draws along one axis: XLA makes a program with an axis for each about 6% slower.
         repeated = jnp.repeat(flat, index.shape[1], axis=0)

@@ -2,6 +2,7 @@
 
 import abc
 import math
+from collections.abc import Sequence
 
 import equinox as eqx
 import jax
@@ -27,6 +28,12 @@ class AbstractNetwork(eqx.Module):
 def flatten(x_t: Datum) -> Float[Array, " coordinates"]:
     """The coordinates of one datum as one floating vector."""
     return jnp.ravel(x_t).astype(float)
+
+
+def linear_layers(sizes: Sequence[int], keys: Sequence[PRNGKey] | Array) -> list[eqx.nn.Linear]:
+    """Linear layers from each size to the next, one key for each."""
+    shapes = zip(sizes[:-1], sizes[1:], keys, strict=True)
+    return [eqx.nn.Linear(inputs, units, key=key) for inputs, units, key in shapes]
 
 
 def zero_linear(num_inputs: int, num_outputs: int, *, key: PRNGKey) -> eqx.nn.Linear:

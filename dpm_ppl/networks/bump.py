@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dpm_ppl._types import Datum, Float, PRNGKey
-from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten
+from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers
 from dpm_ppl.networks.temporal import BumpReadout
 from dpm_ppl.steps import Step
 
@@ -32,8 +32,7 @@ class BumpMLP(AbstractNetwork):
         size = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
         sizes = [size, *widths]
         *layer_keys, readout_key = jax.random.split(key, len(widths) + 1)
-        shapes = zip(sizes[:-1], sizes[1:], layer_keys, strict=True)
-        self.layers = [eqx.nn.Linear(inputs, units, key=layer_key) for inputs, units, layer_key in shapes]
+        self.layers = linear_layers(sizes, layer_keys)
         self.readout = BumpReadout(sizes[-1], size * num_outputs, num_steps, num_bumps=num_bumps, key=readout_key)
         self.num_outputs = num_outputs
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dpm_ppl._types import Array, Datum, Float, PRNGKey
-from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, zero_linear
+from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers, zero_linear
 from dpm_ppl.networks.temporal import StepReadouts, time_features
 from dpm_ppl.steps import Step
 
@@ -33,9 +33,7 @@ class SigmoidMLP(AbstractNetwork):
     ):
         size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0))
         sizes = [size, *widths]
-        keys = jax.random.split(key, len(widths))
-        layers = zip(sizes[:-1], sizes[1:], keys, strict=True)
-        self.layers = [eqx.nn.Linear(inputs, units, key=layer_key) for inputs, units, layer_key in layers]
+        self.layers = linear_layers(sizes, jax.random.split(key, len(widths)))
         self.readouts = StepReadouts(sizes[-1], size * num_outputs, num_steps)
         self.num_outputs = num_outputs
 
