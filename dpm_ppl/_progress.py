@@ -1,4 +1,4 @@
-"""What a running fit shows to a person and hears from one: a progress bar, and Ctrl-C."""
+"""What long work shows to a person and hears from one: a progress bar, and Ctrl-C."""
 
 import contextlib
 import signal
@@ -75,8 +75,39 @@ def _lines(total: int, unit: str) -> Show:
 
 
 @contextlib.contextmanager
-def interruptible() -> Iterator[Callable[[], bool]]:
+def count_display(enabled: bool, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """The same for work that only counts: call what is yielded with how many of `total` are done."""
+    if not enabled:
+        yield lambda done: None
+    elif sys.stderr.isatty():
+        columns = [TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done, refresh=True)
+    else:
+        yield _count_lines(what, total)
+
+
+def _count_lines(what: str, total: int) -> Callable[[int], None]:
+    start = last_line = time.monotonic()
+
+    def show(done: int) -> None:
+        nonlocal last_line
+        now = time.monotonic()
+        if now - last_line < _SECONDS_BETWEEN_LINES:
+            return
+        last_line = now
+        left = (total - done) * (now - start) / done
+        print(f"{done:,} of {total:,} {what}, {left:.0f} s left", file=sys.stderr, flush=True)
+
+    return show
+
+
+@contextlib.contextmanager
+def interruptible(what: str) -> Iterator[Callable[[], bool]]:
     """Turns the first Ctrl-C into an answer True of the yielded function; a second one raises `KeyboardInterrupt`.
+
+    `what` comes in chunks, and the chunk at hand is finished.
 
     Outside the main thread, where Python allows no handler, Ctrl-C is left as it is.
     """
@@ -87,7 +118,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         if requested:
             raise KeyboardInterrupt
         requested = True
-        print("stopping after this chunk of updates; Ctrl-C again to stop at once", file=sys.stderr, flush=True)
+        print(f"stopping after this chunk of {what}; Ctrl-C again to stop at once", file=sys.stderr, flush=True)
 
     if threading.current_thread() is not threading.main_thread():
         yield lambda: requested

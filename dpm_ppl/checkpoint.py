@@ -18,13 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._files import UNFINISHED, replacing
 
 FORMAT = "dpm_ppl checkpoint"
 VERSION = 1
 KEPT = 2
 _HEADER = "header"
 _SERIES = "update-*.npz"
-_UNFINISHED = ".unfinished"
 
 
 def save(path: str | os.PathLike[str], tree: Any, meta: dict[str, Any]) -> None:
@@ -37,16 +37,8 @@ def save(path: str | os.PathLike[str], tree: Any, meta: dict[str, Any]) -> None:
     described = {name: _describe(leaf) for name, leaf in leaves.items()}
     header = {"format": FORMAT, "version": VERSION, "leaves": described, "meta": meta}
     arrays = {name: _to_numpy(leaf) for name, leaf in leaves.items()}
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
-    try:
-        with open(unfinished, "wb") as file:
-            np.savez(file, allow_pickle=False, **{_HEADER: np.array(json.dumps(header))}, **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+    with replacing(path) as file:
+        np.savez(file, allow_pickle=False, **{_HEADER: np.array(json.dumps(header))}, **arrays)
 
 
 def load(path: str | os.PathLike[str], like: Any) -> tuple[Any, dict[str, Any]]:
@@ -79,7 +71,7 @@ def save_in(directory: str | os.PathLike[str], num_updates: int, tree: Any, meta
     save(path, tree, meta)
     for outdated in sorted(directory.glob(_SERIES))[:-KEPT]:
         outdated.unlink(missing_ok=True)
-    for stale in directory.glob(f".{_SERIES}.*{_UNFINISHED}"):
+    for stale in directory.glob(f".{_SERIES}.*{UNFINISHED}"):
         stale.unlink(missing_ok=True)
     return path
 
@@ -187,13 +179,3 @@ def _compare(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
             got=f"{text(found.get(first))} ({len(names)} of {len(wanted)} leaves differ)",
             remedy="load it with the model, guide and optimiser that it was saved from",
         )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a rename in `folder` outlive a power cut, where the system can."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

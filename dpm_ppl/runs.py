@@ -9,7 +9,6 @@ RUN/pictures/         what `fit` draws
 import inspect
 import json
 import math
-import os
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -22,6 +21,7 @@ import numpy as np
 
 from dpm_ppl import checkpoint, training
 from dpm_ppl._errors import InputError
+from dpm_ppl._files import replacing
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.experiment import Experiment
@@ -271,9 +271,5 @@ def _without_path(run: Run) -> dict[str, Any]:
 
 
 def _write_atomically(path: Path, text: str) -> None:
-    temporary = path.with_suffix(path.suffix + ".part")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    with replacing(path) as file:
+        file.write(text.encode())

@@ -168,7 +168,7 @@ def fit(
     chunk = next(chunks, None)
     interrupted = False
     last_save = time.monotonic()
-    with interruptible() as stop, progress_display(progress, total=num_updates, done=done, unit=unit) as show:
+    with interruptible("updates") as stop, progress_display(progress, total=num_updates, done=done, unit=unit) as show:
         while chunk is not None and not interrupted:
             began = time.monotonic()
             rows, length = chunk

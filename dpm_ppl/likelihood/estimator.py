@@ -1,0 +1,217 @@
+"""Importance-weighted log-likelihoods of data, in chunks of data, draws and steps that bound the memory."""
+
+import hashlib
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._progress import count_display, interruptible
+from dpm_ppl._types import Array, Batch, PRNGKey
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.likelihood.result import LogLikelihood
+from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.likelihood.saved import read_weights, write_weights
+from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories
+
+type Draw = Callable[..., Any]
+_SECONDS_BETWEEN_SAVES = 20.0
+
+
+def log_likelihood(
+    diffusion: Diffusion,
+    x_0: Batch | np.ndarray,
+    key: PRNGKey,
+    num_particles: int = 1000,
+    *,
+    proposal: AbstractProposal | None = None,
+    draw: Draw | None = None,
+    particles_chunk: int = 64,
+    data_chunk: int = 16,
+    steps_chunk: int | None = 50,
+    devices: Sequence[jax.Device] | None = None,
+    keep_log_weights: bool = False,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = False,
+) -> LogLikelihood:
+    """log p(x_0) of every datum as the log-mean of importance weights of forward trajectories, in nats.
+
+    A lower bound in expectation, unbiased for p(x_0) itself, and as S grows the log-likelihood (Burda, Grosse and
+    Salakhutdinov 2016, theorem 1; paper, eq. 9). Particle i of datum n is the same whatever the chunks are and however
+    many more are drawn. Ctrl-C ends it after the chunk at hand, with what has been drawn by then as the result.
+
+    **Arguments:**
+
+    - `x_0`: standardised data, `(datum, *event_shape)`.
+    - `num_particles`: S, trajectories per datum; rounded up to whole draws of the proposal.
+    - `proposal`: how particles are drawn; `Trajectories()` if not given.
+    - `draw`: makes the data of a draw from `x_0`, `(data (num, *event), key)`, for instance by adding dequantisation
+      noise. The figure is then the log-likelihood with that noise integrated out.
+    - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
+      their product alone.
+    - `devices`: share the data of each chunk out over these devices.
+    - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
+    - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
+      call can be finished and a finished one extended; saved every 20 seconds, on Ctrl-C and at the end.
+
+    **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else.
+    """
+    proposal = Trajectories() if proposal is None else proposal
+    sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
+    _check(diffusion, x_0, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
+    num_draws = -(-num_particles // proposal.num_particles)
+    draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
+    chunks = _Chunks(np.asarray(x_0), data_chunk, devices)
+    identity = fingerprint(diffusion, x_0, key, proposal, draw, chunks.size)
+    seed = int(np.ravel(jax.random.key_data(key))[-1])
+    kept = read_weights(checkpoint, identity, seed, len(chunks)) or [
+        RunningWeights(len(index), seed) for index in chunks.indices
+    ]
+    log_weights: list[list[np.ndarray]] = [[] for _ in kept]
+    todo = sum(max(num_draws - weights.num_draws, 0) * weights.num_data for weights in kept)
+    done, last_save = 0, time.monotonic()
+    total = todo * proposal.num_particles
+    with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
+        for place, first, num in _schedule(kept, num_draws, draws_chunk):
+            values = _log_weights(
+                diffusion, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk
+            )
+            values = np.asarray(values, np.float64)[: kept[place].num_data, :num]
+            kept[place].add(values)
+            if keep_log_weights:
+                log_weights[place].append(values)
+            done += values.size * proposal.num_particles
+            show(done)
+            if checkpoint is not None and time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES:
+                write_weights(checkpoint, identity, kept)
+                last_save = time.monotonic()
+            if stop():
+                break
+        interrupted = stop()
+    if checkpoint is not None and todo:
+        write_weights(checkpoint, identity, kept)
+    all_kept = _joined(log_weights) if keep_log_weights else None
+    return LogLikelihood.of(kept, proposal.num_particles, interrupted=interrupted, log_weights=all_kept)
+
+
+def fingerprint(
+    diffusion: Diffusion,
+    x_0: Batch | np.ndarray,
+    key: PRNGKey,
+    proposal: AbstractProposal,
+    draw: Draw | None,
+    data_chunk: int,
+) -> str:
+    """A digest of everything the sums in a checkpoint depend on but the number of particles."""
+    arrays, rest = eqx.partition((diffusion, proposal), eqx.is_array)
+    digest = hashlib.sha256()
+    for leaf in (*jax.tree.leaves(arrays), x_0, jax.random.key_data(key), data_chunk):
+        digest.update(f"{np.shape(leaf)} {np.asarray(leaf).dtype}".encode())
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    described = f"{jax.tree.structure(arrays)} {jax.tree.leaves(rest)} {draw}"
+    # Functions print with their place in memory, which is another one in the next process.
+    digest.update(re.sub(r" at 0x[0-9a-f]+", "", described).encode())
+    return digest.hexdigest()[:16]
+
+
+@eqx.filter_jit
+def _log_weights(
+    diffusion: Diffusion,
+    proposal: AbstractProposal,
+    draw: Draw | None,
+    x_0: Array,
+    number: Array,
+    key: PRNGKey,
+    first: Array,
+    num_draws: int,
+    steps_chunk: int | None,
+) -> Array:
+    """Log-weights `(datum, draw)` of draws `first`, `first + 1` ... of the data with these numbers."""
+
+    def of_draw(datum: Array, datum_key: PRNGKey, index: Array) -> Array:
+        draw_key = jax.random.fold_in(datum_key, index)
+        if draw is not None:
+            datum = draw(datum[None], jax.random.fold_in(draw_key, 0))[0]
+        return proposal.log_weight(diffusion, datum, draw_key, steps_chunk=steps_chunk)
+
+    def of_datum(datum: Array, number: Array) -> Array:
+        datum_key = jax.random.fold_in(key, number)
+        return jax.vmap(of_draw, in_axes=(None, None, 0))(datum, datum_key, first + jnp.arange(num_draws))
+
+    return jax.vmap(of_datum)(x_0, number)
+
+
+class _Chunks:
+    """The data in chunks of one shape, each with the numbers of its data, shared out over devices if there are any."""
+
+    def __init__(self, x_0: np.ndarray, data_chunk: int, devices: Sequence[jax.Device] | None):
+        self.x_0 = x_0
+        num_devices = len(devices) if devices else 1
+        size = min(data_chunk, len(x_0))
+        self.size = -(-size // num_devices) * num_devices
+        self.indices = [np.arange(start, min(start + self.size, len(x_0))) for start in range(0, len(x_0), self.size)]
+        self.sharding = NamedSharding(Mesh(np.array(devices), "data"), PartitionSpec("data")) if devices else None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, place: int) -> tuple[jax.Array, jax.Array]:
+        index = np.resize(self.indices[place], self.size)  # the last one is filled up, so that one shape is compiled
+        data, number = self.x_0[index], index.astype(np.int32)
+        if self.sharding is None:
+            return jnp.asarray(data), jnp.asarray(number)
+        return jax.device_put(data, self.sharding), jax.device_put(number, self.sharding)
+
+
+def _schedule(kept: list[RunningWeights], num_draws: int, draws_chunk: int) -> Iterator[tuple[int, int, int]]:
+    """Chunk of data, first draw and number of draws: all data get their first draws before any gets its next."""
+    for start in range(0, num_draws, draws_chunk):
+        end = min(start + draws_chunk, num_draws)
+        for place, weights in enumerate(kept):
+            if weights.num_draws < end:
+                first = weights.num_draws
+                yield place, first, min(end - first, draws_chunk)
+
+
+def _joined(log_weights: list[list[np.ndarray]]) -> np.ndarray:
+    """The draws of all chunks of data, as many as all of them have: `(datum, draw)`."""
+    chunks = [np.concatenate(chunk, axis=1) if chunk else np.empty((0, 0)) for chunk in log_weights]
+    num = min(chunk.shape[1] for chunk in chunks)
+    return np.concatenate([chunk[:, :num] for chunk in chunks])
+
+
+def _check(
+    diffusion: Diffusion,
+    x_0: Batch | np.ndarray,
+    proposal: AbstractProposal,
+    keep_log_weights: bool,
+    checkpoint: str | os.PathLike[str] | None,
+    **sizes: int | None,
+) -> None:
+    for name, size in sizes.items():
+        if not (isinstance(size, int) and size >= 1) and not (name == "steps_chunk" and size is None):
+            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
+    diffusion.check_data(x_0)
+    if len(x_0) == 0:
+        raise InputError("x_0", expected="at least one datum", got="none", remedy="pass data to score")
+    proposal.check(diffusion)
+    if keep_log_weights and checkpoint is not None:
+        raise InputError(
+            "keep_log_weights",
+            expected="False with a checkpoint, which keeps sums and not the weights",
+            got="True",
+            remedy="leave out one of them",
+        )
+    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
+        raise InputError(
+            "checkpoint", expected="a file in a directory that exists", got=checkpoint, remedy="make the directory"
+        )

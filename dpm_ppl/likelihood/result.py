@@ -1,0 +1,157 @@
+"""Importance-weighted log-likelihoods with everything that says how far to trust them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.likelihood.diagnostics import RELIABLE, khat_of_tail, verdicts
+from dpm_ppl.likelihood.running import Moments, RunningWeights
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The same draws averaged in groups: values rise in expectation with the size of the group.
+
+    - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
+    - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
+      Monte-Carlo standard error (NaN for a single group). The last rung is the estimate from all draws.
+    - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
+      with the draws that both share paired (NaN where there is one group).
+    """
+
+    num_particles: np.ndarray
+    values: np.ndarray
+    se: np.ndarray
+    rises: np.ndarray
+    rises_se: np.ndarray
+
+    def means(self) -> list[Estimate]:
+        """The mean over data at every rung, with the standard error over data."""
+        return [estimate(column) for column in self.values.T]
+
+    def mean_rises(self) -> list[Estimate]:
+        """The mean rise from each rung to the next, paired datum by datum."""
+        return [paired_difference(above, below) for below, above in pairwise(self.values.T)]
+
+
+@dataclass(frozen=True)
+class LogLikelihood:
+    """log p(x_0) of every datum by importance sampling, nats; all arrays are `(datum,)`.
+
+    - `log_likelihood`: the log-mean of `num_particles` weights, NaN where an interruption left none.
+    - `se`, `se_bootstrap`: its Monte-Carlo standard error by the delta method, and by the bootstrap over draws.
+    - `ess`: effective sample size of `num_draws` weights; `khat`: Pareto shape of the largest of them.
+    - `cumulant`, `cumulant_se`: E log w + Var(log w) / 2, the second-order estimate of Jarzynski's average: exact for
+      log-normal weights, no bound on anything otherwise.
+    - `verdict`: `reliable`, `doubtful` or `unusable` (see `diagnostics.verdicts`).
+    - `ladder`: from K to `log_likelihood`, for the data that have draws.
+    - `log_weights` `(datum, draw)`: of this call's draws, if they were asked for.
+    """
+
+    log_likelihood: np.ndarray
+    se: np.ndarray
+    se_bootstrap: np.ndarray
+    ess: np.ndarray
+    khat: np.ndarray
+    cumulant: np.ndarray
+    cumulant_se: np.ndarray
+    verdict: np.ndarray
+    num_draws: np.ndarray
+    num_particles: np.ndarray
+    ladder: Ladder
+    interrupted: bool
+    log_weights: np.ndarray | None
+
+    @property
+    def K(self) -> np.ndarray:
+        """The mean log-weight of single draws: the bound K itself for plain trajectories."""
+        return self.ladder.values[:, 0]
+
+    @property
+    def doubtful_share(self) -> float:
+        """Share of data whose estimate is not reliable."""
+        return float(np.mean(self.verdict != RELIABLE))
+
+    def mean(self) -> Estimate:
+        """The mean over data, with the standard error over data, nats."""
+        return estimate(self.log_likelihood[self.num_draws > 0])
+
+    def __str__(self) -> str:
+        doubt = "" if self.doubtful_share == 0 else f", {self.doubtful_share:.0%} of the data not reliable"
+        return f"{self.mean().format('nats')}, {int(self.num_particles.min()):,} particles{doubt}"
+
+    @classmethod
+    def of(
+        cls,
+        kept: list[RunningWeights],
+        particles_per_draw: int,
+        *,
+        interrupted: bool = False,
+        log_weights: np.ndarray | None = None,
+    ) -> "LogLikelihood":
+        """From the running sums of all chunks of data."""
+        parts = [_summary(weights) for weights in kept]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        estimates = joined["log_likelihood"][joined["num_draws"] > 0]
+        return cls(
+            **joined,
+            num_particles=joined["num_draws"] * particles_per_draw,
+            ladder=_ladder([weights for weights in kept if weights.num_draws], estimates, particles_per_draw),
+            interrupted=interrupted,
+            log_weights=log_weights,
+        )
+
+
+def _summary(weights: RunningWeights) -> dict[str, np.ndarray]:
+    num = weights.num_draws
+    peak = np.where(np.isfinite(weights.peak), weights.peak, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ess = weights.weight_sum**2 / weights.square_sum
+        se = np.sqrt(np.maximum(1 / ess - 1 / num, 0) * num / (num - 1)) if num > 1 else np.full_like(ess, np.nan)
+        replicate = np.log(weights.replicate_weight / weights.replicate_num)
+        mean_log = weights.replicate_log / weights.replicate_num
+        spread = weights.replicate_square / weights.replicate_num - mean_log**2
+        khat = khat_of_tail(weights.tail, num) if num else np.full_like(ess, np.nan)
+        cumulant_replicate = mean_log + spread / 2
+        result = {
+            "log_likelihood": peak + np.log(weights.weight_sum / num),
+            "se": se,
+            "se_bootstrap": replicate.std(axis=1, ddof=1),
+            "ess": ess,
+            "khat": khat,
+            "cumulant": weights.rungs.mean[0] + weights.rungs.variance(0, num) / 2,
+            "cumulant_se": cumulant_replicate.std(axis=1, ddof=1),
+            "verdict": verdicts(khat, se, num),
+        }
+    return result | {"num_draws": np.full(weights.num_data, num)}
+
+
+def _ladder(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
+    num = min(weights.num_draws for weights in kept)
+    rungs = range(num.bit_length())
+    counts = [2**rung for rung in rungs]
+    values, se = _joined(_column(weights.rungs, weights, rungs) for weights in kept)
+    rises, rises_se = _joined(_column(weights.rises, weights, rungs[1:]) for weights in kept)
+    if counts[-1] < num:  # what is left over stands in no group: the last rung is the estimate from all draws
+        unknown = np.full((len(values), 1), np.nan)
+        counts.append(num)
+        rises, rises_se = np.hstack([rises, estimates[:, None] - values[:, -1:]]), np.hstack([rises_se, unknown])
+        values, se = np.hstack([values, estimates[:, None]]), np.hstack([se, unknown])
+    return Ladder(np.array(counts) * particles_per_draw, values, se, rises, rises_se)
+
+
+def _joined(columns: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = zip(*columns, strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _column(moments: Moments, weights: RunningWeights, rungs: range) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error `(datum, rung)` of what `moments` holds in disjoint groups of 2^rung draws."""
+    if not rungs:
+        return np.empty((weights.num_data, 0)), np.empty((weights.num_data, 0))
+    groups = [weights.num_draws >> rung for rung in rungs]
+    spread = [np.sqrt(moments.variance(rung, num) / num) for rung, num in zip(rungs, groups, strict=True)]
+    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1)

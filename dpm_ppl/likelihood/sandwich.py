@@ -1,0 +1,101 @@
+"""Bounds on the log-likelihood from both sides, for data simulated from the model (bidirectional Monte Carlo).
+
+A datum x_0 that the reverse chain has made comes with the path that made it, one exact draw from p(x_1 ... x_T | x_0).
+With S forward trajectories of weights w_i, and the weight w_0 of that exact path,
+
+    E log mean(w_1 ... w_S) <= log p(x_0) <= E log mean(w_0, w_1 ... w_S).
+
+The right-hand side at S = 0 is Grosse, Ghahramani and Adams (2015); with the forward draws in the mean it is the upper
+bound of Sobolev and Vetrov (2019), which comes down to the log-likelihood as S grows. The distance between both is at
+least the bias of the left one: a certificate of how good S particles are, on simulated data.
+"""
+
+from dataclasses import dataclass
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._sums import add_exactly
+from dpm_ppl._types import Batch, Cost, PRNGKey
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.likelihood.estimator import log_likelihood
+from dpm_ppl.likelihood.result import LogLikelihood
+from dpm_ppl.likelihood.trajectories import log_increment
+from dpm_ppl.steps import Step
+from dpm_ppl.terms import log_stationary
+
+
+@dataclass(frozen=True)
+class Sandwich:
+    """Stochastic lower and upper bounds on log p(x_0) of data simulated from the model; nats, arrays `(datum,)`.
+
+    It certifies the estimator on such data only: held-out data that the model would seldom make can be harder.
+
+    - `x_0` `(datum, *event)`: the simulated data.
+    - `lower`: the log-mean of `num_particles` weights, as `log_likelihood` gives it; `forward` is the whole of it.
+    - `upper`: the log-mean with the weight of the path that made the datum among them.
+    - `log_weight_exact`: the logarithm of that weight. E 1/w over such paths is 1 / p(x_0).
+    """
+
+    x_0: np.ndarray
+    lower: np.ndarray
+    upper: np.ndarray
+    log_weight_exact: np.ndarray
+    num_particles: int
+    forward: LogLikelihood
+
+    @property
+    def gap(self) -> Estimate:
+        """The mean of upper - lower, paired; in expectation at least the bias of the lower bound."""
+        return paired_difference(self.upper, self.lower)
+
+    def __str__(self) -> str:
+        lower, upper = estimate(self.lower), estimate(self.upper)
+        return (
+            f"{len(self.x_0):,} simulated data, {self.num_particles:,} particles: {lower.format('nats')} <= log p <= "
+            f"{upper.format('nats')}, gap {self.gap.format('nats')}; certifies simulated data only"
+        )
+
+
+def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options) -> Sandwich:
+    """Lower and upper bounds on the log-likelihood of `num_data` data that the model makes.
+
+    `options` are those of `log_likelihood`.
+
+    **Raises:** `InputError` for sizes out of range, and where an interruption left data without draws.
+    """
+    if not isinstance(num_data, int) or num_data < 1:
+        raise InputError("num_data", expected="a positive integer", got=repr(num_data), remedy="use the default")
+    simulation_key, forward_key = jax.random.split(key)
+    x_0, log_weight_exact = (np.asarray(part) for part in simulate(diffusion, simulation_key, num_data))
+    forward = log_likelihood(diffusion, x_0, forward_key, num_particles, **options)
+    log_weight_exact = log_weight_exact.astype(np.float64)
+    num = forward.num_draws
+    with np.errstate(divide="ignore"):
+        upper = np.logaddexp(forward.log_likelihood + np.log(num), log_weight_exact) - np.log(num + 1)
+    return Sandwich(x_0, forward.log_likelihood, upper, log_weight_exact, int(forward.num_particles.min()), forward)
+
+
+@eqx.filter_jit
+def simulate(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
+    """Data `(datum, *event)` from the reverse chain, and the log-weight of the path behind each.
+
+    The weights are summed on the way down, so memory does not grow with T.
+    """
+    end = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1), (num_data,))
+    zeros = jnp.zeros(num_data)
+
+    def backward(carry: tuple, step: Step) -> tuple[tuple, None]:
+        x_t, *total = carry
+        x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
+        return (x_prev, *add_exactly(*total, log_increment(diffusion, x_prev, x_t, step))), None
+
+    (x_1, *total), _ = jax.lax.scan(backward, (end, zeros, zeros), diffusion.steps[1:], reverse=True)
+    x_0 = diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
+    for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_stationary(diffusion, x_0)):
+        total = add_exactly(*total, term)
+    return x_0, total[0] + total[1]
