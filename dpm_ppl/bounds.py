@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._sums import accurate_sum, map_chunks
 from dpm_ppl._types import Array, Batch, Cost, PerDatum, PerDatumStep, PerStep, PRNGKey
 from dpm_ppl.diffusion import Diffusion
@@ -79,9 +79,8 @@ def bound(
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
-    _check_positive(num_draws=num_draws)
-    _check_chunks(steps_chunk=steps_chunk, data_chunk=data_chunk)
-    _check_data(diffusion, x_0)
+    check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    check_scored(diffusion, x_0)
     return _bound(diffusion, jnp.asarray(x_0), key, num_draws, steps_chunk, data_chunk)
 
 
@@ -141,8 +140,8 @@ def entropy_bounds(
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
-    _check_chunks(steps_chunk=steps_chunk)
-    _check_data(diffusion, x_0)
+    check_sizes(steps_chunk=steps_chunk)
+    check_scored(diffusion, x_0)
     return _entropy_bounds(diffusion, jnp.asarray(x_0), key, steps_chunk)
 
 
@@ -174,19 +173,3 @@ def _point_entropy(diffusion: Diffusion) -> Array:
     """H_q(X^0 | X^0): a known datum has entropy 0 if discrete and -inf if continuous."""
     discrete = bool(getattr(diffusion.stationary().support, "is_discrete", False))
     return jnp.full(1, 0.0 if discrete else -jnp.inf)
-
-
-def _check_data(diffusion: Diffusion, x_0: Array | np.ndarray) -> None:
-    diffusion.check_data(x_0)
-    if len(x_0) == 0:
-        raise InputError("x_0", expected="at least one datum", got="none", remedy="pass data to score")
-
-
-def _check_chunks(**sizes: int | None) -> None:
-    _check_positive(**{name: size for name, size in sizes.items() if size is not None})
-
-
-def _check_positive(**sizes: int) -> None:
-    for name, size in sizes.items():
-        if not isinstance(size, int) or size < 1:
-            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")

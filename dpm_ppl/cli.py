@@ -108,22 +108,58 @@ def fit(
 
 
 @app.command
-def bounds(run: Directory, *, num_draws: int | None = None, json: bool = False) -> None:
+def bounds(
+    run: Directory,
+    *,
+    num_draws: int | None = None,
+    num_particles: int | None = None,
+    num_points: int | None = None,
+    proposal: str = "trajectories",
+    sandwich: bool = False,
+    json: bool = False,
+) -> None:
     """Print the held-out bound of a run, with L_null and, where it is known, the exact log-likelihood.
+
+    With particles, the importance-weighted log-likelihood too. What they cost is kept in RUN/likelihood: the same
+    command again goes on where it was stopped, and more particles are added to those there are.
 
     Args:
         run: A run directory.
-        num_draws: Draws of noise per datum; the experiment's own number if not given.
+        num_draws: Draws of noise per datum for K; the experiment's own number if not given.
+        num_particles: Importance-weighted estimates from so many particles per datum.
+        num_points: Held-out data that they look at; 100 if not given.
+        proposal: How particles are drawn: "trajectories", "antithetic", "stratified" or "smc".
+        sandwich: Bounds from both sides on as many data simulated from the model.
         json: Print one JSON object.
     """
-    from dpm_ppl import runs
+    from dpm_ppl import runs, weighing
     from dpm_ppl.models import EXPERIMENTS
 
-    if num_draws is not None:
-        runs.check_range("--num-draws", num_draws, 1)
+    for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
+        if number is not None:
+            runs.check_range(flag, number, 1)
+    if num_particles is None and (num_points is not None or sandwich or proposal != "trajectories"):
+        raise InputError(
+            "--num-particles",
+            expected="a number of particles, which --num-points, --proposal and --sandwich need",
+            got="none",
+            remedy="for example --num-particles 1000",
+        )
     opened = runs.open_run(run)
     experiment = opened.declare(EXPERIMENTS)
-    _report(opened, experiment, runs.trained(opened, experiment), json, num_draws)
+    diffusion = runs.trained(opened, experiment)
+    if num_particles is None:
+        _report(opened, experiment, diffusion, json, num_draws)
+        return
+    num_points = weighing.check_weighing(experiment, diffusion, num_points, proposal)
+
+    def weigh(scores: Any) -> dict[str, Any]:
+        return _weigh(opened, experiment, diffusion, scores, json, sandwich, num_particles, num_points, proposal)
+
+    facts = _report(opened, experiment, diffusion, json, num_draws, weigh)
+    if facts["interrupted"]:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        raise SystemExit(INTERRUPTED)
 
 
 @app.command
@@ -193,7 +229,15 @@ def main() -> None:
         _fail("interrupted", INTERRUPTED)
 
 
-def _report(run: Any, experiment: Any, diffusion: Any, json: bool, num_draws: int | None = None) -> None:
+def _report(
+    run: Any,
+    experiment: Any,
+    diffusion: Any,
+    json: bool,
+    num_draws: int | None = None,
+    more: Callable[[Any], dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Print the scores, and what `more` prints and knows beside them."""
     from dpm_ppl import runs
     from dpm_ppl.tables import print_scores
 
@@ -201,10 +245,34 @@ def _report(run: Any, experiment: Any, diffusion: Any, json: bool, num_draws: in
     progress = {"num_updates": run.num_updates, "num_updates_done": runs.updates_done(run)}
     if progress["num_updates_done"] < run.num_updates:
         print(f"this run stands at update {progress['num_updates_done']:,} of {run.num_updates:,}", file=sys.stderr)
-    if json:
-        _print_json({"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()})
-    else:
+    if not json:
         print_scores({run.experiment: scores}, references=experiment.references)
+    facts = {"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()}
+    facts |= more(scores) if more else {}
+    if json:
+        _print_json(facts)
+    return facts
+
+
+def _weigh(
+    run: Any, experiment: Any, diffusion: Any, scores: Any, json: bool, with_sandwich: bool, *how: Any
+) -> dict[str, Any]:
+    """Print the importance-weighted figures, and the sandwich."""
+    from dpm_ppl import weighing
+    from dpm_ppl.importance_scores import sandwich_json
+    from dpm_ppl.tables import print_importance_scores, print_sandwich
+
+    weighed = weighing.weigh_heldout(run, experiment, diffusion, scores, *how)
+    if not json:
+        print_importance_scores(weighed)
+    facts = weighed.as_json()
+    if with_sandwich and not weighed.interrupted:
+        bounds = weighing.sandwich_simulated(run, diffusion, *how)
+        units = experiment.heldout.units
+        facts |= {"sandwich": sandwich_json(bounds, units), "interrupted": bounds.forward.interrupted}
+        if not json:
+            print_sandwich(bounds, units, scores.unit)
+    return facts
 
 
 def _print_json(value: Any) -> None:

@@ -95,3 +95,31 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
             remedy="score both on the same data",
         )
     return estimate(a_values - b_values)
+
+
+def extended_mean(control: ArrayLike, gains: ArrayLike, known: np.ndarray) -> Estimate:
+    """The mean over all data of a figure that was compared with another for some of them.
+
+    It is the mean of `control` `(datum,)`, the other figure, plus that of `gains`, what the figure is above it for the
+    data whose places are `known`: the difference estimator of survey sampling (Cochran 1977, section 7.10). Its
+    standard error treats all data as draws. `num` counts the gains.
+
+    **Raises:** `InputError` where `known` does not give one place to each of the gains.
+    """
+    control, gains = np.asarray(control, np.float64), np.asarray(gains, np.float64)
+    if gains.shape != np.shape(known) or len(gains) == 0:
+        raise InputError(
+            "known",
+            expected=f"one place for each of the gains, shape {gains.shape}, and at least one",
+            got=f"shape {np.shape(known)}",
+            remedy="pass the places of the gains' data among all data",
+        )
+    rest = np.delete(control, known)
+    share = len(gains) / len(control)
+    # Grouped by datum, so that the two parts are independent and their errors add in squares.
+    compared = estimate(gains + share * control[known])
+    if len(rest) == 0:
+        return compared
+    others = estimate(rest) * (1 - share)
+    se = np.hypot(compared.se, others.se if len(rest) > 1 else 0.0)
+    return Estimate(compared.mean + others.mean, float(se), len(gains))

@@ -61,9 +61,13 @@ class DoublyReparametrisedELBO(ELBO):
     The value is that of `importance_weighted_elbo(num_particles)`, draw by draw. With w~_i a particle's share of the
     weight, parameters of the model get sum_i w~_i dlog w_i/dtheta, and those of the guide
     sum_i w~_i^2 (dlog w_i/dz_i)(dz_i/dphi): the same in expectation, but without the noise that drowns the guide's
-    plain gradient as particles are added (Rainforth et al. 2018). Parameters that both share, such as those of a
-    learned schedule, get the sum of the two. With one particle it is the path derivative of the plain bound (Roeder et
-    al. 2017). A guide without trainable parameters gains nothing over `importance_weighted_elbo`.
+    plain gradient as particles are added (Rainforth et al. 2018). With one particle it is the path derivative of the
+    plain bound (Roeder et al. 2017), quiet where the guide is close to the posterior. A guide without trainable
+    parameters gains nothing over `importance_weighted_elbo`.
+
+    Parameters that both programs share, such as those of a `Learned` schedule, get the sum of the two. It is right in
+    expectation, yet noisier than the plain gradient, in which the two densities' explicit derivatives cancel: train a
+    shared schedule with `importance_weighted_elbo`.
 
     The guide's parameters must act through draws that have a density: its factors, and parameters that stand in a
     `Delta` without noise, get a wrong gradient.

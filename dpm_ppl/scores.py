@@ -21,6 +21,7 @@ class Scores:
 
     K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`;
     `K_original` is K for the data as given. `bits_per_dim` (less is better) is there where the data have levels.
+    `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
     """
 
     unit: str
@@ -30,6 +31,8 @@ class Scores:
     L_null: Estimate
     K_minus_L_null: Estimate
     K_original: Estimate
+    K_values: np.ndarray
+    exact_values: np.ndarray | None = None
     exact: Estimate | None = None
     gap: Estimate | None = None
     bits_per_dim: Estimate | None = None
@@ -40,8 +43,8 @@ class Scores:
         return {name: value for name, value in values.items() if isinstance(value, Estimate)}
 
     def as_json(self) -> dict[str, Any]:
-        """One flat object; estimates as `{"mean", "se"}`, null where unknown."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        """One flat object; estimates as `{"mean", "se"}`, null where unknown. Figures of single data are left out."""
+        values = {f.name: getattr(self, f.name) for f in fields(self) if not f.name.endswith("_values")}
         return {name: value.as_json() if isinstance(value, Estimate) else value for name, value in values.items()}
 
 
@@ -78,6 +81,8 @@ def score(
         L_null=in_bits(L_null),
         K_minus_L_null=in_bits(K - L_null),
         K_original=in_bits(K + data.log_det),
+        K_values=K,
+        exact_values=known,
         exact=None if known is None else in_bits(known),
         gap=None if known is None else in_bits(known - K),
         bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(estimate(K)),

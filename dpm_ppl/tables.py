@@ -1,14 +1,19 @@
-"""Scores as a table for a person: every figure with its standard error and unit."""
+"""Scores as tables for a person: every figure with its standard error and unit."""
 
 from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dpm_ppl.estimates import Estimate
+from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.experiment import Reference
+from dpm_ppl.importance_scores import ImportanceScores
+from dpm_ppl.likelihood import Sandwich
+from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_KHAT
 from dpm_ppl.scores import Scores
+from dpm_ppl.units import Units
 
 ROWS = {
     "K": "K",
@@ -46,6 +51,50 @@ def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference
     console.print(scores_table(scores))
     for reference in references:
         console.print(f"  for comparison: {reference.name}: {reference.value:g} {reference.unit}")
+
+
+def importance_table(scores: ImportanceScores) -> Table:
+    """The ladder: one row per number of particles, with its error over data and what the weights say about it.
+
+    ESS is the median over data, and k-hat is told only where there are enough particles to fit a tail.
+    """
+    title = f"Importance-weighted log-likelihood in {scores.unit}, from {scores.num_points:,} data"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    has_exact = any(rung.gap for rung in scores.rungs)
+    headings = ("particles", "value", "rise", "gap to exact", "ESS", "bad k-hat")
+    for heading in headings:
+        if has_exact or heading != "gap to exact":
+            table.add_column(heading, justify="right", no_wrap=True)
+    for rung in scores.rungs:
+        gap = [plus_minus(rung.gap) if rung.gap else ""] if has_exact else []
+        rise = plus_minus(rung.rise) if rung.rise else ""
+        tail = f"{rung.khat_bad_share:.0%}" if rung.num_particles >= FEWEST_FOR_KHAT else ""
+        table.add_row(f"{rung.num_particles:,}", plus_minus(rung.mean), rise, *gap, f"{rung.ess_median:,.1f}", tail)
+    return table
+
+
+def print_importance_scores(scores: ImportanceScores) -> None:
+    """The ladder, and below it how far to trust it."""
+    console = Console(highlight=False)
+    console.print(importance_table(scores))
+    shares = ", ".join(f"{share:.0%} {verdict}" for verdict, share in scores.verdicts.items())
+    console.print(f"  data: {shares}; k-hat median {scores.khat['median']:.2f}, largest {scores.khat['largest']:.2f}")
+    console.print(f"  second-order cumulant estimate, no bound: {plus_minus(scores.cumulant)} {scores.unit}")
+    if scores.bits_per_dim is not None:
+        console.print(f"  bits per dimension, dequantisation noise integrated out: {plus_minus(scores.bits_per_dim)}")
+
+
+def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
+    """Bounds from both sides, and what they certify."""
+    known = sandwich.forward.num_draws > 0
+    sides = (estimate(sandwich.lower[known]), estimate(sandwich.upper[known]), sandwich.gap)
+    lower, upper, gap = (plus_minus(units.in_units(side, "bits/point")) for side in sides)
+    console = Console(highlight=False)
+    console.print(
+        f"Sandwich of {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} data simulated from the model"
+    )
+    console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}; gap, at least the lower bound's bias: {gap}")
+    console.print("  This certifies the estimator on simulated data; held-out data can be harder.")
 
 
 def plus_minus(value: Estimate) -> str:

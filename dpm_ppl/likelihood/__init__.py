@@ -2,19 +2,30 @@
 
 from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat, verdicts, weight_histogram
 from dpm_ppl.likelihood.estimator import log_likelihood
-from dpm_ppl.likelihood.result import Ladder, LogLikelihood
+from dpm_ppl.likelihood.flow import FlowLikelihood, flow_log_density, flow_log_likelihood, flow_sample
+from dpm_ppl.likelihood.ladder import Ladder, ladder
+from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.sandwich import Sandwich, sandwich, simulate
+from dpm_ppl.likelihood.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo
 from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories, antithetic, independent, stratified
 
 __all__ = [
     "AbstractProposal",
+    "BernoulliTwist",
+    "FlowLikelihood",
+    "GaussianTwist",
     "Ladder",
     "LogLikelihood",
     "Sandwich",
+    "SequentialMonteCarlo",
     "Trajectories",
     "antithetic",
     "effective_sample_size",
+    "flow_log_density",
+    "flow_log_likelihood",
+    "flow_sample",
     "independent",
+    "ladder",
     "log_likelihood",
     "pareto_khat",
     "sandwich",

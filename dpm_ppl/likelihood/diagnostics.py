@@ -20,15 +20,15 @@ half a percent of a nat at 0.1 and an eighth of one at 0.5."""
 EQUAL_WEIGHTS = 1e-4
 """Coefficient of variation below which the weights count as equal."""
 
-FEWEST_FOR_KHAT = 25
-"""Draws that leave five of them for the tail, the fewest ArviZ fits."""
+FEWEST_FOR_KHAT = 30
+"""Draws that leave six of them for the tail, the fewest that ArviZ's fit finds a first quartile in."""
 
 
 def effective_sample_size(log_weights: ArrayLike) -> np.ndarray:
     """(sum w)^2 / sum w^2 over the last axis (Kong 1992): `(..., draw)` to `(...)`."""
+    log_weights = np.asarray(log_weights, np.float64)
     weights = np.exp(log_weights - _finite_peak(log_weights))
-    total = weights.sum(axis=-1)
-    return total**2 / np.square(weights).sum(axis=-1)
+    return np.asarray(weights.sum(axis=-1) ** 2 / np.square(weights).sum(axis=-1))
 
 
 def pareto_khat(log_weights: ArrayLike) -> np.ndarray:
@@ -48,20 +48,30 @@ def khat_of_tail(largest: np.ndarray, num_draws: int) -> np.ndarray:
     return np.array([_khat(row, num_draws) for row in flat]).reshape(largest.shape[:-1])
 
 
-def verdicts(khat: np.ndarray, se: np.ndarray, num_draws: ArrayLike) -> np.ndarray:
+def verdicts(khat: np.ndarray | float, se: np.ndarray | float, num_draws: np.ndarray | int) -> np.ndarray:
     """`reliable`, `doubtful` or `unusable` for every datum.
 
     Reliable needs k-hat up to min(1 - 1 / log10 S, 0.7), the threshold of Vehtari et al. (2024) for S draws, and a
     standard error up to 0.1 nats; unusable is a k-hat above 1, a standard error above 0.5 nats, or an estimate that is
     not finite. Weights that agree to four digits are reliable whatever shape their rounding errors have.
     """
-    num_draws = np.broadcast_to(num_draws, khat.shape)
+    khat, se, num_draws = np.broadcast_arrays(khat, se, num_draws)
+    equal = _are_equal(se, num_draws)
+    reliable = equal | (~is_tail_bad(khat, se, num_draws) & (se <= MOST_RELIABLE_SE))
+    unusable = ~equal & ((khat > LARGEST_USABLE_KHAT) | ~(se <= LARGEST_USABLE_SE))
+    return np.select([reliable, unusable], [RELIABLE, UNUSABLE], DOUBTFUL)
+
+
+def is_tail_bad(khat: np.ndarray | float, se: np.ndarray | float, num_draws: np.ndarray | int) -> np.ndarray:
+    """Whether k-hat is unknown or above min(1 - 1 / log10 S, 0.7), for weights that are not equal."""
+    khat, se, num_draws = np.broadcast_arrays(khat, se, num_draws)
     with np.errstate(divide="ignore"):
         allowed = np.minimum(1 - 1 / np.log10(num_draws), MOST_RELIABLE_KHAT)
-    exact = se * np.sqrt(num_draws) < EQUAL_WEIGHTS
-    reliable = exact | ((khat <= allowed) & (se <= MOST_RELIABLE_SE))
-    unusable = ~exact & ((khat > LARGEST_USABLE_KHAT) | ~(se <= LARGEST_USABLE_SE))
-    return np.select([reliable, unusable], [RELIABLE, UNUSABLE], DOUBTFUL)
+    return ~_are_equal(se, num_draws) & ~(khat <= allowed)
+
+
+def _are_equal(se: np.ndarray, num_draws: np.ndarray) -> np.ndarray:
+    return se * np.sqrt(num_draws) < EQUAL_WEIGHTS
 
 
 def weight_histogram(log_weights: ArrayLike, num_bins: int = 50) -> tuple[np.ndarray, np.ndarray]:

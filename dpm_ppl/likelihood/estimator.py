@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
@@ -38,7 +39,7 @@ def log_likelihood(
     particles_chunk: int = 64,
     data_chunk: int = 16,
     steps_chunk: int | None = 50,
-    devices: Sequence[jax.Device] | None = None,
+    devices: Sequence[Any] | None = None,
     keep_log_weights: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
@@ -58,7 +59,7 @@ def log_likelihood(
       noise. The figure is then the log-likelihood with that noise integrated out.
     - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
       their product alone.
-    - `devices`: share the data of each chunk out over these devices.
+    - `devices`: share the data of each chunk out over these JAX devices.
     - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
     - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
       call can be finished and a finished one extended; saved every 20 seconds, on Ctrl-C and at the end.
@@ -153,7 +154,7 @@ def _log_weights(
 class _Chunks:
     """The data in chunks of one shape, each with the numbers of its data, shared out over devices if there are any."""
 
-    def __init__(self, x_0: np.ndarray, data_chunk: int, devices: Sequence[jax.Device] | None):
+    def __init__(self, x_0: np.ndarray, data_chunk: int, devices: Sequence[Any] | None):
         self.x_0 = x_0
         num_devices = len(devices) if devices else 1
         size = min(data_chunk, len(x_0))
@@ -197,12 +198,8 @@ def _check(
     checkpoint: str | os.PathLike[str] | None,
     **sizes: int | None,
 ) -> None:
-    for name, size in sizes.items():
-        if not (isinstance(size, int) and size >= 1) and not (name == "steps_chunk" and size is None):
-            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
-    diffusion.check_data(x_0)
-    if len(x_0) == 0:
-        raise InputError("x_0", expected="at least one datum", got="none", remedy="pass data to score")
+    check_sizes(**sizes)
+    check_scored(diffusion, x_0)
     proposal.check(diffusion)
     if keep_log_weights and checkpoint is not None:
         raise InputError(

@@ -1,40 +1,13 @@
 """Importance-weighted log-likelihoods with everything that says how far to trust them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import RELIABLE, khat_of_tail, verdicts
-from dpm_ppl.likelihood.running import Moments, RunningWeights
-
-
-@dataclass(frozen=True)
-class Ladder:
-    """The same draws averaged in groups: values rise in expectation with the size of the group.
-
-    - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
-    - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
-      Monte-Carlo standard error (NaN for a single group). The last rung is the estimate from all draws.
-    - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
-      with the draws that both share paired (NaN where there is one group).
-    """
-
-    num_particles: np.ndarray
-    values: np.ndarray
-    se: np.ndarray
-    rises: np.ndarray
-    rises_se: np.ndarray
-
-    def means(self) -> list[Estimate]:
-        """The mean over data at every rung, with the standard error over data."""
-        return [estimate(column) for column in self.values.T]
-
-    def mean_rises(self) -> list[Estimate]:
-        """The mean rise from each rung to the next, paired datum by datum."""
-        return [paired_difference(above, below) for below, above in pairwise(self.values.T)]
+from dpm_ppl.likelihood.ladder import Ladder, ladder_of
+from dpm_ppl.likelihood.running import RunningWeights
 
 
 @dataclass(frozen=True)
@@ -99,7 +72,7 @@ class LogLikelihood:
         return cls(
             **joined,
             num_particles=joined["num_draws"] * particles_per_draw,
-            ladder=_ladder([weights for weights in kept if weights.num_draws], estimates, particles_per_draw),
+            ladder=ladder_of([weights for weights in kept if weights.num_draws], estimates, particles_per_draw),
             interrupted=interrupted,
             log_weights=log_weights,
         )
@@ -127,31 +100,3 @@ def _summary(weights: RunningWeights) -> dict[str, np.ndarray]:
             "verdict": verdicts(khat, se, num),
         }
     return result | {"num_draws": np.full(weights.num_data, num)}
-
-
-def _ladder(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
-    num = min(weights.num_draws for weights in kept)
-    rungs = range(num.bit_length())
-    counts = [2**rung for rung in rungs]
-    values, se = _joined(_column(weights.rungs, weights, rungs) for weights in kept)
-    rises, rises_se = _joined(_column(weights.rises, weights, rungs[1:]) for weights in kept)
-    if counts[-1] < num:  # what is left over stands in no group: the last rung is the estimate from all draws
-        unknown = np.full((len(values), 1), np.nan)
-        counts.append(num)
-        rises, rises_se = np.hstack([rises, estimates[:, None] - values[:, -1:]]), np.hstack([rises_se, unknown])
-        values, se = np.hstack([values, estimates[:, None]]), np.hstack([se, unknown])
-    return Ladder(np.array(counts) * particles_per_draw, values, se, rises, rises_se)
-
-
-def _joined(columns: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    first, second = zip(*columns, strict=True)
-    return np.concatenate(first), np.concatenate(second)
-
-
-def _column(moments: Moments, weights: RunningWeights, rungs: range) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error `(datum, rung)` of what `moments` holds in disjoint groups of 2^rung draws."""
-    if not rungs:
-        return np.empty((weights.num_data, 0)), np.empty((weights.num_data, 0))
-    groups = [weights.num_draws >> rung for rung in rungs]
-    spread = [np.sqrt(moments.variance(rung, num) / num) for rung, num in zip(rungs, groups, strict=True)]
-    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1)

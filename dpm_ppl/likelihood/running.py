@@ -28,13 +28,12 @@ class Moments:
         num = values.shape[1]
         if num == 0:
             return
-        with np.errstate(invalid="ignore"):  # a weight of zero has an infinite logarithm
-            mean = values.mean(axis=1)
-            shift = mean - self.mean[index]
-            share = num / (num_before + num)
-            self.squares[index] += np.square(values - mean[:, None]).sum(axis=1) + shift**2 * num_before * share
-            lost = np.isneginf(mean) | np.isneginf(self.mean[index])
-            self.mean[index] = np.where(lost, -np.inf, self.mean[index] + shift * share)
+        mean = values.mean(axis=1)
+        shift = mean - self.mean[index]
+        share = num / (num_before + num)
+        self.squares[index] += np.square(values - mean[:, None]).sum(axis=1) + shift**2 * num_before * share
+        lost = np.isneginf(mean) | np.isneginf(self.mean[index])
+        self.mean[index] = np.where(lost, -np.inf, self.mean[index] + shift * share)
 
     def variance(self, index: int, num: int) -> np.ndarray:
         """Of row `index`, which holds `num` values; NaN for fewer than two."""
@@ -85,18 +84,18 @@ class RunningWeights:
     def add(self, log_weights: np.ndarray) -> None:
         """The next draws of every datum, `(datum, draw)`."""
         log_weights = np.asarray(log_weights, np.float64)
-        num = log_weights.shape[1]
         if self.num_draws == 0:
             self.origin = np.where(np.isfinite(log_weights[:, 0]), log_weights[:, 0], 0.0)
-        self._rescale(log_weights)
-        weights = np.exp(log_weights - _finite(self.peak)[:, None])
-        self.weight_sum += weights.sum(axis=1)
-        self.square_sum += np.square(weights).sum(axis=1)
-        self._resample(log_weights, weights)
         tail = np.concatenate([self.tail, log_weights], axis=1)
         self.tail = np.partition(tail, -TAIL, axis=1)[:, -TAIL:] if tail.shape[1] > TAIL else tail
-        self._climb(log_weights)
-        self.num_draws += num
+        with np.errstate(invalid="ignore"):  # a weight of zero has an infinite logarithm, a failed one none
+            self._rescale(log_weights)
+            weights = np.exp(log_weights - _finite(self.peak)[:, None])
+            self.weight_sum += weights.sum(axis=1)
+            self.square_sum += np.square(weights).sum(axis=1)
+            self._resample(log_weights, weights)
+            self._climb(log_weights)
+        self.num_draws += log_weights.shape[1]
 
     def _rescale(self, log_weights: np.ndarray) -> None:
         peak = np.maximum(self.peak, log_weights.max(axis=1))
@@ -114,9 +113,8 @@ class RunningWeights:
         relative = log_weights - self.origin[:, None]
         self.replicate_num += counts.sum(axis=0)
         self.replicate_weight += weights @ counts
-        with np.errstate(invalid="ignore"):
-            self.replicate_log += relative @ counts
-            self.replicate_square += np.square(relative) @ counts
+        self.replicate_log += relative @ counts
+        self.replicate_square += np.square(relative) @ counts
 
     def _climb(self, values: np.ndarray) -> None:
         num_before = self.num_draws
@@ -130,10 +128,9 @@ class RunningWeights:
             first, second = values[:, 0 : 2 * num_pairs : 2], values[:, 1 : 2 * num_pairs : 2]
             values = np.logaddexp(first, second) - np.log(2)
             num_before //= 2
-            with np.errstate(invalid="ignore"):
-                self.rises.add(rung + 1 if rung + 1 < NUM_RUNGS else rung, num_before, values - (first + second) / 2)
-            if num_pairs == 0:
+            if num_pairs == 0 or rung + 1 == NUM_RUNGS:
                 return
+            self.rises.add(rung + 1, num_before, values - (first + second) / 2)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that has to be saved, by name."""

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._checks import check_sizes
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl.diffusion import Diffusion
@@ -51,10 +51,11 @@ class Sandwich:
     @property
     def gap(self) -> Estimate:
         """The mean of upper - lower, paired; in expectation at least the bias of the lower bound."""
-        return paired_difference(self.upper, self.lower)
+        known = self.forward.num_draws > 0
+        return paired_difference(self.upper[known], self.lower[known])
 
     def __str__(self) -> str:
-        lower, upper = estimate(self.lower), estimate(self.upper)
+        lower, upper = (estimate(side[self.forward.num_draws > 0]) for side in (self.lower, self.upper))
         return (
             f"{len(self.x_0):,} simulated data, {self.num_particles:,} particles: {lower.format('nats')} <= log p <= "
             f"{upper.format('nats')}, gap {self.gap.format('nats')}; certifies simulated data only"
@@ -66,10 +67,9 @@ def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_partic
 
     `options` are those of `log_likelihood`.
 
-    **Raises:** `InputError` for sizes out of range, and where an interruption left data without draws.
+    **Raises:** `InputError` as `log_likelihood` does.
     """
-    if not isinstance(num_data, int) or num_data < 1:
-        raise InputError("num_data", expected="a positive integer", got=repr(num_data), remedy="use the default")
+    check_sizes(num_data=num_data, num_particles=num_particles)
     simulation_key, forward_key = jax.random.split(key)
     x_0, log_weight_exact = (np.asarray(part) for part in simulate(diffusion, simulation_key, num_data))
     forward = log_likelihood(diffusion, x_0, forward_key, num_particles, **options)

@@ -35,7 +35,7 @@ from dpm_ppl._types import Array, Batch, Cost, Datum, Float, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.likelihood.resampling import Ancestors, LogWeights, Resample, systematic
-from dpm_ppl.likelihood.trajectories import AbstractProposal, _as_noise, log_increment
+from dpm_ppl.likelihood.trajectories import AbstractProposal, as_noise, log_increment
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import log_stationary
 
@@ -68,7 +68,7 @@ class Info(NamedTuple):
 
 def init(diffusion: Diffusion, x_0: Datum, num_particles: int) -> State:
     """All particles at the datum."""
-    start = _as_noise(diffusion, jnp.broadcast_to(x_0, (num_particles, *x_0.shape)))
+    start = as_noise(diffusion, jnp.broadcast_to(x_0, (num_particles, *x_0.shape)))
     at_datum = log_stationary(diffusion, x_0)
     none = jnp.zeros(num_particles, at_datum.dtype)
     return State(start, none - jnp.log(num_particles), none, at_datum, jnp.zeros_like(at_datum))
@@ -117,6 +117,9 @@ class SequentialMonteCarlo(AbstractProposal):
     """`num_particles` that are resampled along the way; the arguments are those of `step`.
 
     The steps are taken one after the other, the particles of a step side by side, so `steps_chunk` has no meaning here.
+
+    It pays where plain weights vary by about half a nat or more after averaging because the reverse chain fits badly;
+    under one that fits, plain trajectories are as good at least (`benchmarks/likelihood_proposals.py`).
     """
 
     num_particles: int = eqx.field(static=True)

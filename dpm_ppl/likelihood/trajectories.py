@@ -69,8 +69,10 @@ def stratified(law: Distribution, key: PRNGKey) -> Batch:
     order_key, place_key = jax.random.split(key)
     stratum = jnp.arange(len(mean)).reshape(-1, *[1] * (mean.ndim - 1))
     stratum = jax.random.permutation(order_key, jnp.broadcast_to(stratum, mean.shape), independent=True)
-    place = jax.random.uniform(place_key, mean.shape, mean.dtype, minval=jnp.finfo(mean.dtype).eps)
-    return mean + jnp.sqrt(law.variance) * ndtri((stratum + place) / len(mean))
+    place = (stratum + jax.random.uniform(place_key, mean.shape, mean.dtype)) / len(mean)
+    # Rounding may bring a place to 0 or 1, where the noise would be infinite.
+    place = jnp.clip(place, jnp.finfo(mean.dtype).tiny, 1 - jnp.finfo(mean.dtype).epsneg)
+    return mean + jnp.sqrt(law.variance) * ndtri(place)
 
 
 class Trajectories(AbstractProposal):
@@ -115,7 +117,7 @@ def log_weight_of_paths(diffusion: Diffusion, x_0: Batch, key: PRNGKey, move: Mo
     memory depends on the chunk alone.
     """
     steps, counts = _chunks(diffusion.steps, steps_chunk)
-    start = _as_noise(diffusion, x_0)
+    start = as_noise(diffusion, x_0)
 
     def forward(x_prev: Array, inputs: tuple[Step, Array]) -> tuple[Array, Array]:
         step, _ = inputs
@@ -144,6 +146,6 @@ def _chunks(steps: Step, chunk_size: int | None) -> tuple[Step, Array]:
     return steps[jnp.minimum(index, num_steps - 1)], index < num_steps
 
 
-def _as_noise(diffusion: Diffusion, x_0: Batch) -> Batch:
+def as_noise(diffusion: Diffusion, x_0: Batch) -> Batch:
     """Data in the dtype that the forward chain's draws have."""
     return x_0.astype(jax.eval_shape(diffusion.stationary().sample, jax.random.key(0)).dtype)

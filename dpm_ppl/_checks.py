@@ -1,0 +1,22 @@
+"""Checks that everything which scores data makes before it starts."""
+
+import numpy as np
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._types import Array
+from dpm_ppl.diffusion import Diffusion
+
+
+def check_sizes(**sizes: int | None) -> None:
+    """Raise `InputError` unless all are positive integers; None is for chunks of whatever length there is."""
+    for name, size in sizes.items():
+        unlimited = size is None and name.endswith("_chunk")
+        if not unlimited and (not isinstance(size, int) or size < 1):
+            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
+
+
+def check_scored(diffusion: Diffusion, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
+    """Raise `InputError` unless there are data and they fit the diffusion."""
+    diffusion.check_data(x_0, argument)
+    if len(x_0) == 0:
+        raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")

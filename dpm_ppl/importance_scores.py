@@ -1,0 +1,185 @@
+"""Held-out log-likelihoods by importance weights, in the units and beside the figures of `scores`."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dpm_ppl._types import PRNGKey
+from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import Estimate, estimate, extended_mean
+from dpm_ppl.likelihood import (
+    AbstractProposal,
+    LogLikelihood,
+    Sandwich,
+    SequentialMonteCarlo,
+    Trajectories,
+    antithetic,
+    log_likelihood,
+    stratified,
+)
+from dpm_ppl.likelihood.diagnostics import VERDICTS, is_tail_bad
+from dpm_ppl.scores import Scores
+from dpm_ppl.units import Units
+
+PROPOSALS: dict[str, AbstractProposal] = {
+    "trajectories": Trajectories(),
+    "antithetic": Trajectories(antithetic, 2),
+    "stratified": Trajectories(stratified, 8),
+    "smc": SequentialMonteCarlo(64),
+}
+
+
+NUM_POINTS = 100
+"""Held-out data that importance weights look at where nobody says how many."""
+
+
+@dataclass(frozen=True)
+class Rung:
+    """The held-out mean by estimates from `num_particles` each, in the unit of the scores.
+
+    `mean` is for all held-out data (see `importance_scores`), `rise` what it gained over the rung below, `gap` what it
+    lacks to the exact value, both paired. `ess_median` is the effective number of `num_particles`, `khat_bad_share` the
+    share of data whose k-hat is above what so many draws allow, or unknown.
+    """
+
+    num_particles: int
+    mean: Estimate
+    rise: Estimate | None
+    gap: Estimate | None
+    ess_median: float
+    khat_bad_share: float
+
+    def as_json(self) -> dict[str, Any]:
+        """One flat object."""
+        known = {"rise": self.rise, "gap": self.gap}
+        return {
+            "num_particles": self.num_particles,
+            **self.mean.as_json(),
+            "ess_median": self.ess_median,
+            "khat_bad_share": self.khat_bad_share,
+            **{name: value.as_json() if value else None for name, value in known.items()},
+        }
+
+
+@dataclass(frozen=True)
+class ImportanceScores:
+    """Importance-weighted figures of `num_points` held-out data, and what they say of themselves.
+
+    `rungs` lead from K to the log-likelihood. `cumulant` is the second-order estimate, no bound. `bits_per_dim` (less
+    is better) is there where the data have levels. `verdicts` are shares of the data.
+    """
+
+    unit: str
+    num_points: int
+    rungs: list[Rung]
+    cumulant: Estimate
+    bits_per_dim: Estimate | None
+    khat: dict[str, float]
+    verdicts: dict[str, float]
+    interrupted: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """What `scores.as_json` leaves out; the rungs under `importance_weighted`."""
+        return {
+            "importance_weighted": [rung.as_json() for rung in self.rungs],
+            "importance_weighted_points": self.num_points,
+            "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
+            "cumulant": self.cumulant.as_json(),
+            "khat": {name: value if np.isfinite(value) else None for name, value in self.khat.items()},
+            "verdicts": self.verdicts,
+            "interrupted": self.interrupted,
+        }
+
+
+def importance_scores(
+    diffusion: Diffusion,
+    data: Dataset,
+    scores: Scores,
+    key: PRNGKey,
+    *,
+    num_particles: int,
+    num_points: int,
+    proposal: str = "trajectories",
+    checkpoint: Path | None = None,
+    progress: bool = False,
+) -> ImportanceScores:
+    """Importance-weighted log-likelihoods of the first `num_points` of `data`.
+
+    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K in `scores`, plus
+    what they add to K on average over the fewer data: a difference estimator, whose standard error counts both parts.
+    Where the data are dequantised every particle has noise of its own, which is thereby integrated out.
+
+    `proposal` is a name of `PROPOSALS`.
+
+    **Raises:** `InputError` as `log_likelihood` does.
+    """
+    rows = jnp.asarray(data.rows(np.arange(num_points)))
+    noisy = data.units.num_levels is not None
+    result = log_likelihood(
+        diffusion,
+        rows if noisy else data.draw(rows, jax.random.fold_in(key, 0)),
+        key,
+        num_particles,
+        proposal=PROPOSALS[proposal],
+        draw=data.draw if noisy else None,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return summarise(result, data, scores)
+
+
+def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> ImportanceScores:
+    """The figures of `result`, whose data are the first ones of `data`, and all of which `scores` has scored."""
+    known = np.flatnonzero(result.num_draws)
+    K, exact, columns = scores.K_values, scores.exact_values, result.ladder.values.T
+    # Single trajectories average to K with less noise than the scores, whose draws are few.
+    start = columns[0] if result.ladder.num_particles[0] == 1 else K[known]
+
+    def in_bits(control: np.ndarray, gains: np.ndarray) -> Estimate:
+        return data.units.in_units(extended_mean(control, gains, known), "bits/point")
+
+    rungs = []
+    spread = result.se[known] * np.sqrt(result.num_draws[known])
+    draws_per_particle = result.num_draws[known] / result.num_particles[known]
+    for num_particles, column, below in zip(result.ladder.num_particles, columns, [None, *columns], strict=False):
+        num_draws = num_particles * draws_per_particle
+        rungs.append(
+            Rung(
+                int(num_particles),
+                in_bits(K, column - start),
+                None if below is None else in_bits(np.zeros_like(K), column - below),
+                None if exact is None else in_bits(exact - K, start - column),
+                float(np.median(result.ess[known] / result.num_draws[known] * num_particles)),
+                float(np.mean(is_tail_bad(result.khat[known], spread / np.sqrt(num_draws), num_draws))),
+            )
+        )
+    khat = result.khat[known][np.isfinite(result.khat[known])]
+    median, largest = (np.median(khat), np.max(khat)) if khat.size else (np.nan, np.nan)
+    last = extended_mean(K, columns[-1] - start, known)
+    return ImportanceScores(
+        unit=scores.unit,
+        num_points=len(known),
+        rungs=rungs,
+        cumulant=in_bits(K, result.cumulant[known] - start),
+        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(last),
+        khat={"median": float(median), "largest": float(largest)},
+        verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
+        interrupted=result.interrupted,
+    )
+
+
+def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:
+    """The certificate in the unit of the scores, with the statement of what it certifies."""
+    known = bounds.forward.num_draws > 0
+    sides = {"lower": estimate(bounds.lower[known]), "upper": estimate(bounds.upper[known]), "gap": bounds.gap}
+    return {
+        "certifies": "data simulated from the model",
+        "num_data": len(bounds.x_0),
+        "num_particles": bounds.num_particles,
+        **{name: units.in_units(side, "bits/point").as_json() for name, side in sides.items()},
+    }

@@ -1,0 +1,119 @@
+"""From K to the log-likelihood: what more particles per estimate bring, from one set of draws."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.likelihood.running import Moments, RunningWeights
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """The same draws averaged in groups: values rise in expectation with the size of the group.
+
+    - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
+    - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
+      Monte-Carlo standard error (NaN for a single group). The last rung is the estimate from all draws.
+    - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
+      with the draws that both share paired (NaN where there is one group).
+    """
+
+    num_particles: np.ndarray
+    values: np.ndarray
+    se: np.ndarray
+    rises: np.ndarray
+    rises_se: np.ndarray
+
+    def means(self) -> list[Estimate]:
+        """The mean over data at every rung, with the standard error over data."""
+        return [estimate(column) for column in self.values.T]
+
+    def mean_rises(self) -> list[Estimate]:
+        """The mean rise from each rung to the next, paired datum by datum."""
+        return [paired_difference(above, below) for below, above in pairwise(self.values.T)]
+
+
+def ladder(log_weights: np.ndarray, num_particles: Sequence[int]) -> Ladder:
+    """The ladder of any increasing numbers of particles, from log-weights `(datum, draw)` that were kept.
+
+    Each rung averages over as many disjoint groups as the draws hold. The errors of rises pair groups with what lies
+    below them where a rung's number divides the next one's, and are NaN otherwise.
+
+    **Raises:** `InputError` unless the numbers increase from 1 or more to no more than the number of draws.
+    """
+    log_weights = np.asarray(log_weights, np.float64)
+    counts = list(num_particles)
+    num_draws = log_weights.shape[-1] if log_weights.ndim == 2 else 0
+    increasing = bool(counts) and counts[0] >= 1 and all(below < above for below, above in pairwise(counts))
+    if not increasing or counts[-1] > num_draws:
+        raise InputError(
+            "num_particles",
+            expected=f"increasing numbers from 1 to {num_draws}, the draws in log_weights (datum, draw)",
+            got=f"{counts} for log_weights of shape {log_weights.shape}",
+            remedy="for example (1, 10, 100); draw more for more",
+        )
+    means = [_group_means(log_weights, count) for count in counts]
+    rises = [(above.mean(axis=1) - below.mean(axis=1), np.full(len(above), np.nan)) for below, above in pairwise(means)]
+    for rung, (below, above) in enumerate(pairwise(counts)):
+        if above % below == 0:
+            paired = means[rung][:, : means[rung + 1].shape[1] * (above // below)]
+            differences = means[rung + 1] - paired.reshape(len(paired), -1, above // below).mean(axis=2)
+            rises[rung] = differences.mean(axis=1), _se(differences)
+    values, se = (np.stack([of(mean) for mean in means], axis=1) for of in (_mean, _se))
+    none = np.empty((len(log_weights), 0))
+    rise, rise_se = (np.stack([pair[i] for pair in rises], axis=1) if rises else none for i in (0, 1))
+    return Ladder(np.array(counts), values, se, rise, rise_se)
+
+
+def _group_means(log_weights: np.ndarray, size: int) -> np.ndarray:
+    num_groups = log_weights.shape[1] // size
+    groups = log_weights[:, : num_groups * size].reshape(len(log_weights), num_groups, size)
+    return np.logaddexp.reduce(groups, axis=2) - np.log(size)
+
+
+def _mean(values: np.ndarray) -> np.ndarray:
+    return values.mean(axis=1)
+
+
+def _se(values: np.ndarray) -> np.ndarray:
+    num = values.shape[1]
+    return values.std(axis=1, ddof=1) / np.sqrt(num) if num > 1 else np.full(len(values), np.nan)
+
+
+def ladder_of(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
+    """The ladder of powers of two, from running sums.
+
+    It goes up to as many draws as all data have. What is left over stands in no group but that of the last rung, which
+    is the estimate from all draws.
+    """
+    num = min(weights.num_draws for weights in kept)
+    rungs = range(num.bit_length())
+    counts = [2**rung for rung in rungs]
+    values, se = _joined(_column(weights.rungs, weights, rungs) for weights in kept)
+    rises, rises_se = _joined(_column(weights.rises, weights, rungs[1:]) for weights in kept)
+    if counts[-1] < num:
+        unknown = np.full((len(values), 1), np.nan)
+        with np.errstate(invalid="ignore"):
+            last_rise = estimates[:, None] - values[:, -1:]
+        counts.append(num)
+        rises, rises_se = np.hstack([rises, last_rise]), np.hstack([rises_se, unknown])
+        values, se = np.hstack([values, estimates[:, None]]), np.hstack([se, unknown])
+    return Ladder(np.array(counts) * particles_per_draw, values, se, rises, rises_se)
+
+
+def _joined(columns: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    first, second = zip(*columns, strict=True)
+    return np.concatenate(first), np.concatenate(second)
+
+
+def _column(moments: Moments, weights: RunningWeights, rungs: range) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error `(datum, rung)` of what `moments` holds in disjoint groups of 2^rung draws."""
+    if not rungs:
+        return np.empty((weights.num_data, 0)), np.empty((weights.num_data, 0))
+    groups = [weights.num_draws >> rung for rung in rungs]
+    spread = [np.sqrt(moments.variance(rung, num) / num) for rung, num in zip(rungs, groups, strict=True)]
+    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1)
