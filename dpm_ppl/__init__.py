@@ -9,6 +9,7 @@ from dpm_ppl.chains import ForwardChain, ReverseChain, forward_chain, reverse_ch
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.importance_objectives import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
 from dpm_ppl.kernels import (
     AbstractKernel,
     BernoulliKernel,
@@ -17,6 +18,17 @@ from dpm_ppl.kernels import (
     direct_rate,
     noise_prediction,
     perturbation,
+)
+from dpm_ppl.likelihood import (
+    LogLikelihood,
+    Sandwich,
+    SequentialMonteCarlo,
+    Trajectories,
+    antithetic,
+    flow_log_likelihood,
+    log_likelihood,
+    sandwich,
+    stratified,
 )
 from dpm_ppl.networks import (
     AbstractNetwork,
@@ -46,6 +58,7 @@ __all__ = [
     "Dataset",
     "Diffusion",
     "DiffusionELBO",
+    "DoublyReparametrisedELBO",
     "EntropyBounds",
     "Erasure",
     "Estimate",
@@ -56,28 +69,39 @@ __all__ = [
     "Learned",
     "LevelNetwork",
     "Linear",
+    "LogLikelihood",
     "LogSNR",
     "RBFNetwork",
     "ReverseChain",
+    "Sandwich",
+    "SequentialMonteCarlo",
     "SigmoidMLP",
     "Step",
     "StepReadouts",
     "TimeMLP",
     "TrainingError",
     "TrainingState",
+    "Trajectories",
+    "antithetic",
     "bound",
     "clean_rate",
     "direct_rate",
     "entropy_bounds",
     "estimate",
     "fit",
+    "flow_log_likelihood",
     "forward_chain",
+    "importance_weighted_elbo",
     "level_network",
+    "log_likelihood",
     "noise_prediction",
     "paired_difference",
     "perturbation",
+    "renyi_elbo",
     "reverse_chain",
     "sample",
     "sample_path",
+    "sandwich",
+    "stratified",
     "track_step_losses",
 ]

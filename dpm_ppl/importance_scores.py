@@ -11,7 +11,7 @@ import numpy as np
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.estimates import Estimate, estimate, extended_mean
+from dpm_ppl.estimates import Estimate, estimate, extended_mean, paired_difference
 from dpm_ppl.likelihood import (
     AbstractProposal,
     LogLikelihood,
@@ -42,9 +42,9 @@ NUM_POINTS = 100
 class Rung:
     """The held-out mean by estimates from `num_particles` each, in the unit of the scores.
 
-    `mean` is for all held-out data (see `importance_scores`), `rise` what it gained over the rung below, `gap` what it
-    lacks to the exact value, both paired. `ess_median` is the effective number of `num_particles`, `khat_bad_share` the
-    share of data whose k-hat is above what so many draws allow, or unknown.
+    `mean` is for all held-out data (see `importance_scores`); `rise` is what is gained over the rung below and `gap`
+    what is lacking to the exact value, both paired over the data that were weighed. `ess_median` is the effective number
+    of `num_particles`, `khat_bad_share` the share of data whose k-hat is above what so many draws allow, or unknown.
     """
 
     num_particles: int
@@ -110,8 +110,9 @@ def importance_scores(
 ) -> ImportanceScores:
     """Importance-weighted log-likelihoods of the first `num_points` of `data`.
 
-    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K in `scores`, plus
-    what they add to K on average over the fewer data: a difference estimator, whose standard error counts both parts.
+    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of the exact log-density,
+    or of K where it is not known, plus what they are above it on average over the fewer data: a difference estimator,
+    whose standard error counts both parts.
     Where the data are dequantised every particle has noise of its own, which is thereby integrated out.
 
     `proposal` is a name of `PROPOSALS`.
@@ -136,12 +137,15 @@ def importance_scores(
 def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> ImportanceScores:
     """The figures of `result`, whose data are the first ones of `data`, and all of which `scores` has scored."""
     known = np.flatnonzero(result.num_draws)
-    K, exact, columns = scores.K_values, scores.exact_values, result.ladder.values.T
-    # Single trajectories average to K with less noise than the scores, whose draws are few.
-    start = columns[0] if result.ladder.num_particles[0] == 1 else K[known]
+    columns = result.ladder.values.T
+    control = _control(result, scores, known)
+    exact = None if scores.exact_values is None else scores.exact_values[known]
 
-    def in_bits(control: np.ndarray, gains: np.ndarray) -> Estimate:
-        return data.units.in_units(extended_mean(control, gains, known), "bits/point")
+    def extended(values: np.ndarray) -> Estimate:
+        return extended_mean(control, values - control[known], known)
+
+    def in_bits(figure: Estimate) -> Estimate:
+        return data.units.in_units(figure, "bits/point")
 
     rungs = []
     spread = result.se[known] * np.sqrt(result.num_draws[known])
@@ -151,26 +155,35 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
         rungs.append(
             Rung(
                 int(num_particles),
-                in_bits(K, column - start),
-                None if below is None else in_bits(np.zeros_like(K), column - below),
-                None if exact is None else in_bits(exact - K, start - column),
+                in_bits(extended(column)),
+                None if below is None else in_bits(paired_difference(column, below)),
+                None if exact is None else in_bits(paired_difference(exact, column)),
                 float(np.median(result.ess[known] / result.num_draws[known] * num_particles)),
                 float(np.mean(is_tail_bad(result.khat[known], spread / np.sqrt(num_draws), num_draws))),
             )
         )
     khat = result.khat[known][np.isfinite(result.khat[known])]
     median, largest = (np.median(khat), np.max(khat)) if khat.size else (np.nan, np.nan)
-    last = extended_mean(K, columns[-1] - start, known)
     return ImportanceScores(
         unit=scores.unit,
         num_points=len(known),
         rungs=rungs,
-        cumulant=in_bits(K, result.cumulant[known] - start),
-        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(last),
+        cumulant=in_bits(extended(result.cumulant[known])),
+        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(extended(columns[-1])),
         khat={"median": float(median), "largest": float(largest)},
         verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
         interrupted=result.interrupted,
     )
+
+
+def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.ndarray:
+    """What is known of all data and goes with their log-likelihood, `(datum,)`: the exact value, or K."""
+    if scores.exact_values is not None and np.isfinite(scores.exact_values).all():
+        return scores.exact_values
+    control = scores.K_values.copy()
+    if result.ladder.num_particles[0] == 1:
+        control[known] = result.K  # many single trajectories average to K with less noise than the draws of a score
+    return control
 
 
 def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:

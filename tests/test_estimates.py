@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.estimates import Estimate, estimate, extended_mean, paired_difference
 
 
 def test_mean_and_standard_error_of_known_values():
@@ -81,3 +81,31 @@ def test_nothing_to_average(values):
 def test_values_that_do_not_pair_up():
     with pytest.raises(InputError, match="b_values: expected one value for each of a_values"):
         paired_difference([1.0, 2.0], [1.0])
+
+
+def test_extended_to_data_that_were_not_compared():
+    """Over many samples: unbiased, with the error it says, which is smaller than that of the few alone."""
+    generator = np.random.default_rng(0)
+    means, errors = [], []
+    for _ in range(2000):
+        control = generator.normal(size=100)
+        gains = 1 + 0.3 * generator.normal(size=20) - 0.2 * control[:20]
+        result = extended_mean(control, gains, np.arange(20))
+        means.append(result.mean)
+        errors.append(result.se)
+    assert abs(np.mean(means) - 1) < 4 * np.std(means) / np.sqrt(2000)
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(means), rel=0.06)
+    assert np.std(means) < 0.6 / np.sqrt(20)
+    assert result.num == 20
+
+
+def test_extended_from_all_data_is_the_plain_mean():
+    control, gains = np.random.default_rng(0).normal(size=(2, 10))
+    result, plain = extended_mean(control, gains, np.arange(10)), estimate(control + gains)
+    assert (result.mean, result.se) == pytest.approx((plain.mean, plain.se))
+
+
+@pytest.mark.parametrize("known", [np.arange(3), np.arange(0)])
+def test_gains_of_unknown_data(known):
+    with pytest.raises(InputError, match="known: expected one place for each of the gains"):
+        extended_mean(np.zeros(10), np.zeros(2), known)

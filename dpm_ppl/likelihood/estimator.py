@@ -38,7 +38,7 @@ def log_likelihood(
     draw: Draw | None = None,
     particles_chunk: int = 64,
     data_chunk: int = 16,
-    steps_chunk: int | None = 50,
+    steps_chunk: int | None = 20,
     devices: Sequence[Any] | None = None,
     keep_log_weights: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,

@@ -1,0 +1,86 @@
+"""Importance-weighted log-likelihoods: memory and time as particles are added, and time over the network's own.
+
+Memory is the most that a process of its own held. The network alone is evaluated in batches of the shape that the
+estimator uses; what the estimator adds is the forward chain's noise, the densities, and all sums over the weights.
+"""
+
+import json
+import resource
+import subprocess
+import sys
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from benchmarks import roll
+from benchmarks.measurement import Measurement, median_ratio, seconds
+from dpm_ppl import Diffusion
+from dpm_ppl.likelihood import log_likelihood
+
+FEW, MANY = 1_000, 100_000
+NUM_DATA, PARTICLES_CHUNK, STEPS_CHUNK = 16, 64, 20
+NUM_STEPS, NUM_PAIRS = 1000, 7
+
+
+def measure() -> list[Measurement]:
+    return [_memory(), _time_per_particle(), _over_the_network()]
+
+
+def _memory() -> Measurement:
+    few, many = (_peak_of_a_process(num) for num in (FEW, MANY))
+    detail = f"{many / 1e6:.1f} MB over {few / 1e6:.1f} MB; {NUM_DATA} data, T = {STEPS_CHUNK}"
+    return Measurement(f"peak memory, {MANY:,} particles over {FEW:,}", many / few, 1.1, detail)
+
+
+def _peak_of_a_process(num_particles: int) -> int:
+    command = [sys.executable, "-m", "benchmarks.weighing", str(num_particles)]
+    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _time_per_particle() -> Measurement:
+    diffusion = _small()
+    _weigh(diffusion, 2 * PARTICLES_CHUNK)
+    long, short = [], []
+    for _ in range(NUM_PAIRS):
+        long.append(seconds(lambda: _weigh(diffusion, 10 * FEW)) / (10 * FEW))
+        short.append(seconds(lambda: _weigh(diffusion, FEW)) / FEW)
+    return median_ratio(f"time per particle, {10 * FEW:,} particles over {FEW:,}", long, short, 1.1)
+
+
+def _over_the_network() -> Measurement:
+    diffusion = roll.diffusion(NUM_STEPS)
+    batch = (STEPS_CHUNK, NUM_DATA * PARTICLES_CHUNK)
+    x_t = jax.random.normal(jax.random.key(0), (*batch, 2))
+
+    @eqx.filter_jit
+    def network(diffusion: Diffusion, x_t: jax.Array, first: jax.Array):
+        steps = diffusion.steps[first + jnp.arange(STEPS_CHUNK)]
+        return jax.vmap(lambda x, step: jax.vmap(diffusion.network, in_axes=(0, None))(x, step))(x_t, steps)
+
+    def alone() -> None:
+        for first in range(0, NUM_STEPS, STEPS_CHUNK):
+            network(diffusion, x_t, jnp.asarray(first)).block_until_ready()
+
+    alone()
+    _weigh(diffusion, PARTICLES_CHUNK)
+    whole, evaluations = [], []
+    for _ in range(NUM_PAIRS):
+        whole.append(seconds(lambda: _weigh(diffusion, PARTICLES_CHUNK)))
+        evaluations.append(seconds(alone))
+    name = f"log-likelihood over its network evaluations alone, T = {NUM_STEPS}"
+    return median_ratio(name, whole, evaluations, 1.3)
+
+
+def _small() -> Diffusion:
+    return roll.diffusion(STEPS_CHUNK, width=8, depth=1)
+
+
+def _weigh(diffusion: Diffusion, num_particles: int) -> None:
+    options = {"particles_chunk": PARTICLES_CHUNK, "data_chunk": NUM_DATA, "steps_chunk": STEPS_CHUNK}
+    log_likelihood(diffusion, roll.points(NUM_DATA), jax.random.key(0), num_particles, **options)
+
+
+if __name__ == "__main__":
+    _weigh(_small(), int(sys.argv[1]))
+    print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

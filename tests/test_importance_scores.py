@@ -1,0 +1,98 @@
+"""Importance-weighted figures in the units of the scores."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.importance_scores import PROPOSALS, importance_scores, sandwich_json
+from dpm_ppl.kernels import GaussianKernel
+from dpm_ppl.likelihood import sandwich
+from dpm_ppl.schedules import Erasure
+from dpm_ppl.scores import score
+from dpm_ppl.tables import print_importance_scores, print_sandwich
+from tests import reference
+from tests.instances import small
+from tests.oracles import AtRest, LinearNetwork, as_given
+
+KEY = jax.random.key(0)
+REAL = np.random.default_rng(0).normal(size=(400, 1))
+
+
+def gaussian_case():
+    """Standardised data, a chain whose p(x_0) is not quite theirs, and its exact log-density."""
+    reverse = reference.optimal_reverse(reference.erasure(10), 0.25)
+    network = LinearNetwork(np.asarray(reverse.slope), np.log(reverse.variance))
+    diffusion = Diffusion(GaussianKernel(as_given), Erasure(10), network, (1,))
+    return diffusion, Dataset.from_continuous(REAL), lambda z: norm.logpdf(z[:, 0], scale=np.sqrt(0.3925))
+
+
+def weighed(num_particles=256, num_points=50, proposal="trajectories"):
+    diffusion, data, exact = gaussian_case()
+    scores = score(diffusion, data, KEY, num_draws=8, exact=exact)
+    options = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
+    return scores, importance_scores(diffusion, data, scores, KEY, **options)
+
+
+@pytest.mark.parametrize("proposal", PROPOSALS)
+@pytest.mark.parametrize("num_points", [50, 400])
+def test_the_exact_value_is_reached_and_not_passed(proposal, num_points):
+    scores, result = weighed(256, num_points, proposal)
+    last = result.rungs[-1]
+    assert last.num_particles == 256
+    assert abs(last.gap.mean) < 4 * last.gap.se + 0.02
+    assert last.gap.mean < scores.gap.mean - 4 * scores.gap.se
+    assert last.mean.mean == pytest.approx(scores.exact.mean - last.gap.mean, abs=1e-9)
+    assert last.mean.se < 1.1 * scores.exact.se
+    if proposal == "trajectories":
+        first = result.rungs[0]
+        assert abs(first.gap.mean - scores.gap.mean) < 4 * np.hypot(first.gap.se, scores.gap.se)
+
+
+def test_levels_have_their_noise_integrated_out():
+    """The probabilities of the levels under N(0, 1), which one draw of noise each would underestimate."""
+    diffusion = Diffusion(GaussianKernel(), Erasure(4), AtRest(2), (1,))
+    data = Dataset.from_levels(np.tile(np.arange(4)[:, None], (25, 1)), 4)
+    scores = score(diffusion, data, KEY, num_draws=200)
+    options = {"num_particles": 500, "num_points": 100}
+    result = importance_scores(diffusion, data, scores, KEY, **options)
+    edges = data.units.standardise(np.arange(5)[:, None])[:, 0]
+    bits = -np.log2(np.diff(norm.cdf(edges))).mean()
+    assert result.bits_per_dim.mean == pytest.approx(bits, abs=0.01)
+    assert scores.bits_per_dim.mean > bits + 0.02
+
+
+def test_json_and_tables(capsys):
+    scores, result = weighed(100, 30)
+    shown = json.loads(json.dumps(scores.as_json() | result.as_json(), allow_nan=False))
+    rows = shown["importance_weighted"]
+    assert [row["num_particles"] for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
+    assert all(row.keys() >= {"mean", "se", "ess_median", "khat_bad_share", "gap", "rise"} for row in rows)
+    assert shown["importance_weighted_points"] == 30
+    assert sum(shown["verdicts"].values()) == pytest.approx(1)
+    assert not any(name.endswith("_values") for name in shown)
+    diffusion, data, _ = gaussian_case()
+    bounds = sandwich(diffusion, KEY, 20, 16)
+    certificate = sandwich_json(bounds, data.units)
+    assert certificate["certifies"] == "data simulated from the model"
+    assert certificate["lower"]["mean"] < certificate["upper"]["mean"] + 4 * certificate["gap"]["se"]
+    print_importance_scores(result)
+    print_sandwich(bounds, data.units, "bits/point")
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    for part in ("bad k-hat", "reliable", "certifies the estimator on simulated data", "gap to exact"):
+        assert part in text
+
+
+def test_without_an_exact_value(capsys):
+    diffusion = small(GaussianKernel(), Erasure(6, beta_1=0.05), (1,))
+    data = Dataset.from_continuous(REAL)
+    result = importance_scores(diffusion, data, score(diffusion, data, KEY), KEY, num_particles=8, num_points=10)
+    assert result.rungs[-1].gap is None
+    print_importance_scores(result)
+    assert "gap to exact" not in capsys.readouterr().out
