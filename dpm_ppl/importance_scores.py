@@ -43,8 +43,9 @@ class Rung:
     """The held-out mean by estimates from `num_particles` each, in the unit of the scores.
 
     `mean` is for all held-out data (see `importance_scores`); `rise` is what is gained over the rung below and `gap`
-    what is lacking to the exact value, both paired over the data that were weighed. `ess_median` is the effective number
-    of `num_particles`, `khat_bad_share` the share of data whose k-hat is above what so many draws allow, or unknown.
+    what is lacking to the exact value, both paired over the data that were weighed. `ess_median` is the effective
+    number of `num_particles`, `khat_bad_share` the share of data whose k-hat is above what so many draws allow, or
+    unknown.
     """
 
     num_particles: int
