@@ -29,7 +29,7 @@ from dpm_ppl import (
     training,
 )
 from dpm_ppl.likelihood.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo, Twist
-from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories, antithetic, stratified
+from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories, antithetic_noise, stratified_noise
 
 NUM_PARTICLES, NUM_ESTIMATES, NUM_DATA = 32, 100, 6
 NUM_STEPS = 50
@@ -88,8 +88,8 @@ CASES: dict[str, Callable[[], Case]] = {
 
 def proposals(case: Case) -> dict[str, AbstractProposal]:
     noise = {
-        "antithetic pairs": Trajectories(antithetic, 2),
-        "stratified eights": Trajectories(stratified, 8),
+        "antithetic pairs": Trajectories(antithetic_noise, 2),
+        "stratified eights": Trajectories(stratified_noise, 8),
     }
     return {
         "trajectories": Trajectories(),

@@ -24,11 +24,11 @@ from dpm_ppl.likelihood import (
     Sandwich,
     SequentialMonteCarlo,
     Trajectories,
-    antithetic,
+    antithetic_noise,
     flow_log_likelihood,
     log_likelihood,
     sandwich,
-    stratified,
+    stratified_noise,
 )
 from dpm_ppl.networks import (
     AbstractNetwork,
@@ -82,7 +82,7 @@ __all__ = [
     "TrainingError",
     "TrainingState",
     "Trajectories",
-    "antithetic",
+    "antithetic_noise",
     "bound",
     "clean_rate",
     "direct_rate",
@@ -102,6 +102,6 @@ __all__ = [
     "sample",
     "sample_path",
     "sandwich",
-    "stratified",
+    "stratified_noise",
     "track_step_losses",
 ]

@@ -11,7 +11,8 @@ def check_sizes(**sizes: int | None) -> None:
     """Raise `InputError` unless all are positive integers; None is for chunks of whatever length there is."""
     for name, size in sizes.items():
         unlimited = size is None and name.endswith("_chunk")
-        if not unlimited and (not isinstance(size, int) or size < 1):
+        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
+        if not unlimited and not (whole and size >= 1):
             raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
 
 

@@ -126,7 +126,8 @@ def bounds(
     Args:
         run: A run directory.
         num_draws: Draws of noise per datum for K; the experiment's own number if not given.
-        num_particles: Importance-weighted estimates from so many particles per datum.
+        num_particles: Importance-weighted estimates from so many particles per datum; a power of two makes the most of
+            them, and what an earlier call has drawn beyond them stays.
         num_points: Held-out data that they look at; 100 if not given.
         proposal: How particles are drawn: "trajectories", "antithetic", "stratified" or "smc".
         sandwich: Bounds from both sides on as many data simulated from the model.

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -133,10 +131,7 @@ class Dataset:
 
     def draw(self, rows: Batch, key: PRNGKey) -> Array:
         """x_0 from standardised rows: levels get fresh uniform noise over their interval, other data stay."""
-        if self.units.kind != "levels":
-            return jnp.asarray(rows)
-        width = jnp.broadcast_to(jnp.asarray(1 / self.units.scale, rows.dtype), rows.shape)
-        return rows + width * jax.random.uniform(key, rows.shape, rows.dtype)
+        return self.units.dequantise(rows, key)
 
 
 def load_array(path: str | Path) -> np.ndarray:

@@ -11,16 +11,16 @@ import numpy as np
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.estimates import Estimate, estimate, extended_mean, paired_difference
+from dpm_ppl.estimates import Estimate, extended_mean, paired_difference
 from dpm_ppl.likelihood import (
     AbstractProposal,
     LogLikelihood,
     Sandwich,
     SequentialMonteCarlo,
     Trajectories,
-    antithetic,
+    antithetic_noise,
     log_likelihood,
-    stratified,
+    stratified_noise,
 )
 from dpm_ppl.likelihood.diagnostics import VERDICTS, is_tail_bad
 from dpm_ppl.scores import Scores
@@ -28,8 +28,8 @@ from dpm_ppl.units import Units
 
 PROPOSALS: dict[str, AbstractProposal] = {
     "trajectories": Trajectories(),
-    "antithetic": Trajectories(antithetic, 2),
-    "stratified": Trajectories(stratified, 8),
+    "antithetic": Trajectories(antithetic_noise, 2),
+    "stratified": Trajectories(stratified_noise, 8),
     "smc": SequentialMonteCarlo(64),
 }
 
@@ -40,15 +40,16 @@ NUM_POINTS = 100
 
 @dataclass(frozen=True)
 class Rung:
-    """The held-out mean by estimates from `num_particles` each, in the unit of the scores.
+    """The held-out mean by estimates from `num_particles` each, in `num_draws` of the proposal; unit of the scores.
 
     `mean` is for all held-out data (see `importance_scores`); `rise` is what is gained over the rung below and `gap`
     what is lacking to the exact value, both paired over the data that were weighed. `ess_median` is the effective
-    number of `num_particles`, `khat_bad_share` the share of data whose k-hat is above what so many draws allow, or
-    unknown.
+    number of `num_draws`, `khat_bad_share` the share of data whose k-hat, from all draws, is unknown or above what so
+    many draws allow.
     """
 
     num_particles: int
+    num_draws: int
     mean: Estimate
     rise: Estimate | None
     gap: Estimate | None
@@ -60,8 +61,9 @@ class Rung:
         known = {"rise": self.rise, "gap": self.gap}
         return {
             "num_particles": self.num_particles,
+            "num_draws": self.num_draws,
             **self.mean.as_json(),
-            "ess_median": self.ess_median,
+            "ess_median": _finite_or_none(self.ess_median),
             "khat_bad_share": self.khat_bad_share,
             **{name: value.as_json() if value else None for name, value in known.items()},
         }
@@ -91,7 +93,7 @@ class ImportanceScores:
             "importance_weighted_points": self.num_points,
             "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
             "cumulant": self.cumulant.as_json(),
-            "khat": {name: value if np.isfinite(value) else None for name, value in self.khat.items()},
+            "khat": {name: _finite_or_none(value) for name, value in self.khat.items()},
             "verdicts": self.verdicts,
             "interrupted": self.interrupted,
         }
@@ -128,7 +130,7 @@ def importance_scores(
         key,
         num_particles,
         proposal=PROPOSALS[proposal],
-        draw=data.draw if noisy else None,
+        draw=data.units.dequantise if noisy else None,
         checkpoint=checkpoint,
         progress=progress,
     )
@@ -150,27 +152,29 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
 
     rungs = []
     spread = result.se[known] * np.sqrt(result.num_draws[known])
-    draws_per_particle = result.num_draws[known] / result.num_particles[known]
+    particles_per_draw = int(result.num_particles[known[0]] // result.num_draws[known[0]])
     for num_particles, column, below in zip(result.ladder.num_particles, columns, [None, *columns], strict=False):
-        num_draws = num_particles * draws_per_particle
+        num_draws = int(num_particles) // particles_per_draw
         rungs.append(
             Rung(
                 int(num_particles),
+                num_draws,
                 in_bits(extended(column)),
                 None if below is None else in_bits(paired_difference(column, below)),
                 None if exact is None else in_bits(paired_difference(exact, column)),
-                float(np.median(result.ess[known] / result.num_draws[known] * num_particles)),
+                float(np.median(result.ess[known] / result.num_draws[known] * num_draws)),
                 float(np.mean(is_tail_bad(result.khat[known], spread / np.sqrt(num_draws), num_draws))),
             )
         )
     khat = result.khat[known][np.isfinite(result.khat[known])]
+    final = result.log_likelihood[known]
     median, largest = (np.median(khat), np.max(khat)) if khat.size else (np.nan, np.nan)
     return ImportanceScores(
         unit=scores.unit,
         num_points=len(known),
         rungs=rungs,
         cumulant=in_bits(extended(result.cumulant[known])),
-        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(extended(columns[-1])),
+        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(extended(final)),
         khat={"median": float(median), "largest": float(largest)},
         verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
         interrupted=result.interrupted,
@@ -189,11 +193,14 @@ def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.nda
 
 def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:
     """The certificate in the unit of the scores, with the statement of what it certifies."""
-    known = bounds.forward.num_draws > 0
-    sides = {"lower": estimate(bounds.lower[known]), "upper": estimate(bounds.upper[known]), "gap": bounds.gap}
     return {
         "certifies": "data simulated from the model",
         "num_data": len(bounds.x_0),
         "num_particles": bounds.num_particles,
-        **{name: units.in_units(side, "bits/point").as_json() for name, side in sides.items()},
+        "doubtful_share": bounds.forward.doubtful_share,
+        **{name: units.in_units(side, "bits/point").as_json() for name, side in bounds.figures().items()},
     }
+
+
+def _finite_or_none(value: float) -> float | None:
+    return value if np.isfinite(value) else None

@@ -3,7 +3,7 @@
 RUN/run.json          experiment, options, seed, number of updates, versions, device
 RUN/checkpoints/      the newest states of the training
 RUN/metrics.jsonl     a row per evaluation
-RUN/likelihood/        sums of the importance weights that `bounds` has drawn
+RUN/likelihood/       sums of the importance weights that `bounds` has drawn
 RUN/pictures/         what `fit` draws
 """
 

@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.experiment import Reference
 from dpm_ppl.importance_scores import ImportanceScores
 from dpm_ppl.likelihood import Sandwich
@@ -68,7 +68,7 @@ def importance_table(scores: ImportanceScores) -> Table:
     for rung in scores.rungs:
         gap = [plus_minus(rung.gap) if rung.gap else ""] if has_exact else []
         rise = plus_minus(rung.rise) if rung.rise else ""
-        tail = f"{rung.khat_bad_share:.0%}" if rung.num_particles >= FEWEST_FOR_KHAT else ""
+        tail = f"{rung.khat_bad_share:.0%}" if rung.num_draws >= FEWEST_FOR_KHAT else ""
         table.add_row(f"{rung.num_particles:,}", plus_minus(rung.mean), rise, *gap, f"{rung.ess_median:,.1f}", tail)
     return table
 
@@ -78,7 +78,12 @@ def print_importance_scores(scores: ImportanceScores) -> None:
     console = Console(highlight=False)
     console.print(importance_table(scores))
     shares = ", ".join(f"{share:.0%} {verdict}" for verdict, share in scores.verdicts.items())
-    console.print(f"  data: {shares}; k-hat median {scores.khat['median']:.2f}, largest {scores.khat['largest']:.2f}")
+    khat = f"k-hat median {scores.khat['median']:.2f}, largest {scores.khat['largest']:.2f}"
+    last = scores.rungs[-1]
+    if last.num_draws < FEWEST_FOR_KHAT:
+        fewest = FEWEST_FOR_KHAT * last.num_particles // last.num_draws
+        khat = f"too few draws for k-hat, which needs {fewest:,} particles"
+    console.print(f"  data: {shares}; {khat}")
     console.print(f"  second-order cumulant estimate, no bound: {plus_minus(scores.cumulant)} {scores.unit}")
     if scores.bits_per_dim is not None:
         console.print(f"  bits per dimension, dequantisation noise integrated out: {plus_minus(scores.bits_per_dim)}")
@@ -86,15 +91,14 @@ def print_importance_scores(scores: ImportanceScores) -> None:
 
 def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
     """Bounds from both sides, and what they certify."""
-    known = sandwich.forward.num_draws > 0
-    sides = (estimate(sandwich.lower[known]), estimate(sandwich.upper[known]), sandwich.gap)
-    lower, upper, gap = (plus_minus(units.in_units(side, "bits/point")) for side in sides)
+    figures = sandwich.figures().values()
+    lower, upper, gap = (plus_minus(units.in_units(figure, "bits/point")) for figure in figures)
     console = Console(highlight=False)
-    console.print(
-        f"Sandwich of {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} data simulated from the model"
-    )
-    console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}; gap, at least the lower bound's bias: {gap}")
-    console.print("  This certifies the estimator on simulated data; held-out data can be harder.")
+    console.print(f"Sandwich, {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} simulated data:")
+    console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}")
+    console.print(f"  gap, at least the lower bound's bias: {gap}")
+    console.print(f"  {sandwich.forward.doubtful_share:.0%} of the simulated data not reliable")
+    console.print("  This certifies the estimator on data simulated from the model; others can be harder.")
 
 
 def plus_minus(value: Estimate) -> str:

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array
+from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.estimates import Estimate
 
 Kind = Literal["continuous", "levels", "binary"]
@@ -43,6 +45,13 @@ class Units:
         if self.kind == "binary":
             return np.asarray(x).astype(np.int32)
         return ((np.asarray(x, np.float64) - self.shift) / self.scale).astype(np.float32)
+
+    def dequantise(self, z: Batch, key: PRNGKey) -> Array:
+        """Levels with fresh uniform noise over their interval; other data as they are."""
+        if self.kind != "levels":
+            return jnp.asarray(z)
+        width = jnp.broadcast_to(jnp.asarray(1 / self.scale, z.dtype), z.shape)
+        return z + width * jax.random.uniform(key, z.shape, z.dtype)
 
     def unstandardise(self, z: ArrayLike) -> np.ndarray:
         """x of z, as real numbers in float64."""

@@ -67,5 +67,8 @@ def sandwich_simulated(run: Run, diffusion: Diffusion, num_particles: int, num_p
 
 def _kept_weights(run: Run, name: str) -> Path:
     folder = run.path / "likelihood"
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise InputError("run", expected="a directory to write to", got=error, remedy="copy the run") from error
     return folder / f"{name}-update-{updates_done(run)}.npz"

@@ -47,7 +47,7 @@ def experiment(
         heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
         diffusion=build(pi, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=3e-3),
+        optimiser=partial(adam, learning_rate=1e-2),
         num_updates=20_000,
         batch_size=250,
         datum="sequence",

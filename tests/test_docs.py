@@ -20,3 +20,4 @@ def test_every_block_runs(page):
         for block in blocks:
             exec(compile(block, page.name, "exec"), names)
     assert "±" in out.getvalue()
+    assert not re.search(r"^[A-Z_]+$", page.read_text(), flags=re.MULTILINE)

@@ -85,7 +85,7 @@ def test_json_and_tables(capsys):
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    for part in ("bad k-hat", "reliable", "certifies the estimator on simulated data", "gap to exact"):
+    for part in ("bad k-hat", "reliable", "certifies the estimator on data simulated from the model", "gap to exact"):
         assert part in text
 
 

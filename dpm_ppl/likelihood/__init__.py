@@ -7,7 +7,13 @@ from dpm_ppl.likelihood.ladder import Ladder, ladder
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.sandwich import Sandwich, sandwich, simulate
 from dpm_ppl.likelihood.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo
-from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories, antithetic, independent, stratified
+from dpm_ppl.likelihood.trajectories import (
+    AbstractProposal,
+    Trajectories,
+    antithetic_noise,
+    independent,
+    stratified_noise,
+)
 
 __all__ = [
     "AbstractProposal",
@@ -19,7 +25,7 @@ __all__ = [
     "Sandwich",
     "SequentialMonteCarlo",
     "Trajectories",
-    "antithetic",
+    "antithetic_noise",
     "effective_sample_size",
     "flow_log_density",
     "flow_log_likelihood",
@@ -30,7 +36,7 @@ __all__ = [
     "pareto_khat",
     "sandwich",
     "simulate",
-    "stratified",
+    "stratified_noise",
     "verdicts",
     "weight_histogram",
 ]

@@ -17,7 +17,7 @@ MOST_RELIABLE_SE, LARGEST_USABLE_SE = 0.1, 0.5
 """Nats. The delta method takes log(1 + e) for e, the relative error of the mean weight; what it neglects, e^2 / 2, is
 half a percent of a nat at 0.1 and an eighth of one at 0.5."""
 
-EQUAL_WEIGHTS = 1e-4
+EQUAL_WEIGHTS = 1e-3
 """Coefficient of variation below which the weights count as equal."""
 
 FEWEST_FOR_KHAT = 30
@@ -53,7 +53,7 @@ def verdicts(khat: np.ndarray | float, se: np.ndarray | float, num_draws: np.nda
 
     Reliable needs k-hat up to min(1 - 1 / log10 S, 0.7), the threshold of Vehtari et al. (2024) for S draws, and a
     standard error up to 0.1 nats; unusable is a k-hat above 1, a standard error above 0.5 nats, or an estimate that is
-    not finite. Weights that agree to four digits are reliable whatever shape their rounding errors have.
+    not finite. Weights that agree to three digits are reliable whatever shape their rounding errors have.
     """
     khat, se, num_draws = np.broadcast_arrays(khat, se, num_draws)
     equal = _are_equal(se, num_draws)
@@ -67,11 +67,11 @@ def is_tail_bad(khat: np.ndarray | float, se: np.ndarray | float, num_draws: np.
     khat, se, num_draws = np.broadcast_arrays(khat, se, num_draws)
     with np.errstate(divide="ignore"):
         allowed = np.minimum(1 - 1 / np.log10(num_draws), MOST_RELIABLE_KHAT)
-    return ~_are_equal(se, num_draws) & ~(khat <= allowed)
+    return np.asarray(~_are_equal(se, num_draws) & ~(khat <= allowed))
 
 
 def _are_equal(se: np.ndarray, num_draws: np.ndarray) -> np.ndarray:
-    return se * np.sqrt(num_draws) < EQUAL_WEIGHTS
+    return np.asarray(se * np.sqrt(num_draws) < EQUAL_WEIGHTS)
 
 
 def weight_histogram(log_weights: ArrayLike, num_bins: int = 50) -> tuple[np.ndarray, np.ndarray]:

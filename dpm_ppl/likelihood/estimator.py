@@ -1,8 +1,6 @@
 """Importance-weighted log-likelihoods of data, in chunks of data, draws and steps that bound the memory."""
 
-import hashlib
 import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -19,8 +17,9 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.likelihood.fingerprint import fingerprint
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
 from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories
 
@@ -58,29 +57,35 @@ def log_likelihood(
     - `draw`: makes the data of a draw from `x_0`, `(data (num, *event), key)`, for instance by adding dequantisation
       noise. The figure is then the log-likelihood with that noise integrated out.
     - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
-      their product alone.
+      their product, and on the number of data by about 12 KB for each; not on S or T.
     - `devices`: share the data of each chunk out over these JAX devices.
     - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
     - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
-      call can be finished and a finished one extended; saved every 20 seconds, on Ctrl-C and at the end.
+      call can be finished and a finished one extended; saved every 20 seconds, on Ctrl-C and at the end. Asked for
+      fewer than it has, it gives what it has.
 
     **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else.
     """
     proposal = Trajectories() if proposal is None else proposal
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
-    _check(diffusion, x_0, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
+    _check(diffusion, x_0, key, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
     num_draws = -(-num_particles // proposal.num_particles)
     draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
+    if num_draws > MOST_DRAWS:
+        raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
     chunks = _Chunks(np.asarray(x_0), data_chunk, devices)
-    identity = fingerprint(diffusion, x_0, key, proposal, draw, chunks.size)
+    identity = "" if checkpoint is None else fingerprint(diffusion, proposal, draw, chunks.x_0, key, chunks.size)
     seed = int(np.ravel(jax.random.key_data(key))[-1])
     kept = read_weights(checkpoint, identity, seed, len(chunks)) or [
         RunningWeights(len(index), seed) for index in chunks.indices
     ]
     log_weights: list[list[np.ndarray]] = [[] for _ in kept]
     todo = sum(max(num_draws - weights.num_draws, 0) * weights.num_data for weights in kept)
-    done, last_save = 0, time.monotonic()
+    done, next_save = 0, time.monotonic() + _SECONDS_BETWEEN_SAVES
     total = todo * proposal.num_particles
+    if chunks.sharding is not None:
+        everywhere = NamedSharding(chunks.sharding.mesh, PartitionSpec())
+        diffusion, key = eqx.filter_shard((diffusion, key), everywhere)
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
         for place, first, num in _schedule(kept, num_draws, draws_chunk):
             values = _log_weights(
@@ -92,36 +97,18 @@ def log_likelihood(
                 log_weights[place].append(values)
             done += values.size * proposal.num_particles
             show(done)
-            if checkpoint is not None and time.monotonic() - last_save > _SECONDS_BETWEEN_SAVES:
+            if checkpoint is not None and time.monotonic() > next_save:
+                began = time.monotonic()
                 write_weights(checkpoint, identity, kept)
-                last_save = time.monotonic()
+                ended = time.monotonic()
+                next_save = ended + max(_SECONDS_BETWEEN_SAVES, 10 * (ended - began))
             if stop():
                 break
-        interrupted = stop()
+    interrupted = any(weights.num_draws < num_draws for weights in kept)
     if checkpoint is not None and todo:
         write_weights(checkpoint, identity, kept)
-    all_kept = _joined(log_weights) if keep_log_weights else None
+    all_kept = _joined(log_weights, kept) if keep_log_weights else None
     return LogLikelihood.of(kept, proposal.num_particles, interrupted=interrupted, log_weights=all_kept)
-
-
-def fingerprint(
-    diffusion: Diffusion,
-    x_0: Batch | np.ndarray,
-    key: PRNGKey,
-    proposal: AbstractProposal,
-    draw: Draw | None,
-    data_chunk: int,
-) -> str:
-    """A digest of everything the sums in a checkpoint depend on but the number of particles."""
-    arrays, rest = eqx.partition((diffusion, proposal), eqx.is_array)
-    digest = hashlib.sha256()
-    for leaf in (*jax.tree.leaves(arrays), x_0, jax.random.key_data(key), data_chunk):
-        digest.update(f"{np.shape(leaf)} {np.asarray(leaf).dtype}".encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    described = f"{jax.tree.structure(arrays)} {jax.tree.leaves(rest)} {draw}"
-    # Functions print with their place in memory, which is another one in the next process.
-    digest.update(re.sub(r" at 0x[0-9a-f]+", "", described).encode())
-    return digest.hexdigest()[:16]
 
 
 @eqx.filter_jit
@@ -155,7 +142,7 @@ class _Chunks:
     """The data in chunks of one shape, each with the numbers of its data, shared out over devices if there are any."""
 
     def __init__(self, x_0: np.ndarray, data_chunk: int, devices: Sequence[Any] | None):
-        self.x_0 = x_0
+        self.x_0 = x_0.astype(jnp.result_type(x_0.dtype), copy=False)  # as it will be on the device
         num_devices = len(devices) if devices else 1
         size = min(data_chunk, len(x_0))
         self.size = -(-size // num_devices) * num_devices
@@ -183,23 +170,42 @@ def _schedule(kept: list[RunningWeights], num_draws: int, draws_chunk: int) -> I
                 yield place, first, min(end - first, draws_chunk)
 
 
-def _joined(log_weights: list[list[np.ndarray]]) -> np.ndarray:
-    """The draws of all chunks of data, as many as all of them have: `(datum, draw)`."""
-    chunks = [np.concatenate(chunk, axis=1) if chunk else np.empty((0, 0)) for chunk in log_weights]
-    num = min(chunk.shape[1] for chunk in chunks)
-    return np.concatenate([chunk[:, :num] for chunk in chunks])
+def _joined(log_weights: list[list[np.ndarray]], kept: list[RunningWeights]) -> np.ndarray:
+    """The draws of all data, `(datum, draw)`, with NaN where an interruption left none."""
+    joined = np.full((sum(one.num_data for one in kept), max(one.num_draws for one in kept)), np.nan)
+    start = 0
+    for blocks, one in zip(log_weights, kept, strict=True):
+        joined[start : start + one.num_data, : one.num_draws] = np.hstack([np.empty((one.num_data, 0)), *blocks])
+        start += one.num_data
+    return joined
+
+
+def _is_key(key: Any) -> bool:
+    if not isinstance(key, jax.Array):
+        return False
+    return key.shape == (() if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else (2,))
 
 
 def _check(
     diffusion: Diffusion,
     x_0: Batch | np.ndarray,
-    proposal: AbstractProposal,
+    key: Any,
+    proposal: Any,
     keep_log_weights: bool,
     checkpoint: str | os.PathLike[str] | None,
     **sizes: int | None,
 ) -> None:
     check_sizes(**sizes)
     check_scored(diffusion, x_0)
+    if not isinstance(proposal, AbstractProposal):
+        raise InputError(
+            "proposal",
+            expected="a way to draw particles",
+            got=repr(proposal),
+            remedy="for example Trajectories(), Trajectories(antithetic_noise, 2) or SequentialMonteCarlo(64)",
+        )
+    if not _is_key(key):
+        raise InputError("key", expected="a JAX random key", got=repr(key), remedy="for example jax.random.key(0)")
     proposal.check(diffusion)
     if keep_log_weights and checkpoint is not None:
         raise InputError(

@@ -17,7 +17,7 @@ class Ladder:
 
     - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
     - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
-      Monte-Carlo standard error (NaN for a single group). The last rung is the estimate from all draws.
+      Monte-Carlo standard error (NaN for a single group).
     - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
       with the draws that both share paired (NaN where there is one group).
     """
@@ -37,8 +37,8 @@ class Ladder:
         return [paired_difference(above, below) for below, above in pairwise(self.values.T)]
 
 
-def ladder(log_weights: np.ndarray, num_particles: Sequence[int]) -> Ladder:
-    """The ladder of any increasing numbers of particles, from log-weights `(datum, draw)` that were kept.
+def ladder(log_weights: np.ndarray, num_draws: Sequence[int]) -> Ladder:
+    """The ladder of any increasing numbers of draws, from log-weights `(datum, draw)` that were kept.
 
     Each rung averages over as many disjoint groups as the draws hold. The errors of rises pair groups with what lies
     below them where a rung's number divides the next one's, and are NaN otherwise.
@@ -46,13 +46,13 @@ def ladder(log_weights: np.ndarray, num_particles: Sequence[int]) -> Ladder:
     **Raises:** `InputError` unless the numbers increase from 1 or more to no more than the number of draws.
     """
     log_weights = np.asarray(log_weights, np.float64)
-    counts = list(num_particles)
-    num_draws = log_weights.shape[-1] if log_weights.ndim == 2 else 0
+    counts = list(num_draws)
+    most = log_weights.shape[-1] if log_weights.ndim == 2 else 0
     increasing = bool(counts) and counts[0] >= 1 and all(below < above for below, above in pairwise(counts))
-    if not increasing or counts[-1] > num_draws:
+    if not increasing or counts[-1] > most:
         raise InputError(
-            "num_particles",
-            expected=f"increasing numbers from 1 to {num_draws}, the draws in log_weights (datum, draw)",
+            "num_draws",
+            expected=f"increasing numbers from 1 to {most}, the draws in log_weights (datum, draw)",
             got=f"{counts} for log_weights of shape {log_weights.shape}",
             remedy="for example (1, 10, 100); draw more for more",
         )
@@ -87,8 +87,8 @@ def _se(values: np.ndarray) -> np.ndarray:
 def ladder_of(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
     """The ladder of powers of two, from running sums.
 
-    It goes up to as many draws as all data have. What is left over stands in no group but that of the last rung, which
-    is the estimate from all draws.
+    It goes up to as many draws as all data have. Where that is no power of two, the last rung is the estimate itself;
+    what is left over stands in no other group.
     """
     num = min(weights.num_draws for weights in kept)
     rungs = range(num.bit_length())

@@ -9,7 +9,8 @@ from typing import ClassVar
 import numpy as np
 
 NUM_RUNGS = 32
-"""Powers of two that the ladder keeps account of: enough for 2^31 draws."""
+"""Powers of two that the ladder keeps account of."""
+MOST_DRAWS = 2 ** (NUM_RUNGS - 1) - 1
 NUM_REPLICATES = 100
 """Of the bootstrap: its standard error is known to 1 / sqrt(200), 7 percent."""
 TAIL = 1024
@@ -106,8 +107,8 @@ class RunningWeights:
         self.peak = peak
 
     def _resample(self, log_weights: np.ndarray, weights: np.ndarray) -> None:
-        # Seeded by the number of draws so far, so that a run goes on as if it had never stopped. All data share the
-        # counts, as every datum's standard error is its own.
+        # Seeded by the number of draws so far, so that after an interruption all goes on as if there had been none. All
+        # data share the counts, as every datum's standard error is its own.
         generator = np.random.default_rng([self.seed, self.num_draws])
         counts = generator.poisson(1.0, (log_weights.shape[1], NUM_REPLICATES)).astype(float)
         relative = log_weights - self.origin[:, None]

@@ -6,8 +6,10 @@ With S forward trajectories of weights w_i, and the weight w_0 of that exact pat
     E log mean(w_1 ... w_S) <= log p(x_0) <= E log mean(w_0, w_1 ... w_S).
 
 The right-hand side at S = 0 is Grosse, Ghahramani and Adams (2015); with the forward draws in the mean it is the upper
-bound of Sobolev and Vetrov (2019), which comes down to the log-likelihood as S grows. The distance between both is at
-least the bias of the left one: a certificate of how good S particles are, on simulated data.
+bound of Sobolev and Vetrov (2019), which comes down to the log-likelihood as S grows. It needs weights of single
+trajectories, which may depend on one another; the estimates of sequential Monte Carlo are not that and would spoil it,
+so with them the right-hand side is log w_0. The distance between both sides is at least the bias of the left one: a
+certificate of how good S particles are, on simulated data.
 """
 
 from dataclasses import dataclass
@@ -18,13 +20,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._checks import check_sizes
+from dpm_ppl._errors import InputError
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.trajectories import log_increment
+from dpm_ppl.likelihood.trajectories import Trajectories, log_increment
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import log_stationary
 
@@ -37,7 +40,8 @@ class Sandwich:
 
     - `x_0` `(datum, *event)`: the simulated data.
     - `lower`: the log-mean of `num_particles` weights, as `log_likelihood` gives it; `forward` is the whole of it.
-    - `upper`: the log-mean with the weight of the path that made the datum among them.
+    - `upper`: the log-mean with the weight of the path that made the datum among them (alone, for other proposals than
+      trajectories).
     - `log_weight_exact`: the logarithm of that weight. E 1/w over such paths is 1 / p(x_0).
     """
 
@@ -48,35 +52,45 @@ class Sandwich:
     num_particles: int
     forward: LogLikelihood
 
+    def figures(self) -> dict[str, Estimate]:
+        """Means over data: `lower`, `upper` and `gap`, the paired difference."""
+        known = self.forward.num_draws > 0
+        lower, upper = self.lower[known], self.upper[known]
+        return {"lower": estimate(lower), "upper": estimate(upper), "gap": paired_difference(upper, lower)}
+
     @property
     def gap(self) -> Estimate:
-        """The mean of upper - lower, paired; in expectation at least the bias of the lower bound."""
-        known = self.forward.num_draws > 0
-        return paired_difference(self.upper[known], self.lower[known])
+        """The mean of upper - lower; in expectation at least the bias of the lower bound."""
+        return self.figures()["gap"]
 
     def __str__(self) -> str:
-        lower, upper = (estimate(side[self.forward.num_draws > 0]) for side in (self.lower, self.upper))
+        lower, upper, gap = (figure.format("nats") for figure in self.figures().values())
+        doubt = self.forward.doubtful_share
         return (
-            f"{len(self.x_0):,} simulated data, {self.num_particles:,} particles: {lower.format('nats')} <= log p <= "
-            f"{upper.format('nats')}, gap {self.gap.format('nats')}; certifies simulated data only"
+            f"{len(self.x_0):,} simulated data, {self.num_particles:,} particles: {lower} <= log p <= {upper}, "
+            f"gap {gap}, {doubt:.0%} of the data not reliable; certifies simulated data only"
         )
 
 
 def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options) -> Sandwich:
     """Lower and upper bounds on the log-likelihood of `num_data` data that the model makes.
 
-    `options` are those of `log_likelihood`.
+    `options` are those of `log_likelihood`, but for `draw`: noise added to the data would have no part in their paths.
 
     **Raises:** `InputError` as `log_likelihood` does.
     """
+    if options.get("draw") is not None:
+        raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
     check_sizes(num_data=num_data, num_particles=num_particles)
     simulation_key, forward_key = jax.random.split(key)
     x_0, log_weight_exact = (np.asarray(part) for part in simulate(diffusion, simulation_key, num_data))
     forward = log_likelihood(diffusion, x_0, forward_key, num_particles, **options)
     log_weight_exact = log_weight_exact.astype(np.float64)
-    num = forward.num_draws
-    with np.errstate(divide="ignore"):
-        upper = np.logaddexp(forward.log_likelihood + np.log(num), log_weight_exact) - np.log(num + 1)
+    upper = log_weight_exact
+    if isinstance(options.get("proposal") or Trajectories(), Trajectories):
+        num = forward.num_particles
+        with np.errstate(divide="ignore"):
+            upper = np.logaddexp(forward.log_likelihood + np.log(num), log_weight_exact) - np.log(num + 1)
     return Sandwich(x_0, forward.log_likelihood, upper, log_weight_exact, int(forward.num_particles.min()), forward)
 
 

@@ -144,6 +144,7 @@ class SequentialMonteCarlo(AbstractProposal):
             )
 
     def check(self, diffusion: Diffusion) -> None:
+        self._check_resample()
         if self.twist is None:
             return
         x_t = eqx.filter_eval_shape(lambda: diffusion.stationary().sample(jax.random.key(0), (self.num_particles,)))
@@ -158,6 +159,20 @@ class SequentialMonteCarlo(AbstractProposal):
                 expected=f"one number per particle, {expected}, for x_t of shape {x_t.shape}",
                 got=got,
                 remedy=f"give its parameters the event shape, {diffusion.event_shape}",
+            )
+
+    def _check_resample(self) -> None:
+        equal = jnp.zeros(self.num_particles)
+        try:
+            fits = eqx.filter_eval_shape(self.resample, jax.random.key(0), equal).shape == equal.shape
+        except (TypeError, ValueError, AttributeError):
+            fits = False
+        if not fits:
+            raise InputError(
+                "resample",
+                expected="a function of a key and log-weights that returns ancestors, (particle,)",
+                got=getattr(self.resample, "__name__", repr(self.resample)),
+                remedy="use one of dpm_ppl.likelihood.resampling, such as systematic",
             )
 
     def log_weight(self, diffusion: Diffusion, x_0: Datum, key: PRNGKey, *, steps_chunk: int | None) -> Cost:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp, ndtri
 from numpyro.distributions import Distribution
 
+from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import accurate_sum, add_exactly
 from dpm_ppl._types import Array, Batch, Cost, Datum, PRNGKey
@@ -56,43 +57,44 @@ def independent(law: Distribution, key: PRNGKey) -> Batch:
     return law.sample(key)
 
 
-def antithetic(law: Distribution, key: PRNGKey) -> Batch:
+def antithetic_noise(law: Distribution, key: PRNGKey) -> Batch:
     """The second half of the particles moves by the noise of the first half with the sign turned."""
     mean = law.mean
     half = jax.random.normal(key, (len(mean) // 2, *mean.shape[1:]), mean.dtype)
     return mean + jnp.sqrt(law.variance) * jnp.concatenate([half, -half])
 
 
-def stratified(law: Distribution, key: PRNGKey) -> Batch:
+def stratified_noise(law: Distribution, key: PRNGKey) -> Batch:
     """The particles share out the strata of equal probability, afresh in every coordinate (Latin hypercube)."""
     mean = law.mean
     order_key, place_key = jax.random.split(key)
     stratum = jnp.arange(len(mean)).reshape(-1, *[1] * (mean.ndim - 1))
     stratum = jax.random.permutation(order_key, jnp.broadcast_to(stratum, mean.shape), independent=True)
     place = (stratum + jax.random.uniform(place_key, mean.shape, mean.dtype)) / len(mean)
-    # Rounding may bring a place to 0 or 1, where the noise would be infinite.
-    place = jnp.clip(place, jnp.finfo(mean.dtype).tiny, 1 - jnp.finfo(mean.dtype).epsneg)
+    # Rounding may bring a place to 0 or 1, where the noise would be infinite: 0 stands for the first eps of a stratum.
+    limits = jnp.finfo(mean.dtype)
+    place = jnp.clip(place, limits.eps / (2 * len(mean)), 1 - limits.epsneg)
     return mean + jnp.sqrt(law.variance) * ndtri(place)
 
 
 class Trajectories(AbstractProposal):
     """Forward trajectories q(x_1 ... x_T | x_0), `num_particles` of them moved together.
 
-    `move` is `independent`, or for real data `antithetic` or `stratified`, whose trajectories are each distributed as
-    q but depend on one another; only their average counts as a draw.
+    `move` is `independent`, or for real data `antithetic_noise` or `stratified_noise`, whose trajectories are each
+    distributed as q but depend on one another; only their average counts as a draw.
     """
 
     move: Move = eqx.field(static=True, default=independent)
     num_particles: int = eqx.field(static=True, default=1)
 
     def __check_init__(self):
-        even = self.num_particles % 2 == 0 if self.move is antithetic else True
-        if not isinstance(self.num_particles, int) or self.num_particles < 1 or not even:
+        check_sizes(num_particles=self.num_particles)
+        if self.move is antithetic_noise and self.num_particles % 2:
             raise InputError(
                 "num_particles",
-                expected="a positive number of particles" + ("" if even else ", even for antithetic ones"),
-                got=repr(self.num_particles),
-                remedy="2 is enough for antithetic particles, 8 for stratified ones",
+                expected="an even number, as noise comes in pairs",
+                got=self.num_particles,
+                remedy="use 2",
             )
 
     def check(self, diffusion: Diffusion) -> None:

@@ -91,7 +91,7 @@ def test_a_guide_that_is_too_narrow_is_flagged(scale, verdict):
         (0.3, 0.6, 1000, "unusable"),
         (np.nan, 0.05, 1000, "doubtful"),
         (np.nan, 0.0, 1000, "reliable"),
-        (0.9, 1e-7, 1000, "reliable"),
+        (0.9, 1e-5, 1000, "reliable"),
         (-np.inf, 0.05, 1000, "reliable"),
         (0.3, np.nan, 1, "unusable"),
     ],

@@ -18,7 +18,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl.bounds import bound
 from dpm_ppl.data import Dataset
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
-from dpm_ppl.likelihood import Trajectories, antithetic, log_likelihood, stratified
+from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, antithetic_noise, log_likelihood, stratified_noise
 from dpm_ppl.likelihood import estimator as module
 from dpm_ppl.schedules import Erasure
 from tests import reference
@@ -39,7 +39,9 @@ def assert_same(one, other, figures=FIGURES, rtol=1e-5):
     assert list(one.verdict) == list(other.verdict)
 
 
-@pytest.mark.parametrize("proposal", [Trajectories(), Trajectories(antithetic, 2), Trajectories(stratified, 8)])
+@pytest.mark.parametrize(
+    "proposal", [Trajectories(), Trajectories(antithetic_noise, 2), Trajectories(stratified_noise, 8)]
+)
 def test_gaussian_data(proposal):
     """Every datum within its own error of the exact value, and K where the bound says it is."""
     diffusion = linear_diffusion(Erasure(10), reference.optimal_reverse(reference.erasure(10), 0.25))
@@ -127,6 +129,11 @@ def test_extending_a_saved_result(tmp_path):
     extended = log_likelihood(diffusion, x_0, KEY, 96, checkpoint=path, **options)
     assert_same(whole, extended)
     np.testing.assert_array_equal(whole.ladder.rises, extended.ladder.rises)
+    other_chunk = options | {"particles_chunk": 24}
+    log_likelihood(diffusion, x_0, KEY, 150, checkpoint=tmp_path / "other.npz", **other_chunk)
+    other = log_likelihood(diffusion, x_0, KEY, 200, checkpoint=tmp_path / "other.npz", **options)
+    direct = log_likelihood(diffusion, x_0, KEY, 200, **options)
+    assert_same(direct, other, ("log_likelihood", "se", "ess", "khat", "cumulant"))
     again = log_likelihood(diffusion, x_0, KEY, 10, checkpoint=path, **options)  # nothing is thrown away
     assert (again.num_particles == 96).all()
     assert_same(whole, again)
@@ -176,6 +183,21 @@ def test_what_an_early_interruption_leaves(monkeypatch):
     assert list(result.verdict[2:]) == ["unusable", "unusable"]
 
 
+def test_log_weights_that_an_interruption_leaves(monkeypatch):
+    diffusion = make()
+    interrupted_after(monkeypatch, 3)
+    options = {"particles_chunk": 16, "data_chunk": 2, "keep_log_weights": True}
+    result = log_likelihood(diffusion, draw_data(diffusion, 4), KEY, 80, **options)
+    assert result.log_weights.shape == (4, 32)
+    assert list(np.isfinite(result.log_weights).sum(axis=1)) == [32, 32, 16, 16]
+
+
+def test_ctrl_c_in_the_last_chunk_interrupts_nothing(monkeypatch):
+    diffusion = make()
+    interrupted_after(monkeypatch, 2)
+    assert not log_likelihood(diffusion, draw_data(diffusion, 4), KEY, 16, particles_chunk=16, data_chunk=2).interrupted
+
+
 @pytest.mark.parametrize("change", ["diffusion", "data", "key", "proposal", "data_chunk"])
 def test_a_checkpoint_of_something_else(change, tmp_path):
     asked = {"diffusion": make(), "x_0": draw_data(make(), 4), "key": KEY, "proposal": None, "data_chunk": 2}
@@ -185,7 +207,7 @@ def test_a_checkpoint_of_something_else(change, tmp_path):
         "diffusion": small(GaussianKernel(), Erasure(6, beta_1=0.05), scale=0.6),
         "data": asked["x_0"] + 1,
         "key": jax.random.key(1),
-        "proposal": Trajectories(antithetic, 2),
+        "proposal": Trajectories(antithetic_noise, 2),
         "data_chunk": 4,
     }
     asked |= {"x_0" if change == "data" else change: other[change]}
@@ -246,12 +268,19 @@ def test_data_shared_out_over_devices():
         ("x_0", {"x_0": np.zeros((3, 5))}),
         ("x_0", {"x_0": np.zeros((0, 2))}),
         ("x_0", {"x_0": np.full((3, 2), np.nan)}),
+        ("proposal", {"proposal": "smc"}),
+        ("proposal", {"proposal": antithetic_noise}),
+        ("key", {"key": 0}),
+        ("key", {"key": jax.random.split(KEY)}),
+        ("num_particles", {"num_particles": True}),
+        ("num_particles", {"num_particles": 2**33}),
+        ("resample", {"proposal": SequentialMonteCarlo(4, stratified_noise)}),
         ("proposal", {"diffusion": small(BernoulliKernel(), Erasure(3)), "x_0": np.zeros((1, 2), int)}),
         ("keep_log_weights", {"keep_log_weights": True, "checkpoint": "weights.npz"}),
         ("checkpoint", {"checkpoint": "/nowhere/at/all/weights.npz"}),
     ],
 )
 def test_bad_input(argument, options, unchecked):
-    asked = {"diffusion": make(), "x_0": np.zeros((3, 2)), "key": KEY, "proposal": Trajectories(antithetic, 2)}
+    asked = {"diffusion": make(), "x_0": np.zeros((3, 2)), "key": KEY, "proposal": Trajectories(antithetic_noise, 2)}
     with pytest.raises(InputError, match=f"^{argument}: expected"):
         log_likelihood(**asked | options)

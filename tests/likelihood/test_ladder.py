@@ -40,5 +40,5 @@ def test_rungs_that_do_not_divide_each_other():
 
 @pytest.mark.parametrize("wrong", [(), (0, 1), (10, 1), (1, 1), (1, 1001)])
 def test_bad_rungs(wrong):
-    with pytest.raises(InputError, match="num_particles: expected increasing numbers from 1 to 1000"):
+    with pytest.raises(InputError, match="num_draws: expected increasing numbers from 1 to 1000"):
         ladder(LOG_WEIGHTS, wrong)

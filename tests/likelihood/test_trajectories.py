@@ -11,7 +11,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl.chains import ForwardChain, ReverseChain, first_of_path
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
-from dpm_ppl.likelihood import Trajectories, antithetic, independent, stratified
+from dpm_ppl.likelihood import Trajectories, antithetic_noise, independent, stratified_noise
 from dpm_ppl.likelihood.trajectories import log_increment, log_weight_of_paths
 from dpm_ppl.schedules import Cosine, Erasure, LogSNR
 from dpm_ppl.terms import log_stationary
@@ -26,8 +26,8 @@ over_diffusions = pytest.mark.parametrize("make", DIFFUSIONS.values(), ids=DIFFU
 PROPOSALS = {
     "independent": Trajectories(),
     "independent, together": Trajectories(independent, 3),
-    "antithetic": Trajectories(antithetic, 2),
-    "stratified": Trajectories(stratified, 8),
+    "antithetic": Trajectories(antithetic_noise, 2),
+    "stratified": Trajectories(stratified_noise, 8),
 }
 over_proposals = pytest.mark.parametrize("proposal", PROPOSALS.values(), ids=PROPOSALS)
 
@@ -136,7 +136,7 @@ def test_all_vectors_of_bits_by_enumeration(edge):
     assert abs(mean.sum() - 1) < 4 * np.sqrt(np.square(se).sum())
 
 
-@pytest.mark.parametrize("move", [antithetic, stratified])
+@pytest.mark.parametrize("move", [antithetic_noise, stratified_noise])
 def test_particles_that_move_together_are_each_a_forward_trajectory(move):
     """Moments of x_t under the moves are those of the law, and their noise cancels or shares out."""
     law = GaussianKernel().transition(jnp.full((8, 3), 0.5), Erasure(4).steps()[1])
@@ -151,15 +151,15 @@ def test_particles_that_move_together_are_each_a_forward_trajectory(move):
 
 def test_stratified_noise_falls_once_in_every_stratum():
     law = GaussianKernel().transition(jnp.zeros((8, 50)), Erasure(4).steps()[1])
-    noise = np.asarray(stratified(law, KEY)) / np.sqrt(np.asarray(law.variance))
+    noise = np.asarray(stratified_noise(law, KEY)) / np.sqrt(np.asarray(law.variance))
     assert (np.sort(np.floor(8 * norm.cdf(noise)), axis=0) == np.arange(8)[:, None]).all()
 
 
 def test_bad_proposals(unchecked):
     for wrong in (0, -1, 2.5):
-        with pytest.raises(InputError, match="num_particles: expected a positive number"):
+        with pytest.raises(InputError, match="num_particles: expected a positive integer"):
             Trajectories(independent, wrong)
     with pytest.raises(InputError, match="even"):
-        Trajectories(antithetic, 3)
+        Trajectories(antithetic_noise, 3)
     with pytest.raises(InputError, match="proposal: expected independent particles, as draws of BernoulliKernel"):
-        Trajectories(antithetic, 2).check(DIFFUSIONS["bernoulli"]())
+        Trajectories(antithetic_noise, 2).check(DIFFUSIONS["bernoulli"]())
