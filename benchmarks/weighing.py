@@ -20,21 +20,31 @@ from dpm_ppl.likelihood import log_likelihood
 
 FEW, MANY = 1_000, 100_000
 NUM_DATA, PARTICLES_CHUNK, STEPS_CHUNK = 16, 64, 20
+MEMORY_DATA = 64
+"""Enough for their log-weights to stand out, were they kept."""
 NUM_STEPS, NUM_PAIRS = 1000, 7
 
 
 def measure() -> list[Measurement]:
-    return [_memory(), _time_per_particle(), _over_the_network()]
+    return [*_memory(), _time_per_particle(), _over_the_network()]
 
 
-def _memory() -> Measurement:
-    few, many = (_peak_of_a_process(num) for num in (FEW, MANY))
-    detail = f"{many / 1e6:.1f} MB over {few / 1e6:.1f} MB; {NUM_DATA} data, T = {STEPS_CHUNK}"
-    return Measurement(f"peak memory, {MANY:,} particles over {FEW:,}", many / few, 1.1, detail)
+def _memory() -> list[Measurement]:
+    few, many, kept, long = (
+        _peak_of_a_process(*how)
+        for how in ((FEW, STEPS_CHUNK), (MANY, STEPS_CHUNK), (MANY, STEPS_CHUNK, "keep"), (FEW, 50 * STEPS_CHUNK))
+    )
+    with_weights = f"{kept / 1e6:.0f} MB where the weights are kept"
+    detail = f"{many / 1e6:.0f} MB over {few / 1e6:.0f} MB; {with_weights}; {MEMORY_DATA} data"
+    steps = f"{long / 1e6:.0f} MB over {few / 1e6:.0f} MB"
+    return [
+        Measurement(f"peak memory, {MANY:,} particles over {FEW:,}", many / few, 1.1, detail),
+        Measurement(f"peak memory, T = {50 * STEPS_CHUNK:,} over {STEPS_CHUNK}", long / few, 1.1, steps),
+    ]
 
 
-def _peak_of_a_process(num_particles: int) -> int:
-    command = [sys.executable, "-m", "benchmarks.weighing", str(num_particles)]
+def _peak_of_a_process(*how: int | str) -> int:
+    command = [sys.executable, "-m", "benchmarks.weighing", *map(str, how)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -72,15 +82,16 @@ def _over_the_network() -> Measurement:
     return median_ratio(name, whole, evaluations, 1.3)
 
 
-def _small() -> Diffusion:
-    return roll.diffusion(STEPS_CHUNK, width=8, depth=1)
+def _small(num_steps: int = STEPS_CHUNK) -> Diffusion:
+    return roll.diffusion(num_steps, width=8, depth=1)
 
 
-def _weigh(diffusion: Diffusion, num_particles: int) -> None:
+def _weigh(diffusion: Diffusion, num_particles: int, num_data: int = NUM_DATA, *, keep: bool = False) -> None:
     options = {"particles_chunk": PARTICLES_CHUNK, "data_chunk": NUM_DATA, "steps_chunk": STEPS_CHUNK}
-    log_likelihood(diffusion, roll.points(NUM_DATA), jax.random.key(0), num_particles, **options)
+    options |= {"keep_log_weights": keep}
+    log_likelihood(diffusion, roll.points(num_data), jax.random.key(0), num_particles, **options)
 
 
 if __name__ == "__main__":
-    _weigh(_small(), int(sys.argv[1]))
+    _weigh(_small(int(sys.argv[2])), int(sys.argv[1]), MEMORY_DATA, keep="keep" in sys.argv)
     print(1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -16,14 +16,16 @@ from scipy.stats import norm
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.bounds import bound
+from dpm_ppl.chains import sample
 from dpm_ppl.data import Dataset
-from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
+from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, antithetic_noise, log_likelihood, stratified_noise
 from dpm_ppl.likelihood import estimator as module
+from dpm_ppl.models.heartbeats import sequences, share_of_phases
 from dpm_ppl.schedules import Erasure
 from tests import reference
 from tests.instances import DIFFUSIONS, draw_data, small
-from tests.oracles import linear_diffusion
+from tests.oracles import atoms_diffusion, linear_diffusion
 
 KEY = jax.random.key(0)
 FIGURES = ("log_likelihood", "se", "se_bootstrap", "ess", "khat", "cumulant", "cumulant_se")
@@ -59,6 +61,18 @@ def test_gaussian_data(proposal):
         assert (result.ladder.rises[:, :5] > 4 * result.ladder.rises_se[:, :5]).all()
         K = np.asarray(bound(diffusion, x_0, KEY, num_draws=4000).K)
         assert (np.abs(result.K - K) < 5 * result.ladder.se[:, 0]).all()
+
+
+def test_the_heartbeats_have_no_more_than_all_the_probability():
+    """The five sequences under the best chain of twenty steps, which leaves some of it to others."""
+    kernel = BernoulliKernel(0.2, clean_rate)
+    diffusion = atoms_diffusion(kernel, Erasure(20), sequences(5))
+    result = log_likelihood(diffusion, sequences(5), KEY, 2000, particles_chunk=500)
+    probability = np.exp(result.log_likelihood)
+    se = np.sqrt(np.square(probability * result.se).sum())
+    drawn = share_of_phases(np.asarray(sample(diffusion, KEY, 4000))).sum()
+    assert abs(probability.sum() - drawn) < 4 * np.hypot(se, np.sqrt(drawn * (1 - drawn) / 4000))
+    assert probability.sum() < 1 + 4 * se
 
 
 def test_its_error_is_the_spread_of_many_runs():
@@ -234,7 +248,8 @@ def test_data_shared_out_over_devices():
         import json, jax, numpy as np
         from dpm_ppl.kernels import GaussianKernel
         from dpm_ppl.likelihood import estimator, log_likelihood
-        from dpm_ppl.schedules import Erasure
+        from dpm_ppl.models.heartbeats import sequences, share_of_phases
+from dpm_ppl.schedules import Erasure
         from tests.instances import draw_data, small
 
         diffusion = small(GaussianKernel(), Erasure(6, beta_1=0.05))
