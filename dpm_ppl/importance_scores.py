@@ -42,10 +42,10 @@ NUM_POINTS = 100
 class Rung:
     """The held-out mean by estimates from `num_particles` each, in `num_draws` of the proposal; unit of the scores.
 
-    `mean` is for all held-out data (see `importance_scores`); `rise` is what is gained over the rung below and `gap`
-    what is lacking to the exact value, both paired over the data that were weighed. `ess_median` is the effective
-    number of `num_draws`, `khat_bad_share` the share of data whose k-hat, from all draws, is unknown or above what so
-    many draws allow.
+    `mean` is for all held-out data (see `importance_scores`), and so is `gap`, what it lacks to the exact value,
+    paired; `rise` is what is gained over the rung below, paired over the data that were weighed. `ess_median` is the
+    effective number of `num_draws`, `khat_bad_share` the share of data whose k-hat, from all draws, is unknown or above
+    what so many draws allow.
     """
 
     num_particles: int
@@ -113,9 +113,9 @@ def importance_scores(
 ) -> ImportanceScores:
     """Importance-weighted log-likelihoods of the first `num_points` of `data`.
 
-    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of the exact log-density,
-    or of K where it is not known, plus what they are above it on average over the fewer data: a difference estimator,
-    whose standard error counts both parts.
+    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, which `scores` knows
+    for the others, plus what they add to K on average over the fewer data: a difference estimator, whose standard error
+    counts both parts.
     Where the data are dequantised every particle has noise of its own, which is thereby integrated out.
 
     `proposal` is a name of `PROPOSALS`.
@@ -142,10 +142,13 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
     known = np.flatnonzero(result.num_draws)
     columns = result.ladder.values.T
     control = _control(result, scores, known)
-    exact = None if scores.exact_values is None else scores.exact_values[known]
+    exact = scores.exact_values
 
     def extended(values: np.ndarray) -> Estimate:
         return extended_mean(control, values - control[known], known)
+
+    def gap(values: np.ndarray) -> Estimate | None:
+        return None if exact is None else in_bits(extended_mean(exact - control, control[known] - values, known))
 
     def in_bits(figure: Estimate) -> Estimate:
         return data.units.in_units(figure, "bits/point")
@@ -161,7 +164,7 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
                 num_draws,
                 in_bits(extended(column)),
                 None if below is None else in_bits(paired_difference(column, below)),
-                None if exact is None else in_bits(paired_difference(exact, column)),
+                gap(column),
                 float(np.median(result.ess[known] / result.num_draws[known] * num_draws)),
                 float(np.mean(is_tail_bad(result.khat[known], spread / np.sqrt(num_draws), num_draws))),
             )
@@ -182,13 +185,14 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
 
 
 def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.ndarray:
-    """What is known of all data and goes with their log-likelihood, `(datum,)`: the exact value, or K."""
-    if scores.exact_values is not None and np.isfinite(scores.exact_values).all():
-        return scores.exact_values
-    control = scores.K_values.copy()
+    """What is known of all data and goes with their log-likelihood, `(datum,)`: K, or the exact value."""
     if result.ladder.num_particles[0] == 1:
+        control = scores.K_values.copy()
         control[known] = result.K  # many single trajectories average to K with less noise than the draws of a score
-    return control
+        return control
+    # Other proposals do not know K, and beside its noise in the scores the exact value is the better measure.
+    exact = scores.exact_values
+    return exact if exact is not None and np.isfinite(exact).all() else scores.K_values
 
 
 def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:
