@@ -113,9 +113,9 @@ def importance_scores(
 ) -> ImportanceScores:
     """Importance-weighted log-likelihoods of the first `num_points` of `data`.
 
-    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, which `scores` knows
-    for the others, plus what they add to K on average over the fewer data: a difference estimator, whose standard error
-    counts both parts.
+    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, or of the exact
+    value where that tells more, plus what they are above it on average over the fewer data: a difference estimator,
+    whose standard error counts both parts.
     Where the data are dequantised every particle has noise of its own, which is thereby integrated out.
 
     `proposal` is a name of `PROPOSALS`.
@@ -185,14 +185,20 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
 
 
 def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.ndarray:
-    """What is known of all data and goes with their log-likelihood, `(datum,)`: K, or the exact value."""
+    """What is known of all data and goes with their log-likelihood, `(datum,)`: K or the exact value.
+
+    Both leave the mean where it is; the one is taken that leaves it with the smaller standard error.
+    """
+    K, exact = scores.K_values.copy(), scores.exact_values
     if result.ladder.num_particles[0] == 1:
-        control = scores.K_values.copy()
-        control[known] = result.K  # many single trajectories average to K with less noise than the draws of a score
-        return control
-    # Other proposals do not know K, and beside its noise in the scores the exact value is the better measure.
-    exact = scores.exact_values
-    return exact if exact is not None and np.isfinite(exact).all() else scores.K_values
+        K[known] = result.K  # many single trajectories average to K with less noise than the draws of a score
+    controls = [K] if exact is None or not np.isfinite(exact).all() else [K, exact]
+
+    def se(control: np.ndarray) -> float:
+        value = extended_mean(control, result.log_likelihood[known] - control[known], known).se
+        return float(value) if np.isfinite(value) else np.inf
+
+    return min(controls, key=se)
 
 
 def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:
