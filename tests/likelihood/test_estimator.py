@@ -248,8 +248,7 @@ def test_data_shared_out_over_devices():
         import json, jax, numpy as np
         from dpm_ppl.kernels import GaussianKernel
         from dpm_ppl.likelihood import estimator, log_likelihood
-        from dpm_ppl.models.heartbeats import sequences, share_of_phases
-from dpm_ppl.schedules import Erasure
+        from dpm_ppl.schedules import Erasure
         from tests.instances import draw_data, small
 
         diffusion = small(GaussianKernel(), Erasure(6, beta_1=0.05))
