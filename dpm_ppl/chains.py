@@ -98,7 +98,7 @@ class ForwardChain(_Chain):
 
     def sample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
         shape = (*sample_shape, *self.batch_shape, *self.diffusion.event_shape)
-        x_0 = jnp.broadcast_to(self.x_0, shape).astype(_dtype(self.diffusion))
+        x_0 = jnp.broadcast_to(self.x_0, shape).astype(dtype_of_draws(self.diffusion))
 
         def forward(x_prev: Array, step: Step) -> tuple[Array, Array]:
             x_t = self.diffusion.transition(x_prev, step).sample(jax.random.fold_in(key, step.t))
@@ -188,7 +188,8 @@ def _descend(
     return x_1, jnp.concatenate([x_1[None], above]) if keep_path else None
 
 
-def _dtype(diffusion: Diffusion):
+def dtype_of_draws(diffusion: Diffusion):
+    """The dtype that x_1 ... x_T have."""
     return jax.eval_shape(diffusion.stationary().sample, jax.random.key(0)).dtype
 
 

@@ -8,7 +8,6 @@ A file is a NumPy `.npz` archive without pickle: one member per leaf, named by i
 import contextlib
 import json
 import os
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._files import UNFINISHED, replacing
+from dpm_ppl._files import UNFINISHED, replacing, whole_archive
 
 FORMAT = "dpm_ppl checkpoint"
 VERSION = 1
@@ -134,20 +133,16 @@ def _open(path: Path) -> Iterator[Any]:
         raise InputError(
             str(path), expected="a checkpoint file", got="no such file", remedy="check the path or train first"
         )
-    try:
-        with zipfile.ZipFile(path) as members:
-            damaged = members.testzip()
-        if damaged is not None:
-            raise zipfile.BadZipFile(f"bad checksum of {damaged}")
-        archive = np.load(path, allow_pickle=False)
-    except Exception as failure:  # a damaged archive fails in many ways, all of which mean the same
-        raise InputError(
-            str(path),
-            expected="a whole checkpoint file",
-            got=f"a truncated, damaged or foreign one ({failure})",
-            remedy="use an older checkpoint or train again",
-        ) from failure
-    with archive:
+    with contextlib.ExitStack() as stack:
+        try:
+            archive = stack.enter_context(whole_archive(path))
+        except Exception as failure:  # a damaged archive fails in many ways, all of which mean the same
+            raise InputError(
+                str(path),
+                expected="a whole checkpoint file",
+                got=f"a truncated, damaged or foreign one ({failure})",
+                remedy="use an older checkpoint or train again",
+            ) from failure
         yield archive
 
 

@@ -20,6 +20,7 @@ from numpyro.infer import RenyiELBO
 from numpyro.infer.elbo import ELBO
 from numpyro.primitives import Messenger
 
+from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Float, PRNGKey
 
@@ -44,7 +45,7 @@ def renyi_elbo(alpha: float, num_particles: int) -> RenyiELBO:
     **Raises:** `InputError` for an `alpha` that is 1, negative or not finite, and unless `num_particles` is a positive
     integer.
     """
-    _check_num_particles(num_particles)
+    check_sizes(num_particles=num_particles)
     if not (math.isfinite(alpha) and alpha >= 0) or alpha == 1:
         raise InputError(
             "alpha",
@@ -77,7 +78,7 @@ class DoublyReparametrisedELBO(ELBO):
     """
 
     def __init__(self, num_particles: int = 2):
-        _check_num_particles(num_particles)
+        check_sizes(num_particles=num_particles)
         ELBO.__init__(self, num_particles=num_particles)
 
     def loss(self, rng_key, param_map, model, guide, *args, **kwargs):
@@ -205,10 +206,3 @@ def _innermost(law: Distribution) -> Distribution:
     while isinstance(base := getattr(law, "base_dist", None), Distribution):
         law = base
     return law
-
-
-def _check_num_particles(num_particles: int) -> None:
-    if not isinstance(num_particles, int) or num_particles < 1:
-        raise InputError(
-            "num_particles", expected="a positive integer", got=repr(num_particles), remedy="4 to 16 are typical"
-        )

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
+from dpm_ppl.likelihood.running import finite_or_zero
 
 RELIABLE, DOUBTFUL, UNUSABLE = VERDICTS = ("reliable", "doubtful", "unusable")
 
@@ -111,5 +112,4 @@ def _khat(largest: np.ndarray, num_draws: int) -> float:
 
 
 def _finite_peak(log_weights: ArrayLike) -> np.ndarray:
-    peak = np.max(log_weights, axis=-1, keepdims=True)
-    return np.where(np.isfinite(peak), peak, 0.0)
+    return finite_or_zero(np.max(log_weights, axis=-1, keepdims=True))

@@ -7,7 +7,7 @@ import numpy as np
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import RELIABLE, khat_of_tail, verdicts
 from dpm_ppl.likelihood.ladder import Ladder, ladder_of
-from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.likelihood.running import RunningWeights, finite_or_zero
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,6 @@ class LogLikelihood:
 
 def _summary(weights: RunningWeights) -> dict[str, np.ndarray]:
     num = weights.num_draws
-    peak = np.where(np.isfinite(weights.peak), weights.peak, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         ess = weights.weight_sum**2 / weights.square_sum
         se = np.sqrt(np.maximum(1 / ess - 1 / num, 0) * num / (num - 1)) if num > 1 else np.full_like(ess, np.nan)
@@ -90,7 +89,7 @@ def _summary(weights: RunningWeights) -> dict[str, np.ndarray]:
         khat = khat_of_tail(weights.tail, num) if num else np.full_like(ess, np.nan)
         cumulant_replicate = mean_log + spread / 2
         result = {
-            "log_likelihood": peak + np.log(weights.weight_sum / num),
+            "log_likelihood": finite_or_zero(weights.peak) + np.log(weights.weight_sum / num),
             "se": se,
             "se_bootstrap": replicate.std(axis=1, ddof=1),
             "ess": ess,

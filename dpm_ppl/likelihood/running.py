@@ -91,7 +91,7 @@ class RunningWeights:
         self.tail = np.partition(tail, -TAIL, axis=1)[:, -TAIL:] if tail.shape[1] > TAIL else tail
         with np.errstate(invalid="ignore"):  # a weight of zero has an infinite logarithm, a failed one none
             self._rescale(log_weights)
-            weights = np.exp(log_weights - _finite(self.peak)[:, None])
+            weights = np.exp(log_weights - finite_or_zero(self.peak)[:, None])
             self.weight_sum += weights.sum(axis=1)
             self.square_sum += np.square(weights).sum(axis=1)
             self._resample(log_weights, weights)
@@ -100,7 +100,7 @@ class RunningWeights:
 
     def _rescale(self, log_weights: np.ndarray) -> None:
         peak = np.maximum(self.peak, log_weights.max(axis=1))
-        factor = np.exp(np.where(np.isfinite(self.peak), self.peak - _finite(peak), 0.0))
+        factor = np.exp(np.where(np.isfinite(self.peak), self.peak - finite_or_zero(peak), 0.0))
         self.weight_sum *= factor
         self.square_sum *= factor**2
         self.replicate_weight *= factor[:, None]
@@ -153,5 +153,6 @@ class RunningWeights:
         return kept
 
 
-def _finite(peak: np.ndarray) -> np.ndarray:
+def finite_or_zero(peak: np.ndarray) -> np.ndarray:
+    """The largest log-weights, to take others relative to, or 0 where all weights are zero or one has failed."""
     return np.where(np.isfinite(peak), peak, 0.0)

@@ -1,13 +1,12 @@
 """The sums of an estimate in a file, so that it can be finished after an interruption, or extended."""
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._files import replacing
+from dpm_ppl._files import replacing, whole_archive
 from dpm_ppl.likelihood.running import RunningWeights
 
 FORMAT = "dpm_ppl running weights 1"
@@ -32,10 +31,7 @@ def read_weights(
     if path is None or not Path(path).exists():
         return None
     try:
-        with zipfile.ZipFile(path) as members:
-            if members.testzip() is not None:
-                raise zipfile.BadZipFile
-        with np.load(path, allow_pickle=False) as archive:
+        with whole_archive(Path(path)) as archive:
             arrays = dict(archive)
         if str(arrays.pop("format")) != FORMAT:
             raise KeyError("format")

@@ -24,6 +24,7 @@ from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import accurate_sum, add_exactly
 from dpm_ppl._types import Array, Batch, Cost, Datum, PRNGKey
+from dpm_ppl.chains import dtype_of_draws
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import log_stationary
@@ -150,4 +151,4 @@ def _chunks(steps: Step, chunk_size: int | None) -> tuple[Step, Array]:
 
 def as_noise(diffusion: Diffusion, x_0: Batch) -> Batch:
     """Data in the dtype that the forward chain's draws have."""
-    return x_0.astype(jax.eval_shape(diffusion.stationary().sample, jax.random.key(0)).dtype)
+    return x_0.astype(dtype_of_draws(diffusion))
