@@ -30,6 +30,7 @@ from dpm_ppl.likelihood import (
     sandwich,
     stratified_noise,
 )
+from dpm_ppl.measured import Measured, measure
 from dpm_ppl.networks import (
     AbstractNetwork,
     BumpMLP,
@@ -42,6 +43,7 @@ from dpm_ppl.networks import (
     level_network,
 )
 from dpm_ppl.objectives import DiffusionELBO, track_step_losses
+from dpm_ppl.programs import Program
 from dpm_ppl.schedules import AbstractSchedule, Cosine, Erasure, Fixed, Learned, Linear, LogSNR
 from dpm_ppl.steps import Step
 from dpm_ppl.training import TrainingState, fit
@@ -71,6 +73,8 @@ __all__ = [
     "Linear",
     "LogLikelihood",
     "LogSNR",
+    "Measured",
+    "Program",
     "RBFNetwork",
     "ReverseChain",
     "Sandwich",
@@ -94,6 +98,7 @@ __all__ = [
     "importance_weighted_elbo",
     "level_network",
     "log_likelihood",
+    "measure",
     "noise_prediction",
     "paired_difference",
     "perturbation",

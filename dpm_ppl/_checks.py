@@ -4,7 +4,7 @@ import numpy as np
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.programs import Method
 
 
 def check_sizes(**sizes: int | None) -> None:
@@ -16,8 +16,8 @@ def check_sizes(**sizes: int | None) -> None:
             raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
 
 
-def check_scored(diffusion: Diffusion, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
-    """Raise `InputError` unless there are data and they fit the diffusion."""
-    diffusion.check_data(x_0, argument)
+def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
+    """Raise `InputError` unless there are data and they fit the method."""
+    method.check_data(x_0, argument)
     if len(x_0) == 0:
         raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")

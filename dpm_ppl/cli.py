@@ -1,6 +1,5 @@
 """The command line: `dpm-ppl list | fit | bounds | sample | demo`. Errors of use are one line and exit code 2."""
 
-import json as json_format
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ def list_experiments(*, json: bool = False) -> None:
         json: Print one JSON object.
     """
     from dpm_ppl.models import EXPERIMENTS
+    from dpm_ppl.reporting import print_json
     from dpm_ppl.runs import flag, options_of
 
     described = {
@@ -31,7 +31,8 @@ def list_experiments(*, json: bool = False) -> None:
         for name, function in EXPERIMENTS.items()
     }
     if json:
-        return _print_json(described)
+        print_json(described)
+        return
     for name, description in described.items():
         print(f"{name:10} {description['description']}\n{'':10} {' '.join(map(flag, description['options']))}")
 
@@ -44,6 +45,7 @@ def fit(
     resume: bool = False,
     seed: int | None = None,
     updates: int | None = None,
+    method: str | None = None,
     variant: str | None = None,
     edge: str | None = None,
     num_steps: int | None = None,
@@ -62,6 +64,7 @@ def fit(
         resume: Go on with the run in that directory, bit for bit; other options may be left out.
         seed: Seed of the parameters' noise and the order of the data; 0 if not given.
         updates: Updates of the optimiser; the experiment's own number if not given.
+        method: "diffusion" if not given; or "vae", "iwae", "hvae", "flow", "mixture" or "gaussian".
         variant: "default", or "paper" for the paper's own configuration.
         edge: "fixed" (the paper's last step) or "learned".
         num_steps: T, the steps of the diffusion.
@@ -72,11 +75,12 @@ def fit(
         levels: Number of levels of "array" data, if they are whole numbers.
         json: Print one JSON object.
     """
-    from dpm_ppl import runs
+    from dpm_ppl import reporting, runs
     from dpm_ppl.demo import draw_picture
     from dpm_ppl.models import EXPERIMENTS
 
     options = {
+        "method": method,
         "variant": variant,
         "edge": edge,
         "num_steps": num_steps,
@@ -100,9 +104,9 @@ def fit(
     if result.interrupted:
         print(f"interrupted; continue with: dpm-ppl fit {experiment} --out {path} --resume", file=sys.stderr)
         raise SystemExit(INTERRUPTED)
-    diffusion = declared.diffusion.with_params(result.params)
-    _report(run, declared, diffusion, json)
-    picture = draw_picture(run, declared, diffusion)
+    trained = declared.method.with_params(result.params)
+    reporting.report_scores(run, declared, trained, json)
+    picture = draw_picture(run, declared, trained)
     if picture is not None:
         print(f"picture: {picture}", file=sys.stderr)
 
@@ -114,7 +118,7 @@ def bounds(
     num_draws: int | None = None,
     num_particles: int | None = None,
     num_points: int | None = None,
-    proposal: str = "trajectories",
+    proposal: str | None = None,
     sandwich: bool = False,
     json: bool = False,
 ) -> None:
@@ -129,17 +133,17 @@ def bounds(
         num_particles: Importance-weighted estimates from so many particles per datum; a power of two makes the most of
             them, and what an earlier call has drawn beyond them stays.
         num_points: Held-out data that they look at; 100 if not given.
-        proposal: How particles are drawn: "trajectories", "antithetic", "stratified" or "smc".
+        proposal: How particles of a diffusion are drawn: "trajectories", "antithetic", "stratified" or "smc".
         sandwich: Bounds from both sides on as many data simulated from the model.
         json: Print one JSON object.
     """
-    from dpm_ppl import runs, weighing
+    from dpm_ppl import reporting, runs, weighing
     from dpm_ppl.models import EXPERIMENTS
 
     for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
         if number is not None:
             runs.check_range(flag, number, 1)
-    if num_particles is None and (num_points is not None or sandwich or proposal != "trajectories"):
+    if num_particles is None and (num_points is not None or sandwich or proposal is not None):
         raise InputError(
             "--num-particles",
             expected="a number of particles, which --num-points, --proposal and --sandwich need",
@@ -148,16 +152,16 @@ def bounds(
         )
     opened = runs.open_run(run)
     experiment = opened.declare(EXPERIMENTS)
-    diffusion = runs.trained(opened, experiment)
+    trained = runs.trained(opened, experiment)
     if num_particles is None:
-        _report(opened, experiment, diffusion, json, num_draws)
+        reporting.report_scores(opened, experiment, trained, json, num_draws)
         return
-    num_points = weighing.check_weighing(experiment, diffusion, num_points, proposal)
+    how = weighing.check_weighing(experiment, trained, num_points, proposal, with_sandwich=sandwich)
 
     def weigh(scores: Any) -> dict[str, Any]:
-        return _weigh(opened, experiment, diffusion, scores, json, sandwich, num_particles, num_points, proposal)
+        return reporting.report_weights(opened, experiment, trained, scores, json, sandwich, num_particles, *how)
 
-    facts = _report(opened, experiment, diffusion, json, num_draws, weigh)
+    facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
     if facts["interrupted"]:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         raise SystemExit(INTERRUPTED)
@@ -180,8 +184,9 @@ def sample(
     import numpy as np
 
     from dpm_ppl import runs
-    from dpm_ppl.chains import sample as draw
     from dpm_ppl.models import EXPERIMENTS
+    from dpm_ppl.programs import sample_from
+    from dpm_ppl.reporting import print_json
 
     runs.check_range("--num-samples", num_samples, 1)
     runs.check_range("--seed", seed, 0, runs.LAST_SEED)
@@ -195,14 +200,108 @@ def sample(
             remedy="leave it out for samples.npy in the run directory",
         )
     experiment = opened.declare(EXPERIMENTS)
-    diffusion = runs.trained(opened, experiment)
-    values = experiment.heldout.units.as_given(np.asarray(draw(diffusion, jax.random.key(seed), num_samples)))
+    trained = runs.trained(opened, experiment)
+    values = experiment.heldout.units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
     np.save(target, values, allow_pickle=False)
     facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
     if json:
-        _print_json(facts)
+        print_json(facts)
     else:
         print(f"{target}: {num_samples:,} draws of {opened.experiment}, shape {tuple(values.shape)}")
+
+
+@app.command
+def report(
+    run: Directory,
+    *,
+    num_particles: int = 512,
+    num_points: int | None = None,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Write one page about a run: figures, verdicts, pictures, configuration; and all that was measured as a tree.
+
+    Args:
+        run: A run directory.
+        num_particles: Particles per datum; what earlier calls have drawn is used again.
+        num_points: Held-out data that they look at; 100 if not given.
+        out: The page; RUN/report.html if not given. The tree stands beside it as a .nc file.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.reporting import print_json, print_tables
+    from dpm_ppl.writing import write_report
+
+    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points)
+    if json:
+        print_json({"page": str(page), "tree": str(tree), **compared.as_json()})
+        return
+    print_tables(compared, compared.tables()[:2])
+    print(f"page: {page}\ntree: {tree}")
+
+
+@app.command
+def compare(
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = (),
+    *,
+    experiment: str | None = None,
+    methods: tuple[str, ...] = (),
+    noise: float | None = None,
+    data: Path | None = None,
+    kernel: str | None = None,
+    levels: int | None = None,
+    updates: int | None = None,
+    seed: int = 0,
+    num_particles: int = 512,
+    num_points: int | None = None,
+    sandwich: bool = False,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Compare runs on the same data: one table, paired differences, verdicts, and a page.
+
+    With --experiment, the methods that the runs do not have are fitted first, each in its directory below OUT; the
+    same command again goes on where it was stopped.
+
+    Args:
+        runs: Run directories.
+        experiment: Fit the other methods on the data of digits, swissroll, heartbeat or array.
+        methods: Which ones; all that can model such data if not given.
+        noise: Noise around the swiss roll.
+        data: The .npy file of "array".
+        kernel: "gaussian" or "bernoulli", for "array".
+        levels: Number of levels of "array" data, if they are whole numbers.
+        updates: Updates of each fit; each method's own number if not given.
+        seed: Seed of the fits.
+        num_particles: Particles per datum; what earlier calls have drawn is used again.
+        num_points: Held-out data that they look at; 100 if not given.
+        sandwich: For diffusions, bounds from both sides on simulated data too.
+        out: Directory of the page compare.html and of the fits; runs/compare-EXPERIMENT if not given.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.reporting import print_json, print_tables
+    from dpm_ppl.runs import check_range
+    from dpm_ppl.writing import write_comparison
+
+    given = {"noise": noise, "data": None if data is None else str(data.resolve()), "kernel": kernel, "levels": levels}
+    options = {name: value for name, value in given.items() if value is not None}
+    for flag, number in (("--num-particles", num_particles), ("--num-points", num_points), ("--updates", updates)):
+        if number is not None:
+            check_range(flag, number, 1)
+    if experiment is None and (methods or options or updates is not None):
+        raise InputError(
+            "--experiment",
+            expected="an experiment, which --methods, --updates and options of data need",
+            got="none",
+            remedy="name one, or leave them out",
+        )
+    page, compared = write_comparison(
+        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, sandwich
+    )
+    if json:
+        print_json({"page": str(page), **compared.as_json()})
+        return
+    print_tables(compared, compared.tables())
+    print(f"page: {page}")
 
 
 @app.command
@@ -214,8 +313,9 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
         json: Print one JSON object.
     """
     from dpm_ppl.demo import run_demo
+    from dpm_ppl.reporting import print_json
 
-    run_demo(out, _print_json if json else None)
+    run_demo(out, print_json if json else None)
 
 
 def main() -> None:
@@ -228,56 +328,6 @@ def main() -> None:
         _fail(error, 1)
     except KeyboardInterrupt:
         _fail("interrupted", INTERRUPTED)
-
-
-def _report(
-    run: Any,
-    experiment: Any,
-    diffusion: Any,
-    json: bool,
-    num_draws: int | None = None,
-    more: Callable[[Any], dict[str, Any]] | None = None,
-) -> dict[str, Any]:
-    """Print the scores, and what `more` prints and knows beside them."""
-    from dpm_ppl import runs
-    from dpm_ppl.tables import print_scores
-
-    scores = runs.score_heldout(run, experiment, diffusion, num_draws=num_draws)
-    progress = {"num_updates": run.num_updates, "num_updates_done": runs.updates_done(run)}
-    if progress["num_updates_done"] < run.num_updates:
-        print(f"this run stands at update {progress['num_updates_done']:,} of {run.num_updates:,}", file=sys.stderr)
-    if not json:
-        print_scores({run.experiment: scores}, references=experiment.references)
-    facts = {"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()}
-    facts |= more(scores) if more else {}
-    if json:
-        _print_json(facts)
-    return facts
-
-
-def _weigh(
-    run: Any, experiment: Any, diffusion: Any, scores: Any, json: bool, with_sandwich: bool, *how: Any
-) -> dict[str, Any]:
-    """Print the importance-weighted figures, and the sandwich."""
-    from dpm_ppl import weighing
-    from dpm_ppl.importance_scores import sandwich_json
-    from dpm_ppl.tables import print_importance_scores, print_sandwich
-
-    weighed = weighing.weigh_heldout(run, experiment, diffusion, scores, *how)
-    if not json:
-        print_importance_scores(weighed)
-    facts = weighed.as_json()
-    if with_sandwich and not weighed.interrupted:
-        bounds = weighing.sandwich_simulated(run, diffusion, *how)
-        units = experiment.heldout.units
-        facts |= {"sandwich": sandwich_json(bounds, units), "interrupted": bounds.forward.interrupted}
-        if not json:
-            print_sandwich(bounds, units, scores.unit)
-    return facts
-
-
-def _print_json(value: Any) -> None:
-    print(json_format.dumps(value, indent=2, allow_nan=False))
 
 
 def _first_line(function: Callable) -> str:

@@ -129,7 +129,7 @@ class Dataset:
         indices = np.asarray(indices)
         return self.values[indices] if self.resident else self.units.standardise(self.source[indices])
 
-    def draw(self, rows: Batch, key: PRNGKey) -> Array:
+    def draw(self, rows: Batch | np.ndarray, key: PRNGKey) -> Array:
         """x_0 from standardised rows: levels get fresh uniform noise over their interval, other data stay."""
         return self.units.dequantise(rows, key)
 

@@ -1,20 +1,24 @@
-"""An experiment: data, diffusion, objective and optimiser declared together, so that one command can run them."""
+"""An experiment: data, method, objective and optimiser declared together, so that one command can run them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import equinox as eqx
-import jax
 import numpy as np
 import optax
 from numpyro.infer import SVI
+from numpyro.infer.elbo import ELBO
 
 from dpm_ppl.chains import forward_chain, reverse_chain
 from dpm_ppl.data import Dataset
-from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.objectives import DiffusionELBO, track_step_losses
+from dpm_ppl.programs import Method, Program
+
+DIFFUSION = "diffusion"
+"""The name of the method that experiments are about."""
+OF_THE_DIFFUSION = ("variant", "edge", "num_steps", "pi")
+"""Options that say nothing to another method."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class Experiment:
     options: dict[str, Any] = field(default_factory=dict)
     train: Dataset
     heldout: Dataset
-    diffusion: Diffusion
-    objective: DiffusionELBO
+    method: Method
+    objective: ELBO
     optimiser: Callable[[int], optax.GradientTransformation]
     num_updates: int
     batch_size: int
@@ -53,7 +57,7 @@ class Experiment:
     references: tuple[Reference, ...] = ()
 
     def __post_init__(self):
-        self.diffusion.check_data(self.train.rows(np.arange(min(self.train.num_points, 1000))), "train")
+        self.method.check_data(self.train.rows(np.arange(min(self.train.num_points, 1000))), "train")
 
     @property
     def unit(self) -> str:
@@ -62,13 +66,10 @@ class Experiment:
 
     def svi(self, num_updates: int | None = None) -> SVI:
         """Model, guide, optimiser and objective as NumPyro's SVI, for a training of `num_updates`."""
-        guide = partial(forward_chain, self.diffusion)
-        if self.objective.step_sampling == "importance":
-            guide = track_step_losses(guide)
         optimiser = self.optimiser(num_updates or self.num_updates)
-        return SVI(partial(reverse_chain, self.diffusion), guide, optimiser, loss=self.objective)
-
-    @property
-    def num_parameters(self) -> int:
-        """Trained numbers."""
-        return sum(leaf.size for leaf in jax.tree.leaves(eqx.filter(self.diffusion, eqx.is_inexact_array)))
+        if isinstance(self.method, Program):
+            return SVI(self.method.model, self.method.guide, optimiser, loss=self.objective)
+        guide = partial(forward_chain, self.method)
+        if isinstance(self.objective, DiffusionELBO) and self.objective.step_sampling == "importance":
+            guide = track_step_losses(guide)
+        return SVI(partial(reverse_chain, self.method), guide, optimiser, loss=self.objective)

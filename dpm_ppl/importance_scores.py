@@ -10,10 +10,10 @@ import numpy as np
 
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
-from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, extended_mean, paired_difference
 from dpm_ppl.likelihood import (
     AbstractProposal,
+    FromGuide,
     LogLikelihood,
     Sandwich,
     SequentialMonteCarlo,
@@ -23,6 +23,7 @@ from dpm_ppl.likelihood import (
     stratified_noise,
 )
 from dpm_ppl.likelihood.diagnostics import VERDICTS, is_tail_bad
+from dpm_ppl.programs import Method, Program
 from dpm_ppl.scores import Scores
 from dpm_ppl.units import Units
 
@@ -31,8 +32,8 @@ PROPOSALS: dict[str, AbstractProposal] = {
     "antithetic": Trajectories(antithetic_noise, 2),
     "stratified": Trajectories(stratified_noise, 8),
     "smc": SequentialMonteCarlo(64),
+    "guide": FromGuide(),
 }
-
 
 NUM_POINTS = 100
 """Held-out data that importance weights look at where nobody says how many."""
@@ -42,7 +43,7 @@ NUM_POINTS = 100
 class Rung:
     """The held-out mean by estimates from `num_particles` each, in `num_draws` of the proposal; unit of the scores.
 
-    `mean` is for all held-out data (see `importance_scores`), and so is `gap`, what it lacks to the exact value,
+    `mean` is for all held-out data (see `summarise`), and so is `gap`, what it lacks to the exact value,
     paired; `rise` is what is gained over the rung below, paired over the data that were weighed. `ess_median` is the
     effective number of `num_draws`, `khat_bad_share` the share of data whose k-hat, from all draws, is unknown or above
     what so many draws allow.
@@ -99,46 +100,50 @@ class ImportanceScores:
         }
 
 
-def importance_scores(
-    diffusion: Diffusion,
+def default_proposal(method: Method) -> str:
+    """The name in `PROPOSALS` of how particles are drawn where nobody says."""
+    return "guide" if isinstance(method, Program) else "trajectories"
+
+
+def weigh(
+    method: Method,
     data: Dataset,
-    scores: Scores,
     key: PRNGKey,
     *,
     num_particles: int,
     num_points: int,
-    proposal: str = "trajectories",
+    proposal: str | None = None,
     checkpoint: Path | None = None,
     progress: bool = False,
-) -> ImportanceScores:
-    """Importance-weighted log-likelihoods of the first `num_points` of `data`.
+) -> LogLikelihood:
+    """Importance-weighted log-likelihoods of the first `num_points` of `data`, nats of standardised data.
 
-    They cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, or of the exact
-    value where that tells more, plus what they are above it on average over the fewer data: a difference estimator,
-    whose standard error counts both parts.
     Where the data are dequantised every particle has noise of its own, which is thereby integrated out.
-
-    `proposal` is a name of `PROPOSALS`.
+    `proposal` is a name of `PROPOSALS`, by default what suits the method.
 
     **Raises:** `InputError` as `log_likelihood` does.
     """
     rows = jnp.asarray(data.rows(np.arange(num_points)))
     noisy = data.units.num_levels is not None
-    result = log_likelihood(
-        diffusion,
+    return log_likelihood(
+        method,
         rows if noisy else data.draw(rows, jax.random.fold_in(key, 0)),
         key,
         num_particles,
-        proposal=PROPOSALS[proposal],
+        proposal=PROPOSALS[proposal or default_proposal(method)],
         draw=data.units.dequantise if noisy else None,
         checkpoint=checkpoint,
         progress=progress,
     )
-    return summarise(result, data, scores)
 
 
-def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> ImportanceScores:
-    """The figures of `result`, whose data are the first ones of `data`, and all of which `scores` has scored."""
+def summarise(result: LogLikelihood, units: Units, scores: Scores) -> ImportanceScores:
+    """The figures of `result`, whose data are the first of those that `scores` has scored.
+
+    Weights cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, or of the exact
+    value where that tells more, plus what they are above it on average over the fewer data: a difference estimator,
+    whose standard error counts both parts.
+    """
     known = np.flatnonzero(result.num_draws)
     columns = result.ladder.values.T
     control = _control(result, scores, known)
@@ -151,7 +156,7 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
         return None if exact is None else in_bits(extended_mean(exact - control, control[known] - values, known))
 
     def in_bits(figure: Estimate) -> Estimate:
-        return data.units.in_units(figure, "bits/point")
+        return units.in_units(figure, "bits/point")
 
     rungs = []
     spread = result.se[known] * np.sqrt(result.num_draws[known])
@@ -177,7 +182,7 @@ def summarise(result: LogLikelihood, data: Dataset, scores: Scores) -> Importanc
         num_points=len(known),
         rungs=rungs,
         cumulant=in_bits(extended(result.cumulant[known])),
-        bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(extended(final)),
+        bits_per_dim=None if units.num_levels is None else units.bits_per_dim(extended(final)),
         khat={"median": float(median), "largest": float(largest)},
         verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
         interrupted=result.interrupted,
@@ -189,9 +194,7 @@ def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.nda
 
     Both leave the mean where it is; the one is taken that leaves it with the smaller standard error.
     """
-    K, exact = scores.K_values.copy(), scores.exact_values
-    if result.ladder.num_particles[0] == 1:
-        K[known] = result.K  # many single trajectories average to K with less noise than the draws of a score
+    K, exact = sharpened(scores.K_values, result), scores.exact_values
     controls = [K] if exact is None or not np.isfinite(exact).all() else [K, exact]
 
     def se(control: np.ndarray) -> float:
@@ -199,6 +202,14 @@ def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.nda
         return float(value) if np.isfinite(value) else np.inf
 
     return min(controls, key=se)
+
+
+def sharpened(K_values: np.ndarray, result: LogLikelihood) -> np.ndarray:
+    """K of every datum; of those weighed, from their many particles, with less noise than a score's few draws."""
+    K, known = K_values.copy(), np.flatnonzero(result.num_draws)
+    if result.ladder.num_particles[0] == 1:
+        K[known] = result.K
+    return K
 
 
 def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:

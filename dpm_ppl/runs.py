@@ -24,8 +24,8 @@ from dpm_ppl import checkpoint, training
 from dpm_ppl._errors import InputError
 from dpm_ppl._files import replacing
 from dpm_ppl.data import Dataset
-from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.experiment import Experiment
+from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
+from dpm_ppl.programs import Method
 from dpm_ppl.scores import Scores, score
 
 FORMAT = "dpm-ppl run"
@@ -66,6 +66,12 @@ class Run:
         """Where its pictures go."""
         return self.path / "pictures"
 
+    @property
+    def name(self) -> str:
+        """The experiment, and the method where it is not the diffusion."""
+        method = self.options.get("method", DIFFUSION)
+        return self.experiment if method == DIFFUSION else f"{self.experiment}, {method}"
+
     def declare(self, zoo: dict[str, Declare]) -> Experiment:
         """The experiment, declared anew from its name and options."""
         return declare(zoo, self.experiment, self.options)
@@ -91,6 +97,12 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Expe
                 expected=f"an option of {name} ({', '.join(map(flag, known))})",
                 got="one it does not have",
                 remedy="leave it out, or choose another experiment",
+            )
+    method = options.get("method", DIFFUSION)
+    for option in OF_THE_DIFFUSION:
+        if option in options and method != DIFFUSION:
+            raise InputError(
+                flag(option), expected=f"none with --method {method}", got=options[option], remedy="leave it out"
             )
     return zoo[name](**options)
 
@@ -202,8 +214,8 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
     return result
 
 
-def trained(run: Run, experiment: Experiment) -> Diffusion:
-    """The diffusion with the averaged parameters of the newest checkpoint."""
+def trained(run: Run, experiment: Experiment) -> Method:
+    """The method with the averaged parameters of the newest checkpoint."""
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
         raise InputError(
@@ -212,7 +224,7 @@ def trained(run: Run, experiment: Experiment) -> Diffusion:
     rows = experiment.train.rows(np.arange(1))
     like = training.init(experiment.svi(run.num_updates), jax.random.key(run.seed), rows)
     state, _ = checkpoint.load(newest, like)
-    return experiment.diffusion.with_params(state.params)
+    return experiment.method.with_params(state.params)
 
 
 def updates_done(run: Run) -> int:
@@ -221,10 +233,10 @@ def updates_done(run: Run) -> int:
     return 0 if newest is None else checkpoint.updates_of(newest)
 
 
-def score_heldout(run: Run, experiment: Experiment, diffusion: Diffusion, *, num_draws: int | None = None) -> Scores:
-    """Scores of a trained diffusion on all held-out data."""
+def score_heldout(run: Run, experiment: Experiment, method: Method, *, num_draws: int | None = None) -> Scores:
+    """Scores of a trained method on all held-out data."""
     return score(
-        diffusion,
+        method,
         experiment.heldout,
         jax.random.fold_in(jax.random.key(run.seed), 1),
         num_draws=experiment.num_draws if num_draws is None else num_draws,
@@ -238,7 +250,7 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
     key = jax.random.fold_in(jax.random.key(seed), 2)
 
     def evaluate(params: dict[str, Any]) -> dict[str, float]:
-        scores = score(experiment.diffusion.with_params(params), part, key, num_draws=1, datum=experiment.datum)
+        scores = score(experiment.method.with_params(params), part, key, num_draws=1, datum=experiment.datum)
         values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
         return {
             name + suffix: number

@@ -1,4 +1,4 @@
-"""Held-out scores of a diffusion: K, L_null and the exact log-likelihood, each with standard error and unit."""
+"""Held-out scores of a method: K, L_null and the exact log-likelihood, each with standard error and unit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -11,16 +11,17 @@ import numpy as np
 from dpm_ppl._types import Batch, PRNGKey
 from dpm_ppl.bounds import bound
 from dpm_ppl.data import Dataset
-from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl.programs import Method, Program, log_weights
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Scores:
     """Figures over `num_points` data, each averaged over `num_draws` draws before the mean and its standard error.
 
     K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`;
     `K_original` is K for the data as given. `bits_per_dim` (less is better) is there where the data have levels.
+    A program has no L_null, and its K is the ELBO: the log-likelihood itself where it has no latent sites.
     `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
     """
 
@@ -28,8 +29,8 @@ class Scores:
     num_points: int
     num_draws: int
     K: Estimate
-    L_null: Estimate
-    K_minus_L_null: Estimate
+    L_null: Estimate | None = None
+    K_minus_L_null: Estimate | None = None
     K_original: Estimate
     K_values: np.ndarray
     exact_values: np.ndarray | None = None
@@ -49,7 +50,7 @@ class Scores:
 
 
 def score(
-    diffusion: Diffusion,
+    method: Method,
     data: Dataset,
     key: PRNGKey,
     *,
@@ -59,15 +60,14 @@ def score(
     steps_chunk: int | None = 100,
     data_chunk: int | None = 100,
 ) -> Scores:
-    """Score `diffusion` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
+    """Score `method` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
 
     Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
     """
     rows = jnp.asarray(data.rows(np.arange(data.num_points)))
-    drawn = [
-        _draw(diffusion, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)
-    ]
-    K, L_null = (np.mean([draw[i] for draw in drawn], axis=0) for i in (0, 1))
+    drawn = [_draw(method, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
+    K = np.mean([draw[0] for draw in drawn], axis=0)
+    L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
 
     def in_bits(values: np.ndarray) -> Estimate:
@@ -78,8 +78,8 @@ def score(
         num_points=data.num_points,
         num_draws=num_draws,
         K=in_bits(K),
-        L_null=in_bits(L_null),
-        K_minus_L_null=in_bits(K - L_null),
+        L_null=None if L_null is None else in_bits(L_null),
+        K_minus_L_null=None if L_null is None else in_bits(K - L_null),
         K_original=in_bits(K + data.log_det),
         K_values=K,
         exact_values=known,
@@ -90,13 +90,17 @@ def score(
 
 
 def _draw(
-    diffusion: Diffusion,
+    method: Method,
     data: Dataset,
     rows: Batch,
     key: PRNGKey,
     steps_chunk: int | None,
     data_chunk: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, ...]:
     draw_key, bound_key = jax.random.split(key)
-    terms = bound(diffusion, data.draw(rows, draw_key), bound_key, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    x_0 = data.draw(rows, draw_key)
+    if isinstance(method, Program):
+        method.check_data(x_0)
+        return (np.asarray(log_weights(method, x_0, bound_key, data_chunk), np.float64),)
+    terms = bound(method, x_0, bound_key, steps_chunk=steps_chunk, data_chunk=data_chunk)
     return np.asarray(terms.K, np.float64), np.asarray(terms.L_null, np.float64)

@@ -46,10 +46,11 @@ class Units:
             return np.asarray(x).astype(np.int32)
         return ((np.asarray(x, np.float64) - self.shift) / self.scale).astype(np.float32)
 
-    def dequantise(self, z: Batch, key: PRNGKey) -> Array:
+    def dequantise(self, z: Batch | np.ndarray, key: PRNGKey) -> Array:
         """Levels with fresh uniform noise over their interval; other data as they are."""
+        z = jnp.asarray(z)
         if self.kind != "levels":
-            return jnp.asarray(z)
+            return z
         width = jnp.broadcast_to(jnp.asarray(1 / self.scale, z.dtype), z.shape)
         return z + width * jax.random.uniform(key, z.shape, z.dtype)
 

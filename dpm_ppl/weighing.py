@@ -5,44 +5,48 @@ from pathlib import Path
 import jax
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.experiment import Experiment
-from dpm_ppl.importance_scores import NUM_POINTS, PROPOSALS, ImportanceScores, importance_scores
-from dpm_ppl.likelihood import Sandwich, sandwich
+from dpm_ppl.importance_scores import NUM_POINTS, PROPOSALS, default_proposal, weigh
+from dpm_ppl.likelihood import LogLikelihood, Sandwich, sandwich
+from dpm_ppl.likelihood.from_guide import check_proposal
+from dpm_ppl.programs import Method, Program
 from dpm_ppl.runs import Run, check_range, updates_done
-from dpm_ppl.scores import Scores
 
 
-def check_weighing(experiment: Experiment, diffusion: Diffusion, num_points: int | None, proposal: str) -> int:
-    """The number of held-out data that importance weights will look at.
+def check_weighing(
+    experiment: Experiment, method: Method, num_points: int | None, proposal: str | None, *, with_sandwich: bool = False
+) -> tuple[int, str]:
+    """The number of held-out data that importance weights will look at, and how particles are drawn.
 
-    **Raises:** `InputError` for more data than there are, and for a proposal unknown or unfit for the kernel.
+    **Raises:** `InputError` for more data than there are, a proposal unknown or unfit for the method, and a sandwich
+    of anything but a diffusion.
     """
+    proposal = proposal or default_proposal(method)
     if proposal not in PROPOSALS:
         raise InputError(
             "--proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
         )
-    PROPOSALS[proposal].check(diffusion)
+    check_proposal(PROPOSALS[proposal], method)
+    if with_sandwich and isinstance(method, Program):
+        raise InputError("--sandwich", expected="a diffusion", got="another method", remedy="leave it out")
     most = experiment.heldout.num_points
     if num_points is not None:
         check_range("--num-points", num_points, 1, most)
-    return min(NUM_POINTS, most) if num_points is None else num_points
+    return min(NUM_POINTS, most) if num_points is None else num_points, proposal
 
 
 def weigh_heldout(
     run: Run,
     experiment: Experiment,
-    diffusion: Diffusion,
-    scores: Scores,
+    method: Method,
     num_particles: int,
     num_points: int,
     proposal: str,
-) -> ImportanceScores:
-    """Importance-weighted scores of a trained diffusion, whose weights are kept in the run directory."""
-    return importance_scores(
-        diffusion,
+) -> LogLikelihood:
+    """Importance weights of a trained method, kept in the run directory."""
+    return weigh(
+        method,
         experiment.heldout,
-        scores,
         jax.random.fold_in(jax.random.key(run.seed), 3),
         num_particles=num_particles,
         num_points=num_points,
@@ -52,7 +56,7 @@ def weigh_heldout(
     )
 
 
-def sandwich_simulated(run: Run, diffusion: Diffusion, num_particles: int, num_points: int, proposal: str) -> Sandwich:
+def sandwich_simulated(run: Run, diffusion: Method, num_particles: int, num_points: int, proposal: str) -> Sandwich:
     """Bounds from both sides on `num_points` simulated data, with weights kept in the run directory."""
     return sandwich(
         diffusion,

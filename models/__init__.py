@@ -1,6 +1,7 @@
 """The zoo: experiments by name. A file declares one; nothing is read or built before it is called."""
 
 from dpm_ppl.models import array, digits, heartbeats, swissroll
+from dpm_ppl.models.methods import METHODS
 
 EXPERIMENTS = {
     "digits": digits.experiment,
@@ -9,4 +10,4 @@ EXPERIMENTS = {
     "array": array.experiment,
 }
 
-__all__ = ["EXPERIMENTS"]
+__all__ = ["EXPERIMENTS", "METHODS"]

@@ -11,8 +11,9 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl.data import Dataset, load_array, split
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import Experiment
+from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
+from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam
 from dpm_ppl.networks import TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
@@ -23,6 +24,7 @@ HELDOUT_SHARE = 0.1
 
 def experiment(
     *,
+    method: str = DIFFUSION,
     data: str | Path | None = None,
     kernel: Literal["gaussian", "bernoulli"] | None = None,
     levels: int | None = None,
@@ -60,7 +62,7 @@ def experiment(
     else:
         family, schedule = GaussianKernel(noise_prediction), LogSNR(num_steps, 14.0, -8.0)
     network = TimeMLP(shape, family.num_outputs, num_steps, width=256, depth=3, key=jax.random.key(0))
-    return Experiment(
+    declared = Experiment(
         name="array",
         options={
             "data": str(Path(data).resolve()),
@@ -72,12 +74,13 @@ def experiment(
         },
         train=train,
         heldout=heldout,
-        diffusion=Diffusion(family, schedule, network, shape, edge),
+        method=Diffusion(family, schedule, network, shape, edge),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-3),
         num_updates=10_000,
         batch_size=min(256, train.num_points),
     )
+    return with_method(declared, method)
 
 
 def _datasets(values: np.ndarray, kernel: str, levels: int | None) -> tuple[Dataset, Dataset]:

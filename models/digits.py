@@ -8,8 +8,9 @@ import numpy as np
 
 from dpm_ppl.data import Dataset, split
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import Experiment, Reference
+from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
+from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import BumpMLP, TimeMLP, level_network
 from dpm_ppl.objectives import DiffusionELBO
@@ -29,6 +30,7 @@ REFERENCES = (
 
 def experiment(
     *,
+    method: str = DIFFUSION,
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
     num_steps: int = 1000,
@@ -41,12 +43,12 @@ def experiment(
     train_levels, heldout_levels = split(_levels(), NUM_TRAIN, SPLIT_SEED)
     train = Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
     build = chosen("variant", variant, {"default": _today, "paper": _paper})
-    return Experiment(
+    declared = Experiment(
         name="digits",
         options={"variant": variant, "edge": edge, "num_steps": num_steps},
         train=train,
         heldout=Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train),
-        diffusion=build(train, edge, num_steps),
+        method=build(train, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
         num_updates=400 if variant == "default" else 5000,
@@ -55,6 +57,7 @@ def experiment(
         datum="image",
         references=REFERENCES,
     )
+    return with_method(declared, method)
 
 
 def _today(train: Dataset, edge: Edge, num_steps: int) -> Diffusion:

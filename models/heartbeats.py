@@ -9,8 +9,9 @@ import numpy as np
 
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import Experiment, Reference
+from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
 from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
+from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
@@ -29,6 +30,7 @@ REFERENCES = (
 
 def experiment(
     *,
+    method: str = DIFFUSION,
     pi: float = 1 / PERIOD,
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
@@ -40,12 +42,12 @@ def experiment(
     that give the rate directly (D.1.2). Otherwise the network reads time smoothly and predicts the clean sequence.
     """
     build = chosen("variant", variant, {"default": _today, "paper": _paper})
-    return Experiment(
+    declared = Experiment(
         name="heartbeat",
         options={"pi": pi, "variant": variant, "edge": edge, "num_steps": num_steps},
         train=Dataset.from_binary(sequences(NUM_TRAIN)),
         heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
-        diffusion=build(pi, edge, num_steps),
+        method=build(pi, edge, num_steps),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=1e-2),
         num_updates=20_000,
@@ -55,6 +57,7 @@ def experiment(
         num_draws=8,
         references=REFERENCES,
     )
+    return with_method(declared, method)
 
 
 def _today(pi: float, edge: Edge, num_steps: int) -> Diffusion:

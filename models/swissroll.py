@@ -14,8 +14,9 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import Experiment, Reference
+from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
+from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen
 from dpm_ppl.networks import RBFNetwork, TimeMLP
 from dpm_ppl.objectives import DiffusionELBO
@@ -38,6 +39,7 @@ REFERENCES = (
 
 def experiment(
     *,
+    method: str = DIFFUSION,
     noise: float = 0.02,
     variant: Literal["default", "paper"] = "default",
     edge: Edge = "fixed",
@@ -55,12 +57,12 @@ def experiment(
     heldout = Dataset.from_continuous(generate(NUM_HELDOUT, noise, generator), reference=train)
     build = chosen("variant", variant, {"default": _today, "paper": _paper})
     diffusion = build(edge, num_steps)
-    return Experiment(
+    declared = Experiment(
         name="swissroll",
         options={"noise": noise, "variant": variant, "edge": edge, "num_steps": diffusion.num_steps},
         train=train,
         heldout=heldout,
-        diffusion=diffusion,
+        method=diffusion,
         objective=DiffusionELBO(num_sampled_steps=2 if variant == "default" else None),
         optimiser=partial(adam, learning_rate=2e-3),
         num_updates=40_000 if variant == "default" else 20_000,
@@ -70,6 +72,7 @@ def experiment(
         exact=partial(exact_log_density, noise=noise, units=train.units),
         references=REFERENCES,
     )
+    return with_method(declared, method)
 
 
 def _today(edge: Edge, num_steps: int | None) -> Diffusion:

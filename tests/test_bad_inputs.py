@@ -136,7 +136,7 @@ CASES = {
         "poisson",
     ),
     "no kernel": Bad("fit array --data {here}/good.npy --out {here}/new", "--kernel", "gaussian or bernoulli", "None"),
-    "an option it lacks": Bad(HEART + " --noise 0.1", "--noise", r"an option of heartbeat \(--pi, --variant"),
+    "an option it lacks": Bad(HEART + " --noise 0.1", "--noise", r"an option of heartbeat \(--method, --pi, --variant"),
     # Numbers.
     "no updates": Bad(HEART + " --updates 0", "--updates", "at least 1", "0"),
     "negative seed": Bad(HEART + " --seed -1", "--seed", "at least 0 and at most 4294967295", "-1"),

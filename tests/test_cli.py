@@ -58,7 +58,7 @@ def without_times(run):
 def test_list_names_every_experiment_and_the_options_fit_takes():
     described = call_well("list", "--json").json
     assert set(described) == set(EXPERIMENTS)
-    assert described["swissroll"]["options"] == ["noise", "variant", "edge", "num_steps"]
+    assert described["swissroll"]["options"] == ["method", "noise", "variant", "edge", "num_steps"]
     usage = call_well("fit", "--help").out
     text = call_well("list").out
     for name, entry in described.items():

@@ -1,23 +1,66 @@
-"""The code of a page of the documentation runs from top to bottom."""
+"""The code of a page of the documentation runs from top to bottom, and what it says of the command line is so."""
 
 import contextlib
+import inspect
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-PAGES = sorted((Path(__file__).parents[1] / "docs").glob("*.md"))
+from dpm_ppl import cli
+
+DOCS = Path(__file__).parents[1] / "docs"
+COMMAND_LINE = DOCS / "command-line.md"
+PAGES = sorted(page for page in DOCS.glob("*.md") if page != COMMAND_LINE)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_block_runs(page):
-    blocks = re.findall(r"```python\n(.*?)```", page.read_text(), flags=re.DOTALL)
-    assert blocks
     out, names = io.StringIO(), {}
+    code = blocks(page, "python")
+    assert code
     with contextlib.redirect_stdout(out):
-        for block in blocks:
+        for block in code:
             exec(compile(block, page.name, "exec"), names)
     assert "±" in out.getvalue()
     assert not re.search(r"^[A-Z_]+$", page.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_the_commands_run(tmp_path):
+    (script,) = blocks(COMMAND_LINE, "sh")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    subprocess.run(["bash", "-e", "-c", script], cwd=tmp_path, env={**os.environ, "PATH": path}, check=True)
+    assert (tmp_path / "runs/cubes/samples.npy").exists()
+
+
+def sections() -> dict[str, str]:
+    """What the page says of each command."""
+    _, *parts = re.split(r"^## `dpm-ppl (\w+)`\n", COMMAND_LINE.read_text(), flags=re.MULTILINE)
+    return dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def options(command: str) -> set[str]:
+    function = cli.list_experiments if command == "list" else getattr(cli, command)
+    parameters = inspect.signature(function).parameters.values()
+    return {"--" + each.name.replace("_", "-") for each in parameters if each.kind is each.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("command", sections())
+def test_a_section_names_all_options_of_its_command(command):
+    assert set(re.findall(r"`(--[a-z-]+)`", sections()[command])) == options(command)
+
+
+@pytest.mark.parametrize("page", [*PAGES, COMMAND_LINE], ids=lambda page: page.stem)
+def test_options_in_examples_exist(page):
+    for command, rest in re.findall(r"dpm-ppl (fit|bounds|sample|demo|list)\b([^`\n]*)", page.read_text()):
+        assert set(re.findall(r"--[a-z-]+", rest)) <= options(command)

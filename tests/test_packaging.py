@@ -45,7 +45,8 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path):
     subprocess.run([*command, "--wheel-dir", tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    assert names == sources(source) | {"dpm_ppl/py.typed"}
+    page = {"dpm_ppl/analysis/page.css", "dpm_ppl/analysis/page.html.j2"}
+    assert names == sources(source) | page | {"dpm_ppl/py.typed"}
 
 
 def test_import_is_light():

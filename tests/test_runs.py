@@ -28,7 +28,7 @@ def test_an_experiment_is_declared_from_its_name_and_options(unchecked):
 
 
 def test_what_a_run_records_is_no_option_of_the_user():
-    assert runs.options_of(array.experiment) == ("data", "kernel", "levels", "edge", "num_steps")
+    assert runs.options_of(array.experiment) == ("method", "data", "kernel", "levels", "edge", "num_steps")
     with pytest.raises(InputError) as caught:
         runs.declare(ZOO, "array", {"noise": 0.3})
     assert "--num-steps" in str(caught.value)
@@ -84,9 +84,9 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     result = runs.fit(run, experiment, progress=False)
     newest = checkpoint.latest(run.checkpoints)
     assert newest is not None
-    expected = experiment.diffusion.with_params(result.params)
+    expected = experiment.method.with_params(result.params)
     np.testing.assert_array_equal(flat(runs.trained(run, experiment)), flat(expected))
-    assert not np.array_equal(flat(expected), flat(experiment.diffusion))
+    assert not np.array_equal(flat(expected), flat(experiment.method))
     # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
     assert [row["update"] for row in result.metrics] == [1, 2, 3, 4]
     assert result.metrics[-1]["K"] == pytest.approx(runs._evaluation(experiment, 0)(result.params)["K"], rel=1e-6)
@@ -94,6 +94,6 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
 
 def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
     run = runs.create(tmp_path, experiment, seed=0, num_updates=4)
-    assert runs.score_heldout(run, experiment, experiment.diffusion).num_draws == experiment.num_draws
-    scores = runs.score_heldout(run, experiment, experiment.diffusion, num_draws=1)
+    assert runs.score_heldout(run, experiment, experiment.method).num_draws == experiment.num_draws
+    scores = runs.score_heldout(run, experiment, experiment.method, num_draws=1)
     assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)

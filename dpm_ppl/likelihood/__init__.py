@@ -3,6 +3,7 @@
 from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat, verdicts, weight_histogram
 from dpm_ppl.likelihood.estimator import log_likelihood
 from dpm_ppl.likelihood.flow import FlowLikelihood, flow_log_density, flow_log_likelihood, flow_sample
+from dpm_ppl.likelihood.from_guide import FromGuide
 from dpm_ppl.likelihood.ladder import Ladder, ladder
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.sandwich import Sandwich, sandwich, simulate
@@ -19,6 +20,7 @@ __all__ = [
     "AbstractProposal",
     "BernoulliTwist",
     "FlowLikelihood",
+    "FromGuide",
     "GaussianTwist",
     "Ladder",
     "LogLikelihood",

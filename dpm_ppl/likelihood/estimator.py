@@ -16,19 +16,20 @@ from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
-from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.likelihood.fingerprint import fingerprint
+from dpm_ppl.likelihood.from_guide import FromGuide, check_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
 from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories
+from dpm_ppl.programs import Method, Program
 
 type Draw = Callable[..., Any]
 _SECONDS_BETWEEN_SAVES = 20.0
 
 
 def log_likelihood(
-    diffusion: Diffusion,
+    method: Method,
     x_0: Batch | np.ndarray,
     key: PRNGKey,
     num_particles: int = 1000,
@@ -53,7 +54,7 @@ def log_likelihood(
 
     - `x_0`: standardised data, `(datum, *event_shape)`.
     - `num_particles`: S, trajectories per datum; rounded up to whole draws of the proposal.
-    - `proposal`: how particles are drawn; `Trajectories()` if not given.
+    - `proposal`: how particles are drawn; `Trajectories()` if not given, and for a `Program` its guide.
     - `draw`: makes the data of a draw from `x_0`, `(data (num, *event), key)`, for instance by adding dequantisation
       noise. The figure is then the log-likelihood with that noise integrated out.
     - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
@@ -66,15 +67,16 @@ def log_likelihood(
 
     **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else.
     """
-    proposal = Trajectories() if proposal is None else proposal
+    if proposal is None:
+        proposal = FromGuide() if isinstance(method, Program) else Trajectories()
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
-    _check(diffusion, x_0, key, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
+    _check(method, x_0, key, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
     num_draws = -(-num_particles // proposal.num_particles)
     draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
     if num_draws > MOST_DRAWS:
         raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
     chunks = _Chunks(np.asarray(x_0), data_chunk, devices)
-    identity = "" if checkpoint is None else fingerprint(diffusion, proposal, draw, chunks.x_0, key, chunks.size)
+    identity = "" if checkpoint is None else fingerprint(method, proposal, draw, chunks.x_0, key, chunks.size)
     seed = int(np.ravel(jax.random.key_data(key))[-1])
     kept = read_weights(checkpoint, identity, seed, len(chunks)) or [
         RunningWeights(len(index), seed) for index in chunks.indices
@@ -85,11 +87,11 @@ def log_likelihood(
     total = todo * proposal.num_particles
     if chunks.sharding is not None:
         everywhere = NamedSharding(chunks.sharding.mesh, PartitionSpec())
-        diffusion, key = eqx.filter_shard((diffusion, key), everywhere)
+        method, key = eqx.filter_shard((method, key), everywhere)
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
         for place, first, num in _schedule(kept, num_draws, draws_chunk):
             values = _log_weights(
-                diffusion, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk
+                method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk
             )
             values = np.asarray(values, np.float64)[: kept[place].num_data, :num]
             kept[place].add(values)
@@ -113,7 +115,7 @@ def log_likelihood(
 
 @eqx.filter_jit
 def _log_weights(
-    diffusion: Diffusion,
+    method: Method,
     proposal: AbstractProposal,
     draw: Draw | None,
     x_0: Array,
@@ -129,7 +131,7 @@ def _log_weights(
         draw_key = jax.random.fold_in(datum_key, index)
         if draw is not None:
             datum = draw(datum[None], jax.random.fold_in(draw_key, 0))[0]
-        return proposal.log_weight(diffusion, datum, draw_key, steps_chunk=steps_chunk)
+        return proposal.log_weight(method, datum, draw_key, steps_chunk=steps_chunk)
 
     def of_datum(datum: Array, number: Array) -> Array:
         datum_key = jax.random.fold_in(key, number)
@@ -187,7 +189,7 @@ def _is_key(key: Any) -> bool:
 
 
 def _check(
-    diffusion: Diffusion,
+    method: Method,
     x_0: Batch | np.ndarray,
     key: Any,
     proposal: Any,
@@ -196,7 +198,7 @@ def _check(
     **sizes: int | None,
 ) -> None:
     check_sizes(**sizes)
-    check_scored(diffusion, x_0)
+    check_scored(method, x_0)
     if not isinstance(proposal, AbstractProposal):
         raise InputError(
             "proposal",
@@ -206,7 +208,7 @@ def _check(
         )
     if not _is_key(key):
         raise InputError("key", expected="a JAX random key", got=repr(key), remedy="for example jax.random.key(0)")
-    proposal.check(diffusion)
+    check_proposal(proposal, method)
     if keep_log_weights and checkpoint is not None:
         raise InputError(
             "keep_log_weights",

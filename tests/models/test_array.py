@@ -27,7 +27,7 @@ def test_a_tenth_is_held_out(name, tmp_path):
     train, heldout = experiment.train, experiment.heldout
     assert (train.num_points, heldout.num_points) == (45, 5)
     assert (train.units.kind, heldout.units.kind) == (kind, kind)
-    assert experiment.diffusion.event_shape == values.shape[1:]
+    assert experiment.method.event_shape == values.shape[1:]
     np.testing.assert_array_equal(
         np.sort(np.concatenate([train.source, heldout.source]), axis=0), np.sort(values, axis=0)
     )
@@ -41,7 +41,7 @@ def test_its_options_declare_it_again(name, tmp_path):
     first = array.experiment(data=saved(tmp_path, values), num_steps=5, edge="learned", **options)
     again = array.experiment(**first.options)
     assert again.options == first.options
-    assert again.diffusion.edge == "learned"
+    assert again.method.edge == "learned"
     np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
 
 
@@ -49,7 +49,7 @@ def test_its_options_declare_it_again(name, tmp_path):
 def test_noise_bits_have_the_activity_of_the_data(fill, rate, tmp_path):
     values = ARRAYS["bernoulli"][0] if fill is None else np.full((50, 5), fill)
     experiment = array.experiment(data=saved(tmp_path, values), kernel="bernoulli", num_steps=5)
-    kernel = experiment.diffusion.kernel
+    kernel = experiment.method.kernel
     assert isinstance(kernel, BernoulliKernel)
     assert kernel.pi == pytest.approx(experiment.train.source.mean() if rate is None else rate)
 
@@ -71,10 +71,10 @@ def test_an_error_names_the_place_in_the_file(tmp_path):
 
 def test_data_may_be_plain_numbers(tmp_path, unchecked):
     experiment = array.experiment(data=saved(tmp_path, GENERATOR.normal(size=50)), kernel="gaussian", num_steps=5)
-    assert experiment.diffusion.event_shape == ()
+    assert experiment.method.event_shape == ()
     assert experiment.train.rows(np.arange(3)).shape == (3,)
 
 
 def test_kernels(tmp_path):
     path = saved(tmp_path, ARRAYS["bernoulli"][0])
-    assert isinstance(array.experiment(data=path, kernel="gaussian", num_steps=5).diffusion.kernel, GaussianKernel)
+    assert isinstance(array.experiment(data=path, kernel="gaussian", num_steps=5).method.kernel, GaussianKernel)

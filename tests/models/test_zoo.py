@@ -33,7 +33,7 @@ def test_every_variant_is_looked_at():
 def test_declaration(name, variant, edge):
     asked = {"variant": variant, "edge": edge, "num_steps": 7}
     experiment = runs.declare(EXPERIMENTS, name, asked)
-    diffusion = experiment.diffusion
+    diffusion = experiment.method
     assert (experiment.name, diffusion.num_steps, diffusion.edge) == (name, 7, edge)
     assert experiment.options.items() >= asked.items()
     assert set(experiment.options) == set(runs.options_of(EXPERIMENTS[name]))
@@ -42,9 +42,6 @@ def test_declaration(name, variant, edge):
     assert experiment.batch_size <= experiment.train.num_points
     # A fixed schedule holds nothing that an optimiser could move.
     assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
-    assert experiment.num_parameters == sum(
-        leaf.size for leaf in jax.tree.leaves(eqx.filter(diffusion.network, eqx.is_array))
-    )
     units = {experiment.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.references} <= units
     np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
@@ -53,7 +50,7 @@ def test_declaration(name, variant, edge):
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_number_of_steps(name, variant):
     experiment = EXPERIMENTS[name](variant=variant)
-    assert experiment.diffusion.num_steps == experiment.options["num_steps"] == NUM_STEPS[name, variant]
+    assert experiment.method.num_steps == experiment.options["num_steps"] == NUM_STEPS[name, variant]
 
 
 @pytest.mark.parametrize(("name", "variant"), [("heartbeat", "default"), ("heartbeat", "paper")])

@@ -1,0 +1,200 @@
+"""Methods side by side on the same data: bounds, likelihoods, and paired differences, each with its standard error.
+
+`compare_bounds` takes what was measured and returns a `Comparison`: an order, a verdict in words, tables for every
+medium, and a data frame of all figures.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.contender import RESOLUTION, Contender, Scale, contender, known_better
+from dpm_ppl.analysis.text_table import TextTable
+from dpm_ppl.bounds import Bound
+from dpm_ppl.estimates import Estimate, extended_mean
+from dpm_ppl.likelihood import LogLikelihood
+from dpm_ppl.measured import Measured
+from dpm_ppl.units import Units
+
+Result = Measured | LogLikelihood | Bound | ArrayLike
+
+MOST_EXCESS = 3.0
+"""Standard errors above the exact value from which on a figure is called wrong."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Methods on the same data, the best first.
+
+    - `contenders`: what is known of each.
+    - `behind` `[i][j]`: by how much method j is better than method i, paired over data, in the unit of the table and
+      counted so that a positive number is always in favour of j.
+    - `ranks`: first and last place of each that these differences leave open, two standard errors being enough to tell.
+    """
+
+    scale: Scale
+    contenders: list[Contender]
+    behind: list[list[Estimate]]
+    exact: Estimate | None
+
+    @property
+    def ranks(self) -> list[tuple[int, int]]:
+        """See the class."""
+        count = len(self.contenders)
+
+        beaten = [sum(known_better(self.behind[i][j]) for j in range(count) if j != i) for i in range(count)]
+        beating = [sum(known_better(self.behind[j][i]) for j in range(count) if j != i) for i in range(count)]
+        return [(1 + below, count - above) for below, above in zip(beaten, beating, strict=True)]
+
+    @property
+    def exceeding(self) -> list[str]:
+        """Methods whose figure lies above the exact value by more than `MOST_EXCESS` paired standard errors."""
+        return [one.name for one in self.contenders if any(_exceeds(gap) for gap in (one.gap, one.gap_of_K))]
+
+    def verdicts(self) -> list[str]:
+        """What the figures say, in words."""
+        first = self.contenders[0]
+        said = [f"{first.name} is ahead with {self.scale.words(first.best)}, {first.kind_of_best}."]
+        for place, one in enumerate(self.contenders[1:], start=1):
+            gap = self.behind[place][0]
+            said.append(
+                f"{one.name} is {self.scale.words(gap)} behind it, paired over data"
+                + ("." if known_better(gap) else ": not distinguishable from it.")
+            )
+        for one in self.contenders:
+            if one.doubtful_share is not None and one.doubtful_share > 0:
+                said.append(
+                    f"{one.name}: {one.doubtful_share:.0%} of its importance-weighted data are not reliable by k-hat "
+                    "or standard error; its figure is a lower bound still."
+                )
+        if self.exact is not None:
+            said.append(
+                "Above the exact value, and so not to be believed: " + ", ".join(self.exceeding) + "."
+                if self.exceeding
+                else f"No figure exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors."
+            )
+        return said
+
+    def tables(self) -> list[TextTable]:
+        """The order, the figures of each method, and all paired differences."""
+        from dpm_ppl.analysis.comparison_tables import differences_table, figures_table, summary_table
+
+        return [summary_table(self), figures_table(self), differences_table(self)]
+
+    def figures(self) -> list[dict[str, Any]]:
+        """Every figure as one row: method, figure, particles, value, se, unit, data and draws behind it, and more."""
+        rows = [row for one in self.contenders for row in one.figures()]
+        if self.exact is not None:
+            value, se = float(self.exact.mean), float(self.exact.se)
+            about = {"unit": self.scale.unit, "num_points": self.exact.num}
+            rows.append({"method": "exact", "figure": "exact", "value": value, "se": se, **about})
+        return rows
+
+    def to_dataframe(self) -> Any:
+        """`figures` as a pandas data frame."""
+        import pandas
+
+        return pandas.DataFrame(self.figures())
+
+    def to_markdown(self) -> str:
+        """All tables, one below the other."""
+        return "\n".join(table.to_markdown() for table in self.tables())
+
+    def to_latex(self) -> str:
+        """All tables, with the rules of the package booktabs."""
+        return "\n\n".join(table.to_latex() for table in self.tables())
+
+    def as_json(self) -> dict[str, Any]:
+        """One object: order, ranks, figures, paired differences and verdicts; null for what is not finite."""
+        names = [one.name for one in self.contenders]
+        return {
+            "unit": self.scale.unit,
+            "better": self.scale.better,
+            "order": names,
+            "ranks": dict(zip(names, map(list, self.ranks), strict=True)),
+            "figures": [{key: _finite(value) for key, value in row.items()} for row in self.figures()],
+            "behind": {
+                name: {other: value.as_json() for other, value in zip(names, row, strict=True) if other != name}
+                for name, row in zip(names, self.behind, strict=True)
+            },
+            "exceeding_exact": self.exceeding,
+            "verdicts": self.verdicts(),
+        }
+
+    def _repr_html_(self) -> str:
+        words = "".join(f"<p>{sentence}</p>" for sentence in self.verdicts())
+        return "".join(table._repr_html_() for table in self.tables()) + words
+
+
+def compare_bounds(
+    results: Mapping[str, Result],
+    *,
+    units: Units | None = None,
+    exact: ArrayLike | None = None,
+    datum: str = "point",
+) -> Comparison:
+    """Compare what was measured of several methods on the same data.
+
+    Each is ranked by its best lower bound: the importance-weighted log-likelihood where there are weights, K otherwise.
+
+    **Arguments:**
+
+    - `results`: by name, `Measured` as `measure` returns it; or, for data without a `Dataset`, what `log_likelihood` or
+      `bound` returns, or the log-likelihoods `(datum,)` themselves, nats, which other software has computed.
+    - `units`: how the data were standardised, where no result says so.
+    - `exact`: log-likelihoods `(datum,)` under the law of the data, nats, where they are known and no result has them.
+    - `datum`: what one datum is called, as in bits/point.
+
+    **Raises:** `InputError` for no results, results of another kind, and results of different data.
+    """
+    if not results:
+        raise InputError("results", expected="at least one method", got="none", remedy="pass {'name': result}")
+    known = None if exact is None else np.asarray(exact, np.float64)
+    given = [result for result in results.values() if isinstance(result, Measured)]
+    units = given[0].units if given else units or Units((), "continuous", np.zeros(()), np.ones(()))
+    scale = Scale(units, given[0].scores.unit.partition("/")[2] if given else datum)
+    contenders = [contender(name, result, scale, known) for name, result in results.items()]
+    num_points = {one.name: len(one.K_values) for one in contenders}
+    if len(set(num_points.values())) > 1:
+        raise InputError(
+            "results", expected="the same data for all", got=f"{num_points} data", remedy="score all on the same data"
+        )
+    contenders.sort(key=lambda one: scale.goodness(one.best), reverse=True)
+    exacts = [one.measured.scores.exact for one in contenders if one.measured.scores.exact is not None]
+    return Comparison(
+        scale,
+        contenders,
+        [[scale.difference(_difference(two, one)) for two in contenders] for one in contenders],
+        scale.figure(exacts[0]) if exacts else None,
+    )
+
+
+def _difference(a: Contender, b: Contender) -> Estimate:
+    """The mean of a - b over all data, nats, of their best values.
+
+    Where they were weighed on some of the data only, what is known of all is the control: of each its K or the exact
+    value, whichever leave the smallest standard error.
+    """
+    both, places_a, places_b = np.intersect1d(a.places, b.places, return_indices=True)
+    if both.size == 0:
+        raise InputError(
+            "results", expected="weights of some of the same data", got="none", remedy="weigh the first data of each"
+        )
+    difference = a.values[places_a] - b.values[places_b]
+    pairs = [control_a - control_b for control_a, control_b in product(a.controls, b.controls)]
+    controls = [control for control in (np.zeros(len(a.K_values)), *pairs) if np.isfinite(control).all()]
+    helped = [extended_mean(control, difference - control[both], both) for control in controls]
+    return min(helped, key=lambda estimate: np.nan_to_num(estimate.se, nan=np.inf))
+
+
+def _exceeds(gap: Estimate | None) -> bool:
+    return gap is not None and bool(gap.mean < -MOST_EXCESS * np.nan_to_num(gap.se) - RESOLUTION)
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not np.isfinite(value) else value

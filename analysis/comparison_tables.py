@@ -1,0 +1,80 @@
+"""The tables of a comparison: the order at a glance, the figures of each method, all paired differences."""
+
+from typing import TYPE_CHECKING
+
+from dpm_ppl.analysis.contender import Contender, plain
+from dpm_ppl.analysis.text_table import TextTable
+from dpm_ppl.estimates import Estimate
+
+if TYPE_CHECKING:
+    from dpm_ppl.analysis.comparison import Comparison
+
+
+def summary_table(comparison: "Comparison") -> TextTable:
+    """One row per method, the best first, and the exact value where it is known."""
+    has_exact = any(one.gap is not None for one in comparison.contenders)
+    headings = ["rank", "method", "K", "best bound", "S", *["gap to exact"] * has_exact, "behind first", "doubtful"]
+    rows = [] if comparison.exact is None else [_exact_row(headings, comparison.exact)]
+    for place, (one, (first, last)) in enumerate(zip(comparison.contenders, comparison.ranks, strict=True)):
+        cells = {
+            "rank": str(first) if first == last else f"{first} to {last}",
+            "method": one.name,
+            "K": plain(one.K),
+            "best bound": plain(one.best),
+            "S": f"{one.rungs[-1].num_particles:,}" if one.rungs else "",
+            "gap to exact": plain(one.gap) if one.gap else "",
+            "behind first": plain(comparison.behind[place][0]) if place else "",
+            "doubtful": "" if one.doubtful_share is None else f"{one.doubtful_share:.0%}",
+        }
+        rows.append([cells[heading] for heading in headings])
+    scale, num_points = comparison.scale, len(comparison.contenders[0].K_values)
+    note = (
+        f"Mean ± standard error over {num_points:,} held-out data; S particles on {_weighed(comparison.contenders)} of "
+        "them, the rest by their K. Gaps and differences are paired. Ranks within two standard errors stay open."
+    )
+    align = "cl" + "r" * (len(headings) - 2)
+    return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
+
+
+def figures_table(comparison: "Comparison") -> TextTable:
+    """Every figure of every method, with what stands behind it."""
+    headings = ["method", "figure", "S", "value", "gap to exact", "draws", "data", "ESS", "doubtful"]
+    rows, named = [], None
+    for row in comparison.figures():
+        gap = Estimate(row["gap"], row["gap_se"], row["num_points"]) if "gap" in row else None
+        cells = [
+            "" if row["method"] == named else row["method"],
+            row["figure"],
+            f"{row['num_particles']:,}" if "num_particles" in row else "",
+            plain(Estimate(row["value"], row["se"], row["num_points"])),
+            plain(gap) if gap else "",
+            f"{row['num_draws']:,}" if "num_draws" in row else "",
+            f"{row['num_points']:,}",
+            f"{row['ess_median']:,.1f}" if "ess_median" in row else "",
+            f"{row['doubtful_share']:.0%}" if "doubtful_share" in row else "",
+        ]
+        rows.append(cells)
+        named = row["method"]
+    note = "S: particles behind one log-mean. draws: of noise, guide or weights per datum. ESS: its median over data."
+    return TextTable(f"All figures, {comparison.scale.unit}", headings, rows, "ll" + "r" * 7, note)
+
+
+def differences_table(comparison: "Comparison") -> TextTable:
+    """By how much the method of the column is better than that of the row."""
+    names = [one.name for one in comparison.contenders]
+    rows = [
+        [name, *("" if i == j else plain(comparison.behind[i][j]) for j in range(len(names)))]
+        for i, name in enumerate(names)
+    ]
+    note = "Positive where the column's method is better than the row's; mean ± standard error, paired over data."
+    return TextTable(f"Paired differences, {comparison.scale.unit}", ["", *names], rows, note=note)
+
+
+def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
+    cells = {"method": "exact", "best bound": plain(exact)}
+    return [cells.get(heading, "") for heading in headings]
+
+
+def _weighed(contenders: list[Contender]) -> str:
+    counts = sorted({len(one.places) for one in contenders if one.rungs})
+    return " or ".join(f"{count:,}" for count in counts) or "none"

@@ -1,0 +1,252 @@
+"""One method in a comparison: its values for single data, and its figures in the unit of the table."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.bounds import Bound
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.importance_scores import Rung, sharpened, summarise
+from dpm_ppl.likelihood import LogLikelihood
+from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS, RELIABLE
+from dpm_ppl.measured import Measured
+from dpm_ppl.scores import Scores
+from dpm_ppl.units import Units
+
+SIGNIFICANT = 2.0
+"""Standard errors between two methods from which on their order counts as known."""
+RESOLUTION = 1e-5
+"""What float32 leaves of a difference, in the unit of the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """The unit of a comparison: bits/dim, where less is better, for data with levels; bits per datum otherwise."""
+
+    units: Units
+    datum: str
+
+    @property
+    def unit(self) -> str:
+        """Its name."""
+        return f"bits/{self.datum}" if self.units.num_levels is None else "bits/dim"
+
+    @property
+    def better(self) -> str:
+        """Whether the higher or the lower figure is the better one."""
+        return "higher" if self.units.num_levels is None else "lower"
+
+    def figure(self, bits: Estimate) -> Estimate:
+        """A log-density of standardised data in bits per datum, in the unit of the table."""
+        return bits if self.units.num_levels is None else self.units.bits_per_dim(bits * math.log(2))
+
+    def advantage(self, bits: Estimate) -> Estimate:
+        """A difference of log-densities in bits per datum, in that unit; what is positive stays positive."""
+        return bits if self.units.num_levels is None else bits / self.units.num_coordinates
+
+    def difference(self, nats: Estimate) -> Estimate:
+        """A difference of log-densities in nats, in that unit."""
+        return self.advantage(nats / math.log(2))
+
+    def goodness(self, figure: Estimate) -> float:
+        """Larger for the better of two figures in the unit of the table; what is not a number comes last."""
+        sign = 1.0 if self.units.num_levels is None else -1.0
+        return sign * float(figure.mean) if math.isfinite(float(figure.mean)) else -math.inf
+
+    def words(self, figure: Estimate) -> str:
+        """Mean, standard error and unit."""
+        return f"{plain(figure)} {self.unit}"
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A method and what was measured of it; figures are in the unit of `scale`."""
+
+    name: str
+    measured: Measured
+    scale: Scale
+    form: str
+    """What its K is: the bound of the two chains, an ELBO, or given values."""
+
+    @property
+    def K_values(self) -> np.ndarray:
+        """K of every datum, nats."""
+        return self.measured.scores.K_values
+
+    @property
+    def controls(self) -> list[np.ndarray]:
+        """What is known of all data and goes with the best bound: K, and the exact value where there is one."""
+        weights, exact = self.measured.weights, self.measured.scores.exact_values
+        K = self.K_values if weights is None or self.is_exact else sharpened(self.K_values, weights)
+        return [K] if exact is None else [K, exact]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all weights of a datum are equal, so that K is the log-likelihood itself."""
+        weights = self.measured.weights
+        return weights is not None and bool(np.all(weights.se * np.sqrt(weights.num_draws) < EQUAL_WEIGHTS))
+
+    @property
+    def places(self) -> np.ndarray:
+        """Which data `values` are of."""
+        weights = self.measured.weights
+        if weights is None or self.is_exact:
+            return np.arange(len(self.K_values))
+        return np.flatnonzero(weights.num_draws)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The best lower bound of single data, nats."""
+        weights = self.measured.weights
+        return self.K_values if weights is None or self.is_exact else weights.log_likelihood[self.places]
+
+    @property
+    def K(self) -> Estimate:
+        """K over all data."""
+        return self.scale.figure(self.measured.scores.K)
+
+    @property
+    def gap_of_K(self) -> Estimate | None:
+        """What K lacks to the exact value, paired."""
+        gap = self.measured.scores.gap
+        return None if gap is None else self.scale.advantage(gap)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The importance-weighted figures, from one particle upwards."""
+        return [] if self.measured.importance is None or self.is_exact else self.measured.importance.rungs
+
+    @property
+    def best(self) -> Estimate:
+        """The best lower bound, over all data."""
+        return self.scale.figure(self.rungs[-1].mean) if self.rungs else self.K
+
+    @property
+    def gap(self) -> Estimate | None:
+        """What it lacks to the exact value, paired."""
+        if not self.rungs:
+            return self.gap_of_K
+        gap = self.rungs[-1].gap
+        return None if gap is None else self.scale.advantage(gap)
+
+    @property
+    def kind_of_best(self) -> str:
+        """What `best` is, in words."""
+        if self.rungs:
+            return f"importance-weighted with {self.rungs[-1].num_particles:,} particles"
+        return "its log-likelihood" if self.is_exact else self.form
+
+    @property
+    def doubtful_share(self) -> float | None:
+        """Share of the weighed data whose estimate is not reliable."""
+        importance = self.measured.importance
+        return None if importance is None else 1 - importance.verdicts[RELIABLE]  # 0 where all weights are equal
+
+    def figures(self) -> list[dict[str, Any]]:
+        """A row per figure."""
+        scores, importance, sandwich = self.measured.scores, self.measured.importance, self.measured.sandwich
+        first = "log-likelihood" if self.is_exact else self.form
+        rows = [self._row(first, self.K, num_draws=scores.num_draws, gap=self.gap_of_K)]
+        for rung in self.rungs:
+            rows.append(
+                self._row(
+                    "importance-weighted",
+                    self.scale.figure(rung.mean),
+                    num_particles=rung.num_particles,
+                    num_draws=rung.num_draws,
+                    gap=None if rung.gap is None else self.scale.advantage(rung.gap),
+                    ess_median=rung.ess_median,
+                    khat_bad_share=rung.khat_bad_share,
+                )
+            )
+        if importance is not None and self.rungs:
+            rows[-1] |= {"doubtful_share": self.doubtful_share}
+            rows.append(self._row("cumulant, no bound", self.scale.figure(importance.cumulant)))
+        if sandwich is not None:
+            shares = {"num_particles": sandwich.num_particles, "doubtful_share": sandwich.forward.doubtful_share}
+            for side in ("lower", "upper"):
+                figure = self.scale.figure(sandwich.figures()[side] / math.log(2))
+                rows.append(self._row(f"sandwich, {side}, of simulated data", figure, **shares))
+        return rows
+
+    def _row(self, figure: str, value: Estimate, *, gap: Estimate | None = None, **more: Any) -> dict[str, Any]:
+        row = {"method": self.name, "figure": figure, "value": float(value.mean), "se": float(value.se)}
+        row |= {"unit": self.scale.unit, "num_points": value.num, **more}
+        return row if gap is None else row | {"gap": float(gap.mean), "gap_se": float(gap.se)}
+
+
+def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) -> Contender:
+    """What `compare_bounds` was given under this name.
+
+    **Raises:** `InputError` for a result of another kind, and exact values of other data.
+    """
+    if isinstance(result, Measured):
+        form = "ELBO" if result.scores.L_null is None else "K"
+        return Contender(name, _with_exact(name, result, scale.units, exact), scale, form)
+    if isinstance(result, LogLikelihood):
+        if not result.num_draws.all():
+            raise InputError(
+                f"results[{name!r}]", expected="draws for all data", got="an interrupted estimate", remedy="finish it"
+            )
+        scores = _scores(name, result.K, scale, exact, int(result.num_draws.min()))
+        return Contender(
+            name, Measured(scale.units, scores, result, summarise(result, scale.units, scores)), scale, "K"
+        )
+    if isinstance(result, Bound):
+        scores = _scores(name, np.asarray(result.K, np.float64), scale, exact, result.num_draws)
+        return Contender(name, Measured(scale.units, scores), scale, "K")
+    values = np.asarray(result)
+    if values.dtype.kind not in "iuf" or values.ndim != 1 or len(values) < 2:
+        raise InputError(
+            f"results[{name!r}]",
+            expected="what measure, log_likelihood or bound returns, or log-likelihoods (datum,) in nats",
+            got=f"{type(result).__name__} of shape {values.shape}",
+            remedy="measure(Program(model, guide, event_shape=..., params=svi_result.params), data, key) for a program",
+        )
+    scores = _scores(name, values.astype(np.float64), scale, exact, 1)
+    return Contender(name, Measured(scale.units, scores), scale, "values as given")
+
+
+def known_better(advantage: Estimate) -> bool:
+    """Whether a paired advantage is more than two standard errors, so that the order of two methods counts as known."""
+    return bool(advantage.mean > SIGNIFICANT * np.nan_to_num(advantage.se) + RESOLUTION)
+
+
+def plain(figure: Estimate) -> str:
+    """Mean and standard error, rounded to two digits of the error."""
+    return figure.format().partition(" (")[0]
+
+
+def _scores(name: str, K: np.ndarray, scale: Scale, exact: np.ndarray | None, num_draws: int) -> Scores:
+    if exact is not None and exact.shape != K.shape:
+        raise InputError(
+            "exact", expected=f"a value for each datum of {name}, shape {K.shape}", got=exact.shape, remedy="same data"
+        )
+
+    def in_bits(values: Estimate) -> Estimate:
+        return scale.units.in_units(values, "bits/point")
+
+    return Scores(
+        unit=f"bits/{scale.datum}",
+        num_points=len(K),
+        num_draws=num_draws,
+        K=in_bits(estimate(K)),
+        K_original=in_bits(estimate(K + scale.units.log_det)),
+        K_values=K,
+        exact_values=exact,
+        exact=None if exact is None else in_bits(estimate(exact)),
+        gap=None if exact is None else in_bits(paired_difference(exact, K)),
+    )
+
+
+def _with_exact(name: str, result: Measured, units: Units, exact: np.ndarray | None) -> Measured:
+    if result.scores.exact is not None or exact is None:
+        return result
+    scale = Scale(units, result.scores.unit.partition("/")[2])
+    scores = _scores(name, result.scores.K_values, scale, exact, result.scores.num_draws)
+    weights = result.weights
+    importance = None if weights is None else summarise(weights, units, scores)
+    return Measured(result.units, scores, weights, importance, result.sandwich)

@@ -1,0 +1,154 @@
+"""Posterior draws of any origin as one kind of `DataTree`; draws of NumPyro guides with their importance weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from numpyro import handlers
+from numpyro.infer import MCMC
+from numpyro.infer.autoguide import AutoGuide
+from numpyro.infer.util import get_importance_trace
+
+from dpm_ppl._checks import check_sizes
+from dpm_ppl._errors import InputError
+from dpm_ppl._types import PRNGKey
+from dpm_ppl.analysis.tree import to_datatree
+
+Draws = Mapping[str, Any] | np.ndarray | jax.Array | MCMC | xr.DataTree | xr.Dataset
+"""What `posterior_tree` takes."""
+
+_MOST_AUTOCORRELATION = 0.05
+_FEWEST_DRAWS = 4  # that ArviZ's effective sample size and R-hat, which halve every chain, can do with
+
+
+@dataclass(frozen=True)
+class FittedGuide:
+    """A NumPyro guide, the parameters it was fitted to, and the model that it approximates.
+
+    **Arguments:** `params`, as `SVI.run` returns them; `model`, left out for an `AutoGuide`, which knows it (without a
+    model there are draws but no importance weights); `args`, `kwargs`, what the two are called with, data included.
+    """
+
+    guide: Callable[..., Any]
+    params: Mapping[str, Any]
+    model: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def weighted_draws(
+    fitted: FittedGuide, key: PRNGKey, num_draws: int = 1000, *, draws_chunk: int = 100
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Draws of every latent site `(draw, ...)`, and log p(data, draw) - log q(draw), `(draw,)`, in nats.
+
+    The weights are of the joint law of all latent sites, as in NumPyro's `psis_diagnostic`, and None without a model.
+    """
+    check_sizes(num_draws=num_draws, draws_chunk=draws_chunk)
+    guide, model = fitted.guide, fitted.model
+    if isinstance(guide, AutoGuide):
+        model = guide.model if model is None else model
+        if guide.prototype_trace is None:  # set up here, for what it keeps must not come from inside a compiled loop
+            handlers.seed(guide, key)(*fitted.args, **fitted.kwargs)
+    keys = jax.random.split(key, num_draws)
+    draws, log_weights = _draw(guide, model, dict(fitted.params), fitted.args, dict(fitted.kwargs), keys, draws_chunk)
+    draws = {name: np.asarray(values) for name, values in draws.items()}
+    return draws, None if model is None else np.asarray(log_weights, np.float64)
+
+
+@eqx.filter_jit
+def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: Any, draws_chunk: int) -> Any:
+    def one(key: Any) -> tuple[dict[str, Any], Any]:
+        of_model, of_guide = jax.random.split(key)  # in NumPyro's order: the weights are those of psis_diagnostic
+        seeded = handlers.seed(guide, of_guide)
+        if model is None:
+            trace, log_weight = handlers.trace(handlers.substitute(seeded, params)).get_trace(*args, **kwargs), 0.0
+        else:
+            trace, drawn = get_importance_trace(handlers.seed(model, of_model), seeded, args, kwargs, params)
+            log_weight = _log_density(trace) - _log_density(drawn)
+        return {name: site["value"] for name, site in trace.items() if _is_latent(site)}, log_weight
+
+    return jax.lax.map(one, keys, batch_size=draws_chunk)
+
+
+def _is_latent(site: Mapping[str, Any]) -> bool:
+    return site["type"] == "sample" and not site["is_observed"] and not site["infer"].get("is_auxiliary", False)
+
+
+def _log_density(trace: Mapping[str, Any]) -> Any:
+    return sum(jnp.sum(site["log_prob"]) for site in trace.values() if site["type"] == "sample")
+
+
+def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
+    """A `DataTree` whose group `posterior` has every site as `(chain, draw, ...)`, as ArviZ's functions want it.
+
+    **Arguments:** `draws`: arrays by site, as `MCMC.get_samples` or `Predictive` give them; one array, whose site is
+    called `x`; an `MCMC` that has run; a `DataTree` with a group `posterior`, or that group. Arrays are `(draw, ...)`,
+    or `(chain, draw, ...)` with `with_chains`.
+
+    **Raises:** `InputError` for anything else, fewer than four draws in a chain, and draws that are not finite.
+    """
+    if isinstance(draws, xr.DataTree):
+        if "posterior" not in draws.children:
+            groups = ", ".join(draws.children) or "none"
+            raise InputError("draws", expected="a group posterior", got=groups, remedy="name the group so")
+        tree = draws
+    elif isinstance(draws, xr.Dataset):
+        tree = to_datatree(posterior=draws)
+    elif isinstance(draws, MCMC):
+        tree = to_datatree(posterior=draws.get_samples(group_by_chain=True))
+    else:
+        sites = dict(draws) if isinstance(draws, Mapping) else {"x": draws}
+        arrays = {str(name): np.asarray(values) for name, values in sites.items()}
+        tree = to_datatree(posterior=arrays if with_chains else {name: array[None] for name, array in arrays.items()})
+    _check(tree["posterior"].to_dataset())
+    return tree
+
+
+def _check(posterior: xr.Dataset) -> None:
+    for name, array in posterior.data_vars.items():
+        if array.dims[:2] != ("chain", "draw") or array.sizes["draw"] < _FEWEST_DRAWS or 0 in array.shape:
+            raise InputError(
+                f"draws, site {name}",
+                expected=f"(chain, draw, ...) with {_FEWEST_DRAWS} draws or more",
+                got=f"{array.dims} of shape {array.shape}",
+                remedy="name and order the axes so, or draw more",
+            )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array.values).all():
+            raise InputError(
+                f"draws, site {name}",
+                expected="finite numbers",
+                got=f"dtype {array.dtype}" if array.dtype.kind not in "biuf" else "NaN or infinite draws",
+                remedy="leave the site out, or find out why",
+            )
+    if not posterior.data_vars:
+        raise InputError("draws", expected="at least one site", got="none", remedy="pass draws")
+
+
+def coordinates(posterior: xr.Dataset, sites: list[str]) -> np.ndarray:
+    """The sites side by side as flat coordinates, `(chain, draw, coordinate)` in float64."""
+    arrays = [np.asarray(posterior[site], np.float64) for site in sites]
+    return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=2)
+
+
+def num_independent(num_draws: int, ess: float) -> int:
+    """How many of `num_draws`, evenly spaced, are all but independent: autocorrelation of 0.05 at most.
+
+    As in an autoregression of order one with this effective sample size, whose coefficient follows from the ratio of
+    the two. So many as the effective sample size itself would still have autocorrelations of up to exp(-2) = 0.14.
+    """
+    coefficient = (num_draws - ess) / (num_draws + ess)
+    if coefficient <= _MOST_AUTOCORRELATION:
+        return num_draws
+    return int(num_draws * math.log(coefficient) / math.log(_MOST_AUTOCORRELATION))
+
+
+def thinned(draws: np.ndarray, num_draws: int) -> np.ndarray:
+    """`(chain, draw, ...)` as `(draw, ...)`, no more than `num_draws` of them, evenly over the chains."""
+    flat = draws.reshape(-1, *draws.shape[2:])
+    return flat[np.linspace(0, len(flat) - 1, min(num_draws, len(flat))).round().astype(int)]

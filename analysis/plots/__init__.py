@@ -1,0 +1,1 @@
+"""Plots on ArviZ's PlotCollection: every function returns the collection and shows nothing."""

@@ -1,0 +1,247 @@
+"""Curves of a fit: where the nats go along the chain, the schedule, what more particles bring, the training."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_plots.plot_collection import PlotCollection
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.plots._panels import (
+    band,
+    bits_or_nats,
+    curves,
+    draw,
+    error_bars,
+    group,
+    label_axes,
+    legend,
+    line,
+    log_density_in,
+    panels,
+    points,
+)
+from dpm_ppl.bounds import EntropyBounds
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl.units import Units
+
+Group = xr.Dataset | xr.DataTree
+
+
+def plot_bound_per_step(
+    bound: Group,
+    entropy: EntropyBounds | None = None,
+    *,
+    unit: str = "bits",
+    log_x: bool = False,
+    log_y: bool = False,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Where the nats go: what each step t costs the bound K, and the share of the steps up to t in the cost of all.
+
+    The panels are `divergence`, the mean over data of E KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)); `share`, its sum
+    up to t over its sum; and, where `entropy` is given, `entropy`, the bounds of H_q(X^{t-1} | X^t) (paper, eq. 24 and
+    36). Bands are one standard error over data either way.
+
+    **Arguments:** `bound`, a group by `bound_group`, or a tree that has it; `entropy`, of the same diffusion, by
+    `dpm_ppl.entropy_bounds`; `unit`, `bits` or `nats`; `log_x`, `log_y` make the axis of t, and that of the
+    divergences, logarithmic. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where a group has no step divergences, or `entropy` another number of steps.
+    """
+    factor = bits_or_nats(unit)
+    divergences = group(bound, "bound", "step_divergences")["step_divergences"].transpose("datum", "step")
+    t = divergences["step"].values
+    names = ["divergence", "share"]
+    if entropy is not None:
+        names.append("entropy")
+        if np.shape(entropy.lower) != (t[-1],):
+            raise InputError(
+                "entropy",
+                expected=f"T = {t[-1]}, as the bound has",
+                got=f"shape {np.shape(entropy.lower)}",
+                remedy="pass the entropy bounds of the diffusion that was scored",
+            )
+    collection = panels(
+        names,
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    costs = divergences.values.astype(np.float64)
+    for panel, figure in (("divergence", estimate(costs) * factor), ("share", _cumulative_share(costs))):
+        curve = curves({"KL of a step": (t, figure.mean, figure.se)})
+        draw(collection, band, panel, curve)
+        draw(collection, line, panel, curve)
+    label_axes(collection, "divergence", x="step t", y=f"E KL of step t ({unit})", log_x=log_x, log_y=log_y)
+    label_axes(collection, "share", x="step t", y="share of the steps 2 to t", log_x=log_x)
+    if entropy is not None:
+        lower, upper = (np.asarray(side, np.float64) * factor for side in (entropy.lower, entropy.upper))
+        lower = np.where(np.isfinite(lower), lower, np.nan)  # -inf at t = 1 for continuous data
+        every_t = np.arange(1, t[-1] + 1)
+        between = curves({"between": (every_t, (lower + upper) / 2, (upper - lower) / 2)})
+        draw(collection, band, "entropy", between, label="between", color="B3")
+        draw(collection, line, "entropy", curves({"lower bound": (every_t, lower), "upper bound": (every_t, upper)}))
+        label_axes(collection, "entropy", x="step t", y=f"H_q(Xᵗ⁻¹ | Xᵗ) ({unit})", log_x=log_x)
+        legend(collection, plot_collection)
+    return collection
+
+
+def plot_schedule(
+    diffusions: Diffusion | Mapping[str, Diffusion],
+    *,
+    log_x: bool = False,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """The schedule: beta_t, alpha_bar_t = prod_{s <= t} (1 - beta_s) and log-SNR in nats, each in a panel against t.
+
+    **Arguments:** `diffusions`, one, or several by name. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where there is no diffusion.
+    """
+    if isinstance(diffusions, Diffusion):
+        diffusions = {"schedule": diffusions}
+    if not diffusions:
+        raise InputError("diffusions", expected="at least one diffusion", got="none", remedy="pass them by name")
+    labels = {"beta": "βₜ", "alpha_bar": "ᾱₜ", "log_snr": "log-SNR (nats)"}
+    collection = panels(
+        list(labels),
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    steps = {name: diffusion.steps for name, diffusion in diffusions.items()}
+    for panel, label in labels.items():
+        draw(collection, line, panel, curves({name: (step.t, getattr(step, panel)) for name, step in steps.items()}))
+        label_axes(collection, panel, x="step t", y=label, log_x=log_x, log_y=panel == "beta")
+    if len(steps) > 1:
+        legend(collection, plot_collection)
+    return collection
+
+
+def plot_ladder(
+    weights: Group | Mapping[str, Group],
+    *,
+    exact: Estimate | None = None,
+    unit: str = "bits/point",
+    units: Units | None = None,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """From K to the log-likelihood: the mean bound against the number of particles, with one standard error over data.
+
+    A single datum has its Monte-Carlo standard error instead. The panel is called `bound`.
+
+    **Arguments:**
+
+    - `weights`: a group by `weights_group` or a tree that has it; for several methods, groups by name.
+    - `exact`: the log-likelihood itself, nats of standardised data, as a line in a band of one standard error.
+    - `unit`: `bits/point`, `nats/point`, or with `units` also `bits/coordinate` and `nats/coordinate`.
+    - `units`: how the data were standardised; log-densities are then those of the data as they were given.
+    - `backend`: `matplotlib`, `plotly`, `bokeh` or `none`; by default ArviZ's `rcParams["plot.backend"]`.
+    - `plot_collection`: one to draw into, with panels of the same names; it gets no legend, which its method
+      `add_legend("member")` draws. `figure_kwargs` go to the figure of a new one, `title` stands above it.
+
+    **Raises:** `InputError` for groups that have no ladder, a unit that does not fit, and no panel to draw into.
+    """
+    factor, offset = log_density_in(unit, units)
+    if isinstance(weights, Group):
+        weights = {"importance-weighted": weights}
+    if not weights or (exact is not None and "exact" in weights):
+        got = "the name 'exact'" if weights else "none"
+        raise InputError("weights", expected="groups by names other than 'exact'", got=got, remedy="name each method")
+    series = {name: _mean_ladder(group(given, "weights", "ladder", "ladder_se")) for name, given in weights.items()}
+    collection = panels(
+        ["bound"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    drawn = curves({name: (x, y * factor + offset, se * factor) for name, (x, y, se) in series.items()})
+    for visual in (line, points, error_bars):
+        draw(collection, visual, "bound", drawn)
+    if exact is not None:
+        ends = [min(x[0] for x, *_ in series.values()), max(x[-1] for x, *_ in series.values())]
+        level = curves({"exact": (ends, np.full(2, exact.mean * factor + offset), np.full(2, exact.se * factor))})
+        draw(collection, band, "bound", level, label="exact_band")
+        draw(collection, line, "bound", level, label="exact", linestyle="C1")
+    shown = "standardised data" if units is None else "the data as given"
+    label_axes(collection, "bound", x=f"particles (densities of {shown})", y=f"mean bound ({unit})", log_x=True)
+    if exact is not None or len(series) > 1:
+        legend(collection, plot_collection)
+    return collection
+
+
+def plot_training(
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    unit: str,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Training loss and held-out K with one standard error either way, against updates, in panels `loss` and `K`.
+
+    **Arguments:** `rows`, the metrics of a fit: `update`, and any of `loss`, `K` and `K_se`; what a row lacks is left
+    out, and so is a panel of which no row has anything. `unit` is that of loss and K. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where a row has no `update`, or no row has `loss` or `K`.
+    """
+    if not all("update" in row for row in rows):
+        raise InputError("rows", expected="`update` in every row", got="a row without", remedy="pass FitResult.metrics")
+    labels = {"loss": f"training loss ({unit})", "K": f"held-out K ({unit})"}
+    series = {}
+    for name in labels:
+        given = [row for row in rows if row.get(name) is not None]
+        errors = [np.nan if row.get(f"{name}_se") is None else row[f"{name}_se"] for row in given]
+        if given:
+            series[name] = [row["update"] for row in given], [row[name] for row in given], errors
+    if not series:
+        raise InputError(
+            "rows", expected="`loss` or `K` in some row", got=f"{len(rows)} rows with neither", remedy="fit first"
+        )
+    collection = panels(
+        list(series),
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    for name, curve in series.items():
+        for visual in (line, points, error_bars):
+            draw(collection, visual, name, curves({name: curve}))
+        label_axes(collection, name, x="updates", y=labels[name])
+    return collection
+
+
+def _cumulative_share(costs: np.ndarray) -> Estimate:
+    """Sum up to t over the sum of all, of costs `(datum, step)`: a ratio of means, its error by the delta method."""
+    sums = costs.cumsum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):  # nothing to share out where nothing costs anything
+        total = sums[:, -1:].mean()
+        share = sums.mean(axis=0) / total
+        return Estimate(share, estimate((sums - share * sums[:, -1:]) / total).se, len(costs))
+
+
+def _mean_ladder(weights: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    values, errors = (weights[name].transpose("datum", "rung").values for name in ("ladder", "ladder_se"))
+    drawn = np.isfinite(values).all(axis=1)
+    if not drawn.any():
+        raise InputError("weights", expected="data with a ladder", got="none", remedy="draw at least once per datum")
+    mean = estimate(values[drawn])
+    se = errors[drawn][0] if mean.num == 1 else np.asarray(mean.se)
+    return weights["num_particles"].values, np.asarray(mean.mean), se

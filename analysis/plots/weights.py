@@ -1,0 +1,198 @@
+"""How far to trust importance weights: their spread, k-hat of every datum, and estimates against exact values."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args
+
+import numpy as np
+import xarray as xr
+from arviz_plots.plot_collection import PlotCollection
+from numpy.typing import ArrayLike
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.plots._panels import (
+    Series,
+    bits_or_nats,
+    colour_members,
+    curves,
+    draw,
+    error_bars,
+    group,
+    label_axes,
+    legend,
+    line,
+    log_density_in,
+    panels,
+    points,
+    steps,
+)
+from dpm_ppl.likelihood.diagnostics import LARGEST_USABLE_KHAT, MOST_RELIABLE_KHAT, VERDICTS, weight_histogram
+from dpm_ppl.units import Units
+
+Group = xr.Dataset | xr.DataTree
+Kind = Literal["ecdf", "histogram"]
+
+NUM_SHOWN = 4
+"""Data whose weights are shown where none are chosen."""
+TOO_HIGH = 3.0
+"""Standard errors above the exact value from which an estimate is marked."""
+
+
+def plot_weights(
+    weights: Group,
+    *,
+    data: Sequence[int] | None = None,
+    kind: Kind = "ecdf",
+    num_bins: int = 50,
+    unit: str = "bits",
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Log-weights of a few data, less the logarithm of their mean weight: what lies far right carries the estimate.
+
+    The panel is called `log_weights`. Weights of zero have no place on the axis: the ECDF starts at their share, the
+    histogram leaves them out.
+
+    **Arguments:** `weights`, a group by `weights_group` with log-weights that were kept, or a tree that has it; `data`,
+    which of its coordinate `datum`, by default the first four; `kind`, `ecdf` or `histogram`, of `num_bins`; `unit`,
+    `bits` or `nats`. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where no log-weights were kept, no finite ones are there, or a datum is not.
+    """
+    factor = bits_or_nats(unit)
+    if kind not in get_args(Kind):
+        raise InputError("kind", expected="'ecdf' or 'histogram'", got=repr(kind), remedy="choose one of these")
+    found = group(weights, "weights", "log_weights", "khat")
+    known = found["datum"].values
+    data = known[:NUM_SHOWN] if data is None else np.asarray(data)
+    if not len(data) or not np.isin(data, known).all():
+        got = list(np.setdiff1d(data, known)) or "none"
+        raise InputError("data", expected="data of the group", got=got, remedy="choose from its coordinate datum")
+    found = found.sel(datum=data)
+    log_weights = found["log_weights"].transpose("datum", "draw").values
+    counts, edges = weight_histogram(log_weights, num_bins)
+    names = [f"datum {i}, k-hat {khat:.2f}" for i, khat in zip(data, found["khat"].values, strict=True)]
+    if kind == "histogram":
+        outline = [np.concatenate([[0], row, [0]]) for row in counts]
+        series: dict[str, Series] = {
+            name: (factor * np.append(edges[0], edges), y) for name, y in zip(names, outline, strict=True)
+        }
+    else:
+        series = {name: _ecdf(row, factor) for name, row in zip(names, log_weights, strict=True)}
+    collection = panels(
+        ["log_weights"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    draw(collection, steps, "log_weights", curves(series))
+    label = "share of the draws" if kind == "ecdf" else "draws"
+    label_axes(collection, "log_weights", x=f"log w - log of the mean of w ({unit})", y=label)
+    legend(collection, plot_collection)
+    return collection
+
+
+def plot_khat_per_datum(
+    weights: Group,
+    *,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Pareto k-hat of every datum, coloured by verdict, with lines at 0.7 and 1 (Vehtari et al. 2024).
+
+    The panel is called `khat`. Data without a fitted tail (see `pareto_khat`) are counted in the label of the axis.
+
+    **Arguments:** `weights`, a group by `weights_group` or a tree that has it. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where the group has no k-hat.
+    """
+    found = group(weights, "weights", "khat", "verdict")
+    datum, khat, verdict = (found[name].values for name in ("datum", "khat", "verdict"))
+    collection = panels(
+        ["khat"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    colour_members(collection, VERDICTS)
+    shown = {name: (datum[verdict == name], khat[verdict == name]) for name in VERDICTS}
+    draw(collection, points, "khat", curves({name: series for name, series in shown.items() if len(series[0])}))
+    ends = [datum.min(), datum.max()]
+    for name, threshold in (("most_reliable", MOST_RELIABLE_KHAT), ("largest_usable", LARGEST_USABLE_KHAT)):
+        level = curves({name: (ends, [threshold, threshold])})
+        draw(collection, line, "khat", level, label=name, color="B2", linestyle="C1")
+    missing = int((~np.isfinite(khat)).sum())
+    label_axes(collection, "khat", x=f"datum ({missing} without k-hat)" if missing else "datum", y="Pareto k-hat")
+    legend(collection, plot_collection)
+    return collection
+
+
+def plot_exact_against_estimated(
+    weights: Group,
+    exact: ArrayLike,
+    *,
+    unit: str = "bits/point",
+    units: Units | None = None,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Estimated against exact log-likelihood, a point with its Monte-Carlo standard error per datum, and the diagonal.
+
+    Estimates more than three standard errors above the exact value have a colour of their own. Where that is the
+    model's own likelihood, many of them speak of a mistake: by Jensen's inequality estimates are too low on average.
+    Where it is the law of the data, a model may well give some data more than that does, but not all on average. The
+    panel is called `log_likelihood`.
+
+    **Arguments:** `weights`, a group by `weights_group` or a tree that has it; `exact`, shape `(datum,)`, nats of
+    standardised data, for the same data in the same order. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where the exact values do not fit the group, or no datum has two finite values.
+    """
+    factor, offset = log_density_in(unit, units)
+    found = group(weights, "weights", "log_likelihood", "se")
+    estimated, se = (np.asarray(found[name].values, np.float64) for name in ("log_likelihood", "se"))
+    exact = np.asarray(exact, np.float64)
+    finite = np.isfinite(estimated) & np.isfinite(exact) if exact.shape == estimated.shape else np.zeros(1, bool)
+    if not finite.any():
+        raise InputError(
+            "exact",
+            expected=f"shape {estimated.shape}, finite where there are estimates",
+            got=f"shape {exact.shape}",
+            remedy="evaluate the density at the data that were scored",
+        )
+    exact, estimated, se = exact[finite], estimated[finite], se[finite]
+    above = estimated - exact > TOO_HIGH * se
+    x, y, error = exact * factor + offset, estimated * factor + offset, se * factor
+    collection = panels(
+        ["log_likelihood"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    ends = [min(x.min(), y.min()), max(x.max(), y.max())]
+    draw(collection, line, "log_likelihood", curves({"": (ends, ends)}), label="diagonal", color="B2", linestyle="C1")
+    members = {"estimate": ~above, f"> {TOO_HIGH:.0f} s.e. above exact": above}
+    colour_members(collection, list(members))
+    drawn = curves({name: (x[of], y[of], error[of]) for name, of in members.items() if of.any()})
+    for visual in (error_bars, points):
+        draw(collection, visual, "log_likelihood", drawn)
+    shown = "standardised data" if units is None else "the data as given"
+    label_axes(collection, "log_likelihood", x=f"exact log p(x₀) of {shown} ({unit})", y=f"estimate ({unit})")
+    legend(collection, plot_collection)
+    return collection
+
+
+def _ecdf(log_weights: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    ordered = np.sort(log_weights)
+    mean = np.logaddexp.reduce(ordered) - np.log(len(ordered))
+    share = np.arange(1, len(ordered) + 1) / len(ordered)
+    there = np.isfinite(ordered)
+    return factor * (ordered[there] - mean), share[there]

@@ -1,0 +1,287 @@
+"""Posterior approximations side by side: what their draws say, how far they are from a reference, what to think of it.
+
+`compare_posteriors` takes draws of any origin, NumPyro's guides and chains among them. Its result prints as a table in
+a terminal and in a notebook; the trees in it are ArviZ's, for `az.summary` and `az.plot_*`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from dpm_ppl._checks import check_sizes
+from dpm_ppl._errors import InputError
+from dpm_ppl._types import PRNGKey
+from dpm_ppl.analysis import posterior_tables
+from dpm_ppl.analysis.distances import (
+    Distance,
+    classifier_two_sample,
+    maximum_mean_discrepancy,
+    sliced_wasserstein,
+)
+from dpm_ppl.analysis.draws import (
+    Draws,
+    FittedGuide,
+    coordinates,
+    num_independent,
+    posterior_tree,
+    thinned,
+    weighted_draws,
+)
+from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl.likelihood.diagnostics import RELIABLE, effective_sample_size, pareto_khat, verdicts
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+type DistanceFunction = Callable[[Any, Any], Distance]
+DISTANCES: tuple[DistanceFunction, ...] = (sliced_wasserstein, maximum_mean_discrepancy, classifier_two_sample)
+
+FEWEST_COMPARED = 10
+"""Independent draws on either side, below which no distance is taken."""
+LARGEST_RHAT = 1.01
+"""Of chains that agree (Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, section 4)."""
+
+
+@dataclass(frozen=True)
+class WeightCheck:
+    """What the importance weights of an approximation against its model say of it (Yao et al. 2018, section 2).
+
+    `khat` and `ess` are those of `num_draws` weights; `elbo` is their mean log, nats; `verdict` is `reliable`,
+    `doubtful` or `unusable` (see `dpm_ppl.likelihood.verdicts`).
+    """
+
+    khat: float
+    ess: float
+    num_draws: int
+    elbo: Estimate
+    verdict: str
+
+
+def check_weights(log_weights: ArrayLike) -> WeightCheck:
+    """k-hat, effective sample size and verdict of log p(data, draw) - log q(draw), `(draw,)`, nats.
+
+    **Raises:** `InputError` where there are fewer than two, or any is NaN.
+    """
+    log_weights = np.asarray(log_weights, np.float64)
+    if log_weights.ndim != 1 or len(log_weights) < 2 or np.isnan(log_weights).any():
+        has_nan = ", with NaN" if np.isnan(log_weights).any() else ""
+        raise InputError(
+            "log_weights", expected="numbers (draw,)", got=f"shape {log_weights.shape}{has_nan}", remedy="one per draw"
+        )
+    num_draws, ess, khat = len(log_weights), float(effective_sample_size(log_weights)), float(pareto_khat(log_weights))
+    se = np.sqrt(max(1 / ess - 1 / num_draws, 0.0))  # of the log-mean weight, delta method
+    return WeightCheck(khat, ess, num_draws, estimate(log_weights), str(verdicts(khat, se, num_draws)))
+
+
+@dataclass(frozen=True)
+class PosteriorRow:
+    """One posterior of a comparison.
+
+    - `num_chains`, `num_draws`: draws in all chains together.
+    - `ess`, the smallest bulk effective sample size, and `rhat`, the largest, over coordinates; `rhat` is NaN for a
+      single chain.
+    - `distances` by name, to the reference; empty for the reference itself, and where fewer than `FEWEST_COMPARED`
+      draws are independent. `num_compared`: draws behind them.
+    - `weights`, where the model's density was known.
+    - `verdict`, in words.
+    """
+
+    name: str
+    num_chains: int
+    num_draws: int
+    ess: float
+    rhat: float
+    distances: dict[str, Distance]
+    num_compared: int
+    weights: WeightCheck | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class PosteriorComparison:
+    """Posteriors side by side; see `compare_posteriors`. `trees` are ArviZ's, by name, the reference among them."""
+
+    rows: tuple[PosteriorRow, ...]
+    sites: tuple[str, ...]
+    reference: str | None
+    trees: dict[str, xr.DataTree] = field(repr=False)
+
+    def summaries(self, **options: Any) -> "dict[str, pd.DataFrame]":
+        """`az.summary` of the common sites of every posterior; `options` are its own."""
+        from arviz_stats.summary import summary  # takes seconds
+
+        return {name: summary(tree, var_names=list(self.sites), **options) for name, tree in self.trees.items()}
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row per posterior, numbers in columns; `sliced W2`, `sliced W2 se`, `sliced W2 null` and so on."""
+        return posterior_tables.numbers(self)
+
+    def __rich__(self) -> Any:
+        return posterior_tables.table(self)
+
+    def __str__(self) -> str:
+        return posterior_tables.text(self)
+
+    def _repr_html_(self) -> str:
+        return posterior_tables.html(self)
+
+
+def compare_posteriors(
+    posteriors: Mapping[str, Draws | FittedGuide],
+    *,
+    reference: str | Draws | None = None,
+    with_chains: Collection[str] = (),
+    log_weights: Mapping[str, ArrayLike] | None = None,
+    key: PRNGKey | None = None,
+    num_draws: int = 1000,
+    distances: Sequence[DistanceFunction] = DISTANCES,
+    level: float = 0.05,
+) -> PosteriorComparison:
+    """Posteriors of one model beside each other, and their distances to a reference.
+
+    Before distances are taken, all coordinates are standardised by the mean and standard deviation of the reference, so
+    that sliced W2 is in posterior standard deviations, and draws are thinned evenly until they are all but independent,
+    as far as their smallest effective sample size tells (see `draws.num_independent`).
+
+    **Arguments:**
+
+    - `posteriors`: by name, what `posterior_tree` takes, or a `FittedGuide`, of which `num_draws` are drawn with `key`.
+    - `reference`: the name of one of them, or other draws, for instance of a long run of NUTS. Left out, there are no
+      distances.
+    - `with_chains`: the names (`"reference"` among them) whose arrays are `(chain, draw, ...)`, not `(draw, ...)`.
+    - `log_weights`: by name, `(draw,)`, log p(data, draw) - log q(draw), for k-hat. A `FittedGuide` has its own.
+    - `num_draws`: to draw of a guide, and the most that distances look at.
+    - `distances`: functions of two arrays `(draw, coordinate)`.
+    - `level`: probability that exact draws are called different, over the distances of one posterior (Bonferroni).
+
+    **Raises:** `InputError` where a name is unknown or twice, draws have no site of the same shape in common, or a
+    guide comes without a key.
+    """
+    check_sizes(num_draws=num_draws)
+    log_weights = dict(log_weights or {})
+    given = dict(posteriors)
+    if reference is not None and not isinstance(reference, str):
+        if "reference" in given:
+            raise InputError("reference", expected="its name", got="draws, and a name", remedy="pass 'reference'")
+        given, reference = {**given, "reference": reference}, "reference"
+    named = [
+        ("reference", [reference] if reference else []),
+        ("with_chains", with_chains),
+        ("log_weights", log_weights),
+    ]
+    for argument, names in named:
+        if unknown := [name for name in names if name not in given]:
+            raise InputError(
+                argument, expected=f"any of {', '.join(given)}", got=unknown[0], remedy="name one of posteriors"
+            )
+
+    trees: dict[str, xr.DataTree] = {}
+    for i, (name, draws) in enumerate(given.items()):
+        if isinstance(draws, FittedGuide):
+            if key is None:
+                raise InputError("key", expected="a key to draw from guides", got="none", remedy="jax.random.key(0)")
+            draws, own_weights = weighted_draws(draws, jax.random.fold_in(key, i), num_draws)
+            if own_weights is not None:
+                log_weights.setdefault(name, own_weights)
+        trees[name] = posterior_tree(draws, with_chains=name in with_chains)
+    sites = _common_sites(trees, reference)
+    weights = {name: check_weights(values) for name, values in log_weights.items()}
+    rows = _rows(trees, sites, reference, weights, num_draws, distances, level)
+    return PosteriorComparison(rows, tuple(sites), reference, trees)
+
+
+def _common_sites(trees: dict[str, xr.DataTree], reference: str | None) -> list[str]:
+    """Sites, in the order of the reference, that all have with the same shape."""
+    if not trees:
+        raise InputError("posteriors", expected="at least one", got="none", remedy="pass draws by name")
+    shapes = {
+        name: {str(site): array.shape[2:] for site, array in tree["posterior"].data_vars.items()}
+        for name, tree in trees.items()
+    }
+    first = shapes[reference if reference is not None else next(iter(trees))]
+    sites = [site for site, shape in first.items() if all(other.get(site) == shape for other in shapes.values())]
+    if not sites:
+        got = "; ".join(
+            f"{name}: {', '.join(f'{s} {shape}' for s, shape in of.items())}" for name, of in shapes.items()
+        )
+        raise InputError(
+            "posteriors", expected="a site that all have, of one shape", got=got, remedy="rename the sites"
+        )
+    return sites
+
+
+def _rows(
+    trees: dict[str, xr.DataTree],
+    sites: list[str],
+    reference: str | None,
+    weights: dict[str, WeightCheck],
+    most_draws: int,
+    distances: Sequence[DistanceFunction],
+    level: float,
+) -> tuple[PosteriorRow, ...]:
+    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
+
+    draws = {name: coordinates(tree["posterior"].to_dataset(), sites) for name, tree in trees.items()}
+    compared, smallest_ess = {}, {}
+    for name, values in draws.items():
+        found = np.asarray(ess(values.transpose(2, 0, 1), chain_axis=1, draw_axis=2))
+        smallest_ess[name] = float(np.nanmin(found)) if np.isfinite(found).any() else np.nan
+        num_values = values.shape[0] * values.shape[1]
+        independent = num_values if np.isnan(smallest_ess[name]) else num_independent(num_values, smallest_ess[name])
+        compared[name] = thinned(values, min(most_draws, independent))
+    if reference is not None:
+        centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
+        compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
+    allowed = level / max(1, len(distances))
+    rows = []
+    for name, values in draws.items():
+        num_chains, num_draws = values.shape[:2]
+        of_chains = rhat(values.transpose(2, 0, 1), chain_axis=1, draw_axis=2) if num_chains > 1 else [np.nan]
+        largest_rhat = float(np.max(of_chains))
+        fewest, found = 0, []
+        if reference is not None and name != reference:
+            fewest = min(len(compared[name]), len(compared[reference]))
+            if fewest >= FEWEST_COMPARED:
+                found = [distance(compared[name], compared[reference]) for distance in distances]
+        rows.append(
+            PosteriorRow(
+                name=name,
+                num_chains=num_chains,
+                num_draws=num_chains * num_draws,
+                ess=smallest_ess[name],
+                rhat=largest_rhat,
+                distances={distance.name: distance for distance in found},
+                num_compared=len(compared[name]),
+                weights=weights.get(name),
+                verdict=_verdict(found, largest_rhat, weights.get(name), allowed, name == reference, fewest),
+            )
+        )
+    return tuple(rows)
+
+
+def _verdict(
+    found: Sequence[Distance],
+    rhat: float,
+    weights: WeightCheck | None,
+    allowed: float,
+    is_reference: bool,
+    fewest: int,
+) -> str:
+    words = ["the reference"] if is_reference else []
+    if rhat > LARGEST_RHAT:
+        words.append(f"its chains disagree (R-hat {rhat:.2f})")
+    if apart := [f"{distance.name} p = {distance.p_value:.2g}" for distance in found if distance.p_value <= allowed]:
+        words.append(f"differs from the reference ({', '.join(apart)})")
+    elif found:
+        words.append("not told from the reference by these draws")
+    elif 0 < fewest < FEWEST_COMPARED:
+        words.append(f"too few independent draws to compare ({fewest})")
+    if weights is not None:
+        doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
+        words.append(f"importance weights {doubt or 'reliable, '}k-hat {weights.khat:.2f}")
+    return "; ".join(words) or "nothing to hold it against"

@@ -1,0 +1,138 @@
+"""Runs side by side: fit what is missing, measure each by the same protocol, compare."""
+
+import json
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from dpm_ppl import runs, weighing
+from dpm_ppl._errors import InputError
+from dpm_ppl.experiment import DIFFUSION, Experiment
+from dpm_ppl.importance_scores import summarise
+from dpm_ppl.measured import Measured
+from dpm_ppl.models import EXPERIMENTS, METHODS
+from dpm_ppl.programs import Method, Program
+
+_CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run, its experiment and what it has trained."""
+
+    run: runs.Run
+    experiment: Experiment
+    method: Method
+
+    @property
+    def method_name(self) -> str:
+        """Which of the methods it is."""
+        return self.run.options.get("method", DIFFUSION)
+
+
+def open_all(paths: Sequence[Path]) -> dict[str, Trained]:
+    """The runs in these directories, by method and, where two have the same, by directory.
+
+    **Raises:** `InputError` where there is no run, or two were fitted to different data.
+    """
+    opened = []
+    for path in dict.fromkeys(paths):
+        run = runs.open_run(path)
+        experiment = run.declare(EXPERIMENTS)
+        opened.append(Trained(run, experiment, runs.trained(run, experiment)))
+    first = opened[0]
+    for other in opened[1:]:
+        if not _same_data(first.experiment, other.experiment):
+            raise InputError(
+                "run",
+                expected=f"runs on the data of {first.run.path} ({first.run.experiment})",
+                got=f"{other.run.path} ({other.run.experiment}), whose held-out data are others",
+                remedy="compare runs of one experiment with the same options for its data",
+            )
+    counts = Counter(one.method_name for one in opened)
+    return {
+        one.method_name if counts[one.method_name] == 1 else f"{one.method_name}, {one.run.path.name}": one
+        for one in opened
+    }
+
+
+def declare_all(
+    experiment: str, methods: Sequence[str], options: dict[str, Any], *, without: Collection[str] = ()
+) -> dict[str, Experiment]:
+    """Methods on an experiment's data; if none are named, all that can model such data but those in `without`.
+
+    **Raises:** `InputError` for an unknown experiment, option or method, and a named method that does not fit the data.
+    """
+    declared = {}
+    for method in methods or [name for name in (DIFFUSION, *METHODS) if name not in without]:
+        try:
+            declared[method] = runs.declare(EXPERIMENTS, experiment, options | {"method": method})
+        except InputError as error:
+            if methods or error.argument != "method":
+                raise
+            _CONSOLE.print(f"{method} is left out: expected {error.expected}, got {error.got}")
+    return declared
+
+
+def fit_all(declared: Mapping[str, Experiment], out: Path, *, seed: int = 0, updates: int | None = None) -> list[Path]:
+    """Fit methods, each in its directory below `out`, or go on with what is there; returns their directories.
+
+    An interruption ends the program after saving.
+    """
+    for method, one in declared.items():
+        path = out / method
+        exists = (path / "run.json").exists()
+        if exists:
+            run = runs.open_run(path, "--out")
+            runs.check_continues(run, experiment=one.name, seed=seed, updates=updates, **one.options)
+        else:
+            run = runs.create(path, one, seed=seed, num_updates=updates or one.num_updates)
+        if runs.updates_done(run) < run.num_updates:
+            _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
+            if runs.fit(run, one, resume=exists).interrupted:
+                _CONSOLE.print("interrupted; the same command goes on from here")
+                raise SystemExit(130)
+    return [out / method for method in declared]
+
+
+def measure_run(
+    trained: Trained, num_particles: int, num_points: int | None, *, with_sandwich: bool = False
+) -> Measured:
+    """K of all held-out data and importance weights of some, kept in the run directory.
+
+    A method without latent sites has equal weights, which a few particles show as well as many; where noise is
+    integrated out it bears as many as the others.
+    """
+    run, experiment, method = trained.run, trained.experiment, trained.method
+    num_points, proposal = weighing.check_weighing(experiment, method, num_points, None)
+    scores = runs.score_heldout(run, experiment, method)
+    units = experiment.heldout.units
+    weights = weighing.weigh_heldout(run, experiment, method, num_particles, num_points, proposal)
+    if weights.interrupted:
+        raise KeyboardInterrupt
+    bounds = (
+        weighing.sandwich_simulated(run, method, num_particles, num_points, proposal)
+        if with_sandwich and not isinstance(method, Program)
+        else None
+    )
+    return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
+
+
+def training_rows(run: runs.Run) -> list[dict[str, Any]]:
+    """The metrics of the fit, none where it has not ended."""
+    path = run.path / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _same_data(a: Experiment, b: Experiment) -> bool:
+    return (
+        a.heldout.units.kind == b.heldout.units.kind
+        and np.array_equal(a.heldout.source, b.heldout.source)
+        and np.array_equal(a.heldout.units.scale, b.heldout.units.scale)
+        and np.array_equal(a.heldout.units.shift, b.heldout.units.shift)
+    )

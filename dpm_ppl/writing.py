@@ -1,0 +1,74 @@
+"""What `report` and `compare` do: measure, write the page, and give back the figures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dpm_ppl import runs
+from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.comparison import Comparison
+from dpm_ppl.analysis.tree import save
+from dpm_ppl.comparing import declare_all, fit_all, measure_run, open_all
+from dpm_ppl.pages import write_comparison_page, write_run_page
+from dpm_ppl.results import tree_of
+from dpm_ppl.weighing import check_weighing
+
+PAGE = "compare.html"
+
+
+def write_report(path: Path, page: Path, num_particles: int, num_points: int | None) -> tuple[Path, Path, Comparison]:
+    """The page of a run and the tree of all that was measured, and its figures."""
+    runs.check_range("--num-particles", num_particles, 1)
+    _check_page(page)
+    (trained,) = open_all([path]).values()
+    measured = measure_run(trained, num_particles, num_points)
+    compared = write_run_page(page, trained, measured)
+    tree = page.with_suffix(".nc")
+    tree.unlink(missing_ok=True)
+    save(tree_of(trained, measured), tree)
+    return page, tree, compared
+
+
+def write_comparison(
+    paths: Sequence[Path],
+    out: Path | None,
+    experiment: str | None,
+    methods: Sequence[str],
+    options: dict[str, Any],
+    updates: int | None,
+    seed: int,
+    num_particles: int,
+    num_points: int | None,
+    with_sandwich: bool,
+) -> tuple[Path, Comparison]:
+    """The page that compares the runs in `paths`, and the methods fitted below `out`; and the comparison."""
+    if not paths and experiment is None:
+        raise InputError(
+            "runs", expected="run directories, or --experiment", got="neither", remedy="name what to compare"
+        )
+    trained = open_all(paths) if paths else {}
+    there = {one.method_name for one in trained.values()}
+    declared = declare_all(experiment, methods, options, without=there) if experiment else {}
+    for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
+        check_weighing(one, one.method, num_points, None)
+    out = out or Path("runs") / f"compare-{experiment or next(iter(trained.values())).run.experiment}"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
+    if declared:
+        trained = open_all([*paths, *fit_all(declared, out, seed=seed, updates=updates)])
+    measured = {}
+    for name, one in trained.items():
+        measured[name] = measure_run(one, num_particles, num_points, with_sandwich=with_sandwich)
+    return out / PAGE, write_comparison_page(out / PAGE, trained, measured)
+
+
+def _check_page(page: Path) -> None:
+    if page.suffix != ".html" or page.is_dir() or not page.parent.is_dir():
+        raise InputError(
+            "--out",
+            expected="a .html file in a directory that exists",
+            got=page,
+            remedy="leave it out for report.html in the run directory",
+        )

@@ -1,0 +1,18 @@
+"""Other variational methods by name: a builder takes training data and returns a `Recipe`, a program to fit."""
+
+from collections.abc import Callable
+
+from dpm_ppl.data import Dataset
+from dpm_ppl.models.methods import flow, gaussian, hierarchical, mixture, vae
+from dpm_ppl.models.methods._parts import Recipe
+
+METHODS: dict[str, Callable[[Dataset], Recipe]] = {
+    "vae": vae.vae,
+    "iwae": vae.iwae,
+    "hvae": hierarchical.hvae,
+    "flow": flow.flow,
+    "mixture": mixture.mixture,
+    "gaussian": gaussian.gaussian,
+}
+
+__all__ = ["METHODS", "Recipe"]

@@ -1,0 +1,68 @@
+"""What the zoo's methods share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro.distributions as dist
+import optax
+from equinox.nn import MLP
+from numpyro.infer.elbo import ELBO
+
+from dpm_ppl._types import Array, Batch, PRNGKey
+from dpm_ppl.data import Dataset
+from dpm_ppl.programs import Program
+
+# Where encoders and laws of real data begin: a code that says little at first is soon given up for good.
+NARROW = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """A program and how to train it; the fields are those of `Experiment` by the same names."""
+
+    program: Program
+    objective: ELBO
+    optimiser: Callable[[int], optax.GradientTransformation]
+    num_updates: int
+    batch_size: int
+    averaging: float = 0.999
+
+
+def perceptron(num_inputs: int, num_outputs: int, *, width: int, depth: int, key: PRNGKey) -> MLP:
+    """A multilayer perceptron of `depth` hidden layers of smooth units."""
+    return MLP(num_inputs, num_outputs, width, depth, activation=jax.nn.silu, key=key)
+
+
+def diagonal_normal(outputs: Array, start: float = 1.0) -> dist.Distribution:
+    """Independent normal laws of a vector, from twice as many numbers: zeros mean the scale `start`."""
+    loc, raw = jnp.split(outputs, 2, axis=-1)
+    return dist.Normal(loc, positive_scale(raw, start)).to_event(1)
+
+
+def positive_scale(raw: Array, start: float = 1.0, least: float = 1e-4) -> Array:
+    """A scale above `least` from any number, `start` from zero; it falls exponentially and rises linearly."""
+    return least + jax.nn.softplus(raw + np.log(np.expm1(start)))
+
+
+def num_latents(train: Dataset) -> int:
+    """The dimension of a latent vector: that of the data, at most 16."""
+    return min(train.units.num_coordinates, 16)
+
+
+def updates_for(train: Dataset, batch_size: int, most: int) -> int:
+    """At most 150 passes over the data: on few of them networks soon learn the data themselves."""
+    return min(most, 150 * train.num_points // batch_size)
+
+
+def num_data(x_0: Batch | None, num_points: int | None) -> int:
+    """The length of the plate."""
+    return num_points if x_0 is None else len(x_0)
+
+
+def some_data(train: Dataset, most: int = 20_000) -> np.ndarray:
+    """Training data as given, at most so many, from all over the array."""
+    places = np.unique(np.linspace(0, train.num_points - 1, most).astype(int))
+    return np.asarray(train.source if train.num_points <= most else train.source[places])

@@ -1,0 +1,70 @@
+"""Variational autoencoders of one latent vector, trained on the plain or on the importance-weighted bound."""
+
+from functools import partial
+
+import jax
+import numpyro
+import numpyro.distributions as dist
+from numpyro.contrib.module import eqx_module
+from numpyro.infer import TraceMeanField_ELBO
+from numpyro.infer.elbo import ELBO
+
+from dpm_ppl._types import Batch
+from dpm_ppl.data import Dataset
+from dpm_ppl.importance_objectives import importance_weighted_elbo
+from dpm_ppl.models._parts import adam
+from dpm_ppl.models.methods._parts import (
+    NARROW,
+    Recipe,
+    diagonal_normal,
+    num_data,
+    num_latents,
+    perceptron,
+    updates_for,
+)
+from dpm_ppl.models.methods.observations import Observations
+from dpm_ppl.programs import Program
+
+NUM_PARTICLES = 8
+
+
+def vae(train: Dataset) -> Recipe:
+    """A variational autoencoder with a standard normal prior and a diagonal normal guide (Kingma and Welling 2014)."""
+    return _recipe(train, TraceMeanField_ELBO(), 20_000)
+
+
+def iwae(train: Dataset) -> Recipe:
+    """The same networks trained on the bound of 8 importance-weighted particles (Burda, Grosse, Salakhutdinov 2016)."""
+    return _recipe(train, importance_weighted_elbo(NUM_PARTICLES), 10_000)
+
+
+def program(train: Dataset, *, width: int = 256, depth: int = 2) -> Program:
+    """z ~ N(0, I), x_0 ~ law(decoder(z)); the guide is q(z | x_0) = N(encoder(x_0))."""
+    observations, size = Observations.of(train), num_latents(train)
+    encoder_key, decoder_key = jax.random.split(jax.random.key(0))
+    encoder = perceptron(observations.num_features, 2 * size, width=width, depth=depth, key=encoder_key)
+    decoder = perceptron(size, observations.size, width=width, depth=depth, key=decoder_key)
+
+    def model(x_0: Batch | None = None, num_points: int | None = None) -> Batch:
+        decode = eqx_module("decoder", decoder)
+        with numpyro.plate("data", num_data(x_0, num_points)):
+            z = numpyro.sample("z", dist.Normal(0.0, 1.0).expand([size]).to_event(1))
+            return numpyro.sample("x_0", observations.decoded(jax.vmap(decode)(z)), obs=x_0)
+
+    def guide(x_0: Batch) -> None:
+        encode = eqx_module("encoder", encoder)
+        with numpyro.plate("data", len(x_0)):
+            numpyro.sample("z", diagonal_normal(jax.vmap(encode)(observations.features(x_0)), NARROW))
+
+    return Program(model, guide, event_shape=train.event_shape)
+
+
+def _recipe(train: Dataset, objective: ELBO, most_updates: int) -> Recipe:
+    batch_size = min(256, train.num_points)
+    return Recipe(
+        program=program(train),
+        objective=objective,
+        optimiser=partial(adam, learning_rate=1e-3),
+        num_updates=updates_for(train, batch_size, most_updates),
+        batch_size=batch_size,
+    )

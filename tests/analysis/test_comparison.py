@@ -1,0 +1,169 @@
+"""Methods whose log-likelihoods are known: normal laws of several scales on data from N(0, 1)."""
+
+import io
+import json
+import math
+
+import jax
+import numpy as np
+import pytest
+from rich.console import Console
+from scipy.stats import norm
+
+import dpm_ppl as dpm
+from dpm_ppl.analysis.comparison import compare_bounds
+from dpm_ppl.analysis.contender import plain
+from dpm_ppl.measured import measure
+from dpm_ppl.programs import Program
+from tests.instances import DIFFUSIONS, draw_data
+from tests.test_programs import BEST, EXACT, X_0, density, exactly, program
+
+KEY = jax.random.key(0)
+DATA = dpm.Dataset(X_0, dpm.Dataset.from_continuous(X_0).units, True)
+NORMAL = {"N(0, 1.2)": 1.2, "N(0, 2)": 2.0, "N(0, 1)": 1.0}
+DRAWS = np.random.default_rng(1).normal(size=4000)
+GIVEN = {name: norm.logpdf(DRAWS, scale=scale) for name, scale in NORMAL.items()}
+TRUE = norm.logpdf(DRAWS)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """Guides from best to worst of one model, whose exact law is known: they differ in K and not in likelihood."""
+    options = {"num_draws": 4, "num_particles": 256, "num_points": 100}
+    data = dpm.Dataset.from_continuous(X_0, reference=DATA)
+    standardised = X_0.std()
+
+    def exact(z):
+        return exactly(np.asarray(z, np.float64) * standardised + X_0.mean()) - data.log_det
+
+    return {
+        "tight": measure(program(**BEST), data, KEY, exact=exact, **options),
+        "loose": measure(program(slope=0.5, scale=0.8), data, KEY, exact=exact, **options),
+    }
+
+
+def test_known_log_likelihoods_are_ordered_with_paired_errors():
+    compared = compare_bounds(GIVEN, exact=TRUE)
+    assert [one.name for one in compared.contenders] == ["N(0, 1)", "N(0, 1.2)", "N(0, 2)"]
+    assert compared.ranks == [(1, 1), (2, 2), (3, 3)]
+    behind = compared.behind[1][0]
+    expected = (GIVEN["N(0, 1)"] - GIVEN["N(0, 1.2)"]) / math.log(2)
+    assert behind.mean == pytest.approx(expected.mean())
+    assert behind.se == pytest.approx(expected.std(ddof=1) / math.sqrt(len(DRAWS)))
+    kl = (math.log(1.2) + 1 / (2 * 1.2**2) - 1 / 2) / math.log(2)
+    assert abs(behind.mean - kl) < 4 * behind.se
+    assert compared.behind[0][1].mean == pytest.approx(-behind.mean)
+    assert compared.contenders[0].gap.mean == pytest.approx(0, abs=1e-12)
+    assert compared.exceeding == []
+
+
+@pytest.mark.parametrize(("excess", "found"), [(0.2, ["too good"]), (0.0, []), (-0.2, [])])
+def test_what_exceeds_the_exact_value_is_named(excess, found):
+    noise = np.random.default_rng(2).normal(size=len(TRUE)) * 0.1
+    compared = compare_bounds({"too good": TRUE + excess + noise, **GIVEN}, exact=TRUE)
+    assert compared.exceeding == found
+    said = " ".join(compared.verdicts())
+    assert ("not to be believed: too good" in said) == bool(found)
+
+
+def test_methods_that_cannot_be_told_apart_share_their_ranks():
+    noise = np.random.default_rng(3).normal(size=(2, len(TRUE)))
+    compared = compare_bounds({"a": TRUE + noise[0], "b": TRUE + noise[1], "c": TRUE - 5})
+    assert compared.ranks == [(1, 2), (1, 2), (3, 3)]
+    assert "not distinguishable" in compared.verdicts()[1]
+    assert compared.tables()[0].rows[0][0] == "1 to 2"
+
+
+def test_levels_are_compared_in_bits_per_dim_where_less_is_better():
+    units = dpm.Dataset.from_levels(np.arange(8).reshape(4, 2), 8).units
+    values = {"worse": np.array([-3.0, -2.0, -4.0]), "better": np.array([-2.0, -1.0, -2.5])}
+    compared = compare_bounds(values, units=units)
+    assert [one.name for one in compared.contenders] == ["better", "worse"]
+    for one in compared.contenders:
+        assert one.best.mean == pytest.approx(units.bits_per_dim(values[one.name].mean()))
+    assert compared.behind[1][0].mean == pytest.approx(np.mean([1, 1, 1.5]) / math.log(2) / 2)
+    assert compared.as_json()["better"] == "lower"
+
+
+def test_measured_methods_are_ranked_by_their_likelihood(measured):
+    compared = compare_bounds(measured)
+    assert compared.exceeding == []
+    loose = next(one for one in compared.contenders if one.name == "loose")
+    # K differs by KL(q || posterior), the likelihood by nothing.
+    in_K = dpm.paired_difference(measured["tight"].scores.K_values, measured["loose"].scores.K_values)
+    assert in_K.mean > 4 * in_K.se
+    last = compared.behind[0][1]
+    assert abs(last.mean) < 4 * last.se + 1e-3
+    assert loose.gap.mean < loose.gap_of_K.mean
+    frame = compared.to_dataframe()
+    assert set(frame["method"]) == {"tight", "loose", "exact"}
+    # The best guide is the posterior: its weights are equal, and its ELBO is the log-likelihood.
+    assert set(frame[frame["method"] == "tight"]["figure"]) == {"log-likelihood", "cumulant, no bound"}
+    assert set(frame[frame["method"] == "loose"]["figure"]) == {"ELBO", "importance-weighted", "cumulant, no bound"}
+    ladder = frame[(frame["method"] == "loose") & (frame["figure"] == "importance-weighted")]
+    assert list(ladder["num_particles"]) == [2**rung for rung in range(9)]
+    assert (ladder["se"] > 0).all()
+
+
+def test_the_weighed_difference_is_that_of_all_data_by_control(measured):
+    """Both roads to the difference of two likelihoods agree, and the controlled one is the surer."""
+    tight, loose = (measured[name] for name in ("tight", "loose"))
+    both = tight.weights.log_likelihood - loose.weights.log_likelihood
+    plain_difference = dpm.estimate(both) / math.log(2)
+    compared = compare_bounds(measured)
+    names = [one.name for one in compared.contenders]
+    ours = compared.behind[names.index("loose")][names.index("tight")]
+    assert ours.se <= plain_difference.se * 1.2
+    assert abs(ours.mean - plain_difference.mean) < 4 * np.hypot(ours.se, plain_difference.se)
+
+
+def test_a_program_of_ones_own_stands_beside_a_diffusion_in_one_call():
+    diffusion = DIFFUSIONS["gaussian"]()
+    x_0 = draw_data(diffusion, 40)
+    wide = norm.logpdf(x_0, scale=2).reshape(len(x_0), -1).sum(axis=1)
+    results = {
+        "bound": dpm.bound(diffusion, x_0, KEY),
+        "weights": dpm.log_likelihood(diffusion, x_0, KEY, 64),
+        "mine": wide,
+    }
+    compared = compare_bounds(results)
+    assert {one.name for one in compared.contenders} == set(results)
+    by_name = {one.name: one for one in compared.contenders}
+    assert by_name["bound"].best.mean == pytest.approx(dpm.estimate(results["bound"].K).mean / math.log(2))
+    assert by_name["weights"].best.mean == pytest.approx(results["weights"].mean().mean / math.log(2))
+    assert by_name["mine"].best.mean == pytest.approx(wide.mean() / math.log(2))
+
+
+def test_every_medium_holds_every_figure(measured):
+    compared = compare_bounds({**measured, "density": measure(Program(density, event_shape=(1,)), DATA, KEY)})
+    console = Console(width=200, record=True, file=io.StringIO())
+    for table in compared.tables():
+        console.print(table.rich())
+    shown = {"terminal": console.export_text(), "markdown": compared.to_markdown(), "html": compared._repr_html_()}
+    for text in (*shown.values(), compared.to_latex().replace(r"$\pm$", "±")):
+        for one in compared.contenders:
+            assert plain(one.best) in text
+            assert one.name in text
+    assert compared.to_latex().count(r"\toprule") == 3
+    assert json.loads(json.dumps(compared.as_json(), allow_nan=False))["order"] == [c.name for c in compared.contenders]
+
+
+CASES = {
+    "nothing": (dict, "at least one method"),
+    "other data": (lambda: {"a": TRUE, "b": TRUE[1:]}, "the same data for all"),
+    "another kind": (lambda: {"a": "text"}, r"results\['a'\]"),
+    "a single value": (lambda: {"a": np.zeros(1)}, r"results\['a'\]"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input(case, unchecked):
+    make, message = CASES[case]
+    with pytest.raises(dpm.InputError, match=message):
+        compare_bounds(make())
+
+
+def test_exact_values_of_other_data():
+    with pytest.raises(dpm.InputError, match="a value for each datum"):
+        compare_bounds(GIVEN, exact=TRUE[1:])
+    assert len(EXACT) == len(X_0)

@@ -1,0 +1,101 @@
+"""What holds for every method on every kind of data, without training and after a little of it."""
+
+import sys
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from numpyro.infer import SVI
+
+from dpm_ppl import Dataset, InputError, estimate, fit, paired_difference
+from dpm_ppl.models.methods import METHODS
+from dpm_ppl.programs import log_weights
+
+LEVELS = 5
+
+
+def make_data(kind: str, num: int = 300) -> Dataset:
+    """Data of two clusters whose coordinates depend on each other."""
+    rng = np.random.default_rng(0)
+    cluster = rng.integers(2, size=(num, 1, 1))
+    if kind == "binary":
+        return Dataset.from_binary((rng.uniform(size=(num, 2, 3)) < 0.2 + 0.6 * cluster).astype(int))
+    if kind == "levels":
+        return Dataset.from_levels(rng.binomial(LEVELS - 1, 0.2 + 0.6 * cluster, size=(num, 2, 3)), LEVELS)
+    return Dataset.from_continuous(2.0 * cluster + 0.3 * rng.normal(size=(num, 2, 3)))
+
+
+DATA = {kind: make_data(kind) for kind in ("continuous", "levels", "binary")}
+PAIRS = [(name, kind) for name in METHODS for kind in DATA if (name, kind) != ("flow", "binary")]
+WITHOUT_LATENTS = ("flow", "mixture", "gaussian")
+
+
+def draw(data: Dataset, num: int) -> jax.Array:
+    return data.draw(jnp.asarray(data.values[:num]), jax.random.key(0))
+
+
+def trained(recipe, data, num_updates=60):
+    svi = SVI(recipe.program.model, recipe.program.guide, recipe.optimiser(num_updates), loss=recipe.objective)
+    settings = {"num_updates": num_updates, "batch_size": 64, "key": jax.random.key(0), "progress": False}
+    return recipe.program.with_params(fit(svi, data, **settings, averaging=0.0).params)
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_training_raises_the_bound_and_the_model_draws_data_of_the_kind(name, kind):
+    data = DATA[kind]
+    recipe = METHODS[name](data)
+    recipe.program.check_data(data.values)
+    x_0, key = draw(data, 300), jax.random.key(5)
+    # The guesses that moments and clusters make cannot be bettered by much, and not by a few updates.
+    before = np.asarray(log_weights(recipe.program, x_0, key))
+    program = trained(recipe, data)
+    after = np.asarray(log_weights(program, x_0, key))
+    gain = paired_difference(after, before)
+    if name in WITHOUT_LATENTS and name != "flow":
+        assert gain.mean > -4 * gain.se - 1e-4
+    else:
+        assert gain.mean > 4 * gain.se
+    drawn = program.sample(jax.random.key(2), 50)
+    assert drawn.shape == (50, *data.event_shape)
+    given = data.units.as_given(drawn)
+    if kind == "continuous":
+        assert np.isfinite(given).all()
+    else:
+        assert set(np.unique(given)) <= set(range(LEVELS if kind == "levels" else 2))
+    assert np.isfinite(np.asarray(log_weights(program, drawn, key))).all()
+
+
+@pytest.mark.parametrize("name", [name for name, kind in PAIRS if kind == "binary"])
+def test_the_weights_of_all_bit_vectors_add_up_to_one(name):
+    data = Dataset.from_binary(DATA["binary"].source[:, 0])
+    program = trained(METHODS[name](data), data)
+    bits = jnp.asarray((np.arange(8)[:, None] >> np.arange(3)) & 1)
+    keys = jax.random.split(jax.random.key(0), 1 if name in WITHOUT_LATENTS else 4000)
+    log_weight = jax.jit(jax.vmap(lambda key: jax.vmap(program.log_weight)(bits, jax.random.split(key, 8))))(keys)
+    total = estimate(np.exp(np.asarray(log_weight, np.float64)).sum(axis=1))
+    if len(keys) == 1:
+        assert total.mean == pytest.approx(1, abs=1e-5)
+    else:
+        assert abs(total.mean - 1) < 4 * total.se < 0.2
+
+
+def test_a_flow_refuses_bits_and_single_coordinates():
+    with pytest.raises(InputError, match="continuous or level data"):
+        METHODS["flow"](DATA["binary"])
+    with pytest.raises(InputError, match="at least two coordinates"):
+        METHODS["flow"](Dataset.from_continuous(np.random.default_rng(0).normal(size=20)))
+
+
+def test_a_flow_says_how_to_get_flowjax(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flowjax.bijections", None)
+    with pytest.raises(InputError, match=r"pip install 'dpm-ppl\[flow\]'"):
+        METHODS["flow"](DATA["continuous"])
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "flow"])
+def test_data_of_a_single_coordinate(name):
+    data = Dataset.from_continuous(np.random.default_rng(0).normal(size=50))
+    program = METHODS[name](data).program
+    assert np.isfinite(np.asarray(log_weights(program, jnp.asarray(data.values), jax.random.key(0)))).all()
+    assert program.sample(jax.random.key(0), 3).shape == (3,)
