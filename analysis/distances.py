@@ -122,7 +122,7 @@ def maximum_mean_discrepancy(
     """The *squared* MMD with the kernel exp(-|x - y|^2 / (2 bandwidth^2)), unbiased (Gretton et al. 2012, eq. 3).
 
     Between exact draws its mean is 0, so it may be negative. The standard error is over draws: the first term of the
-    U-statistic's variance, and the null variance for the second, added in squares.
+    U-statistic's variance, with the null variance for the second, which is all there is between exact draws.
 
     **Arguments:** `a`, `b`, draws `(draw, ...)`, whose numbers may differ; `bandwidth`, by default the median distance
     between pooled draws that differ; `rows_chunk`, rows of the kernel matrix that are held at once.
@@ -165,7 +165,9 @@ def maximum_mean_discrepancy(
     of_a = to_sets[:n, 0] / (n - 1) - to_sets[:n, 1] / m
     of_b = to_sets[n:, 1] / (m - 1) - to_sets[n:, 0] / n
     null = values[1:]
-    se = np.sqrt(4 * of_a.var(ddof=1) / n + 4 * of_b.var(ddof=1) / m + null.var())
+    # The estimated first term has twice the second one in it, as the jackknife of a U-statistic has.
+    variance = 4 * of_a.var(ddof=1) / n + 4 * of_b.var(ddof=1) / m - null.var()
+    se = np.sqrt(max(variance, null.var()))
     return _against("MMD²", float(values[0]), float(se), null, n + m)
 
 

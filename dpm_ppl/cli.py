@@ -156,7 +156,7 @@ def bounds(
     if num_particles is None:
         reporting.report_scores(opened, experiment, trained, json, num_draws)
         return
-    how = weighing.check_weighing(experiment, trained, num_points, proposal, with_sandwich=sandwich)
+    how = weighing.check_weighing(experiment, trained, num_points, proposal)
 
     def weigh(scores: Any) -> dict[str, Any]:
         return reporting.report_weights(opened, experiment, trained, scores, json, sandwich, num_particles, *how)
@@ -274,7 +274,7 @@ def compare(
         seed: Seed of the fits.
         num_particles: Particles per datum; what earlier calls have drawn is used again.
         num_points: Held-out data that they look at; 100 if not given.
-        sandwich: For diffusions, bounds from both sides on simulated data too.
+        sandwich: Bounds from both sides on data simulated from each model too.
         out: Directory of the page compare.html and of the fits; runs/compare-EXPERIMENT if not given.
         json: Print one JSON object.
     """

@@ -16,7 +16,7 @@ from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.importance_scores import summarise
 from dpm_ppl.measured import Measured
 from dpm_ppl.models import EXPERIMENTS, METHODS
-from dpm_ppl.programs import Method, Program
+from dpm_ppl.programs import Method
 
 _CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -103,23 +103,16 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, seed: int = 0, upd
 def measure_run(
     trained: Trained, num_particles: int, num_points: int | None, *, with_sandwich: bool = False
 ) -> Measured:
-    """K of all held-out data and importance weights of some, kept in the run directory.
-
-    A method without latent sites has equal weights, which a few particles show as well as many; where noise is
-    integrated out it bears as many as the others.
-    """
+    """K of all held-out data and importance weights of some, kept in the run directory; Ctrl-C ends it, saved."""
     run, experiment, method = trained.run, trained.experiment, trained.method
     num_points, proposal = weighing.check_weighing(experiment, method, num_points, None)
+    how = num_particles, num_points, proposal
     scores = runs.score_heldout(run, experiment, method)
-    units = experiment.heldout.units
-    weights = weighing.weigh_heldout(run, experiment, method, num_particles, num_points, proposal)
+    weights = weighing.weigh_heldout(run, experiment, method, *how)
     if weights.interrupted:
         raise KeyboardInterrupt
-    bounds = (
-        weighing.sandwich_simulated(run, method, num_particles, num_points, proposal)
-        if with_sandwich and not isinstance(method, Program)
-        else None
-    )
+    units = experiment.heldout.units
+    bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
     return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
 
 

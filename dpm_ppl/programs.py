@@ -92,6 +92,17 @@ class Program(eqx.Module):
         model = handlers.substitute(handlers.seed(self.model, key), data=self.params)
         return model(None, num_points=num_samples)
 
+    def simulate(self, key: PRNGKey) -> tuple[Datum, Cost]:
+        """A datum from the model, and the log-weight of the latent sites that made it: E 1/w of these is 1 / p(x_0)."""
+        keys = jax.random.split(key, 3)
+        with handlers.trace() as drawn, handlers.seed(rng_seed=keys[0]), handlers.substitute(data=self.params):
+            x_0 = self.model(None, num_points=1)
+        guide = handlers.substitute(handlers.seed(self.guide, keys[1]), data=self.params)
+        behind = {name: drawn[name] for name in _latents(handlers.trace(guide).get_trace(x_0))}
+        log_q, _ = log_density(handlers.replay(handlers.seed(self.guide, keys[1]), behind), (x_0,), {}, self.params)
+        log_p, _ = log_density(handlers.replay(handlers.seed(self.model, keys[2]), behind), (x_0,), {}, self.params)
+        return x_0[0], jnp.asarray(log_p - log_q)
+
     def _check_sites(self, two: Array) -> None:
         def sites() -> dict[str, Any]:
             guide = handlers.substitute(handlers.seed(self.guide, 0), data=self.params)

@@ -9,17 +9,16 @@ from dpm_ppl.experiment import Experiment
 from dpm_ppl.importance_scores import NUM_POINTS, PROPOSALS, default_proposal, weigh
 from dpm_ppl.likelihood import LogLikelihood, Sandwich, sandwich
 from dpm_ppl.likelihood.from_guide import check_proposal
-from dpm_ppl.programs import Method, Program
+from dpm_ppl.programs import Method
 from dpm_ppl.runs import Run, check_range, updates_done
 
 
 def check_weighing(
-    experiment: Experiment, method: Method, num_points: int | None, proposal: str | None, *, with_sandwich: bool = False
+    experiment: Experiment, method: Method, num_points: int | None, proposal: str | None
 ) -> tuple[int, str]:
     """The number of held-out data that importance weights will look at, and how particles are drawn.
 
-    **Raises:** `InputError` for more data than there are, a proposal unknown or unfit for the method, and a sandwich
-    of anything but a diffusion.
+    **Raises:** `InputError` for more data than there are, and a proposal unknown or unfit for the method.
     """
     proposal = proposal or default_proposal(method)
     if proposal not in PROPOSALS:
@@ -27,8 +26,6 @@ def check_weighing(
             "--proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
         )
     check_proposal(PROPOSALS[proposal], method)
-    if with_sandwich and isinstance(method, Program):
-        raise InputError("--sandwich", expected="a diffusion", got="another method", remedy="leave it out")
     most = experiment.heldout.num_points
     if num_points is not None:
         check_range("--num-points", num_points, 1, most)
@@ -56,10 +53,10 @@ def weigh_heldout(
     )
 
 
-def sandwich_simulated(run: Run, diffusion: Method, num_particles: int, num_points: int, proposal: str) -> Sandwich:
+def sandwich_simulated(run: Run, method: Method, num_particles: int, num_points: int, proposal: str) -> Sandwich:
     """Bounds from both sides on `num_points` simulated data, with weights kept in the run directory."""
     return sandwich(
-        diffusion,
+        method,
         jax.random.fold_in(jax.random.key(run.seed), 4),
         num_points,
         num_particles,

@@ -161,3 +161,16 @@ def test_a_diffusion_has_no_guide_to_draw_from():
     )
     with pytest.raises(dpm.InputError, match="proposal"):
         dpm.log_likelihood(diffusion, X_0, KEY, 4, proposal=FromGuide())
+
+
+@pytest.mark.parametrize(("slope", "scale"), [(BEST["slope"], BEST["scale"]), (0.5, 0.7), (0.0, 1.0)])
+def test_the_likelihood_of_simulated_data_lies_within_the_sandwich(slope, scale):
+    bounds = dpm.sandwich(program(slope=slope, scale=scale), KEY, 400, 32)
+    exact = norm.logpdf(bounds.x_0[:, 0], scale=np.hypot(1, NOISE))
+    below, above = dpm.paired_difference(exact, bounds.lower), dpm.paired_difference(bounds.upper, exact)
+    assert below.mean > -4 * below.se - 1e-5
+    assert above.mean > -4 * above.se - 1e-5
+    assert bounds.x_0.std() == pytest.approx(np.hypot(1, NOISE), abs=4 * np.hypot(1, NOISE) / np.sqrt(800))
+    # E 1/w over the sites that made a datum is 1 / p(x_0).
+    ratio = dpm.estimate(np.exp(exact - bounds.log_weight_exact))
+    assert abs(ratio.mean - 1) < 4 * ratio.se + 1e-5

@@ -26,8 +26,10 @@ from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
+from dpm_ppl.likelihood.from_guide import FromGuide
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.trajectories import Trajectories, log_increment
+from dpm_ppl.programs import Method, Program
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import log_stationary
 
@@ -72,7 +74,7 @@ class Sandwich:
         )
 
 
-def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options) -> Sandwich:
+def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options) -> Sandwich:
     """Lower and upper bounds on the log-likelihood of `num_data` data that the model makes.
 
     `options` are those of `log_likelihood`, but for `draw`: noise added to the data would have no part in their paths.
@@ -83,11 +85,11 @@ def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_partic
         raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
     check_sizes(num_data=num_data, num_particles=num_particles)
     simulation_key, forward_key = jax.random.split(key)
-    x_0, log_weight_exact = (np.asarray(part) for part in simulate(diffusion, simulation_key, num_data))
-    forward = log_likelihood(diffusion, x_0, forward_key, num_particles, **options)
+    x_0, log_weight_exact = (np.asarray(part) for part in simulate(method, simulation_key, num_data))
+    forward = log_likelihood(method, x_0, forward_key, num_particles, **options)
     log_weight_exact = log_weight_exact.astype(np.float64)
     upper = log_weight_exact
-    if isinstance(options.get("proposal") or Trajectories(), Trajectories):
+    if isinstance(options.get("proposal") or Trajectories(), Trajectories | FromGuide):
         num = forward.num_particles
         with np.errstate(divide="ignore"):
             upper = np.logaddexp(forward.log_likelihood + np.log(num), log_weight_exact) - np.log(num + 1)
@@ -95,11 +97,15 @@ def sandwich(diffusion: Diffusion, key: PRNGKey, num_data: int = 100, num_partic
 
 
 @eqx.filter_jit
-def simulate(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
-    """Data `(datum, *event)` from the reverse chain, and the log-weight of the path behind each.
+def simulate(method: Method, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
+    """Data `(datum, *event)` from the model, and the log-weight of the path, or of the latent sites, behind each."""
+    if isinstance(method, Program):
+        return jax.vmap(method.simulate)(jax.random.split(key, num_data))
+    return _simulate_chain(method, key, num_data)
 
-    The weights are summed on the way down, so memory does not grow with T.
-    """
+
+def _simulate_chain(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
+    # The weights are summed on the way down, so memory does not grow with T.
     end = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1), (num_data,))
     zeros = jnp.zeros(num_data)
 
