@@ -59,7 +59,8 @@ class Comparison:
     def verdicts(self) -> list[str]:
         """What the figures say, in words."""
         first = self.contenders[0]
-        said = [f"{first.name} is ahead with {self.scale.words(first.best)}, {first.kind_of_best}."]
+        ahead = " is ahead with" if len(self.contenders) > 1 else ":"
+        said = [f"{first.name}{ahead} {self.scale.words(first.best)}, {first.kind_of_best}."]
         for place, one in enumerate(self.contenders[1:], start=1):
             gap = self.behind[place][0]
             said.append(

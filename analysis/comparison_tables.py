@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 def summary_table(comparison: "Comparison") -> TextTable:
     """One row per method, the best first, and the exact value where it is known."""
     has_exact = any(one.gap is not None for one in comparison.contenders)
-    headings = ["rank", "method", "K", "best bound", "S", *["gap to exact"] * has_exact, "behind first", "doubtful"]
+    several = len(comparison.contenders) > 1
+    headings = ["rank"] * several + ["method", "K", "best bound", "S"] + ["gap to exact"] * has_exact
+    headings += ["behind first"] * several + ["doubtful"]
     rows = [] if comparison.exact is None else [_exact_row(headings, comparison.exact)]
     for place, (one, (first, last)) in enumerate(zip(comparison.contenders, comparison.ranks, strict=True)):
         cells = {
@@ -32,7 +34,7 @@ def summary_table(comparison: "Comparison") -> TextTable:
         f"Mean ± standard error over {num_points:,} held-out data; S particles on {_weighed(comparison.contenders)} of "
         "them, the rest by their K. Gaps and differences are paired. Ranks within two standard errors stay open."
     )
-    align = "cl" + "r" * (len(headings) - 2)
+    align = "c" * several + "l" + "r" * (len(headings) - several - 1)
     return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
 
 
