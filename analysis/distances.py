@@ -199,7 +199,7 @@ def classifier_two_sample(
     parts = [rng.permutation(draws)[: 2 * size].reshape(2, size, -1) for draws in (a, b)]
     fitted, held_out = np.concatenate(parts, axis=1)
     labels = np.repeat([0, 1], size)
-    chosen = _classifier(classifier, a.shape[1], size) if isinstance(classifier, str) else clone(classifier)
+    chosen: Any = _classifier(classifier, a.shape[1], size) if isinstance(classifier, str) else clone(classifier)
     num_right = int(np.count_nonzero(chosen.fit(fitted, labels).predict(held_out) == labels))
     accuracy, num = num_right / len(labels), len(labels)
     value = Estimate(accuracy, math.sqrt(accuracy * (1 - accuracy) / num), num)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +33,15 @@ class Recipe:
 
 
 def perceptron(num_inputs: int, num_outputs: int, *, width: int, depth: int, key: PRNGKey) -> MLP:
-    """A multilayer perceptron of `depth` hidden layers of smooth units."""
-    return MLP(num_inputs, num_outputs, width, depth, activation=jax.nn.silu, key=key)
+    """A multilayer perceptron of `depth` hidden layers of smooth units, whose outputs vary as much as its inputs.
+
+    Equinox's smaller weights make codes so much alike at first that the prior puts out most of their coordinates; these
+    are those of He et al. (2015).
+    """
+    network = MLP(num_inputs, num_outputs, width, depth, activation=jax.nn.silu, key=key)
+    gains = [6**0.5] * depth + [3**0.5]
+    weights = [gain * layer.weight for gain, layer in zip(gains, network.layers, strict=True)]
+    return eqx.tree_at(lambda mlp: [layer.weight for layer in mlp.layers], network, weights)
 
 
 def diagonal_normal(outputs: Array, start: float = 1.0) -> dist.Distribution:
@@ -47,14 +55,25 @@ def positive_scale(raw: Array, start: float = 1.0, least: float = 1e-4) -> Array
     return least + jax.nn.softplus(raw + np.log(np.expm1(start)))
 
 
+def repeats(train: Dataset) -> bool:
+    """Whether most data occur more than once, so that to learn the data themselves is to learn their law."""
+    values = some_data(train)
+    return 2 * len(np.unique(values.reshape(len(values), -1), axis=0)) <= len(values)
+
+
+def is_small(train: Dataset) -> bool:
+    """Whether data have few coordinates or few values, so that small networks and large steps serve them."""
+    return train.units.num_coordinates <= 8 or repeats(train)
+
+
 def num_latents(train: Dataset) -> int:
-    """The dimension of a latent vector: that of the data, at most 16."""
-    return min(train.units.num_coordinates, 16)
+    """The dimension of a latent vector: that of the data, at most 16; 2 where data repeat."""
+    return min(train.units.num_coordinates, 2 if repeats(train) else 16)
 
 
 def updates_for(train: Dataset, batch_size: int, most: int) -> int:
-    """At most 150 passes over the data: on few of them networks soon learn the data themselves."""
-    return min(most, 150 * train.num_points // batch_size)
+    """At most 150 passes over data that do not repeat: on few of them networks soon learn the data themselves."""
+    return most if repeats(train) else min(most, 150 * train.num_points // batch_size)
 
 
 def num_data(x_0: Batch | None, num_points: int | None) -> int:

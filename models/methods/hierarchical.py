@@ -16,6 +16,7 @@ from dpm_ppl.models.methods._parts import (
     NARROW,
     Recipe,
     diagonal_normal,
+    is_small,
     num_data,
     num_latents,
     perceptron,
@@ -27,17 +28,17 @@ from dpm_ppl.programs import Program
 
 def hvae(train: Dataset) -> Recipe:
     """A ladder variational autoencoder of two layers (Sønderby et al. 2016)."""
-    batch_size = min(256, train.num_points)
+    small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train),
+        program=program(train, width=128 if small else 256),
         objective=TraceMeanField_ELBO(),
-        optimiser=partial(adam, learning_rate=1e-3),
-        num_updates=updates_for(train, batch_size, 10_000),
+        optimiser=partial(adam, learning_rate=2e-3 if small else 1e-3),
+        num_updates=updates_for(train, batch_size, 15_000),
         batch_size=batch_size,
     )
 
 
-def program(train: Dataset, *, width: int = 256, depth: int = 2) -> Program:
+def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
     """z_2 ~ N(0, I), z_1 ~ p(z_1 | z_2), x_0 ~ law(decoder(z_1)).
 
     The guide goes the same way down: z_2 ~ q(z_2 | x_0), then z_1 from the product of p(z_1 | z_2) and a normal factor

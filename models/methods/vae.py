@@ -17,6 +17,7 @@ from dpm_ppl.models.methods._parts import (
     NARROW,
     Recipe,
     diagonal_normal,
+    is_small,
     num_data,
     num_latents,
     perceptron,
@@ -30,15 +31,15 @@ NUM_PARTICLES = 8
 
 def vae(train: Dataset) -> Recipe:
     """A variational autoencoder with a standard normal prior and a diagonal normal guide (Kingma and Welling 2014)."""
-    return _recipe(train, TraceMeanField_ELBO(), 20_000)
+    return _recipe(train, TraceMeanField_ELBO(), 30_000)
 
 
 def iwae(train: Dataset) -> Recipe:
     """The same networks trained on the bound of 8 importance-weighted particles (Burda, Grosse, Salakhutdinov 2016)."""
-    return _recipe(train, importance_weighted_elbo(NUM_PARTICLES), 10_000)
+    return _recipe(train, importance_weighted_elbo(NUM_PARTICLES), 8_000)
 
 
-def program(train: Dataset, *, width: int = 256, depth: int = 2) -> Program:
+def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
     """z ~ N(0, I), x_0 ~ law(decoder(z)); the guide is q(z | x_0) = N(encoder(x_0))."""
     observations, size = Observations.of(train), num_latents(train)
     encoder_key, decoder_key = jax.random.split(jax.random.key(0))
@@ -60,11 +61,11 @@ def program(train: Dataset, *, width: int = 256, depth: int = 2) -> Program:
 
 
 def _recipe(train: Dataset, objective: ELBO, most_updates: int) -> Recipe:
-    batch_size = min(256, train.num_points)
+    small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train),
+        program=program(train, width=128 if small else 256),
         objective=objective,
-        optimiser=partial(adam, learning_rate=1e-3),
+        optimiser=partial(adam, learning_rate=5e-3 if small else 1e-3),
         num_updates=updates_for(train, batch_size, most_updates),
         batch_size=batch_size,
     )

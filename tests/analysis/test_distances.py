@@ -103,7 +103,9 @@ def test_mmd_is_unbiased_and_its_error_the_spread_over_repetitions(shift):
     mean = dpm.estimate([result.value.mean for result in results])
     assert abs(mean.mean - exact_mmd2(shift, 1.0, 3, 1.5)) < 4 * mean.se
     spread = mean.se * math.sqrt(mean.num)
-    assert np.mean([result.value.se for result in results]) == pytest.approx(spread, rel=4 / math.sqrt(2 * 100))
+    ratio = np.mean([result.value.se for result in results]) / spread
+    margin = 4 / math.sqrt(2 * 100)
+    assert 1 - margin < ratio < 1 + margin + 0.3 * (shift == 0)  # never below the null's, it is larger on average there
 
 
 def test_mmd_agrees_with_the_sums_over_pairs_whatever_the_chunk():

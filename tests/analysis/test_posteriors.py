@@ -207,7 +207,7 @@ def nuts():
         numpyro.sample("b", dist.Normal(0.0, 1.0).expand([2]).to_event(1))
 
     mcmc = MCMC(
-        NUTS(model), num_warmup=200, num_samples=200, num_chains=2, chain_method="sequential", progress_bar=False
+        NUTS(model), num_warmup=100, num_samples=200, num_chains=2, chain_method="sequential", progress_bar=False
     )
     mcmc.run(KEY)
     return mcmc
@@ -218,7 +218,7 @@ TREES = {
     "samples": (lambda: posterior_tree(nuts().get_samples()), (1, 400)),
     "chained": (lambda: posterior_tree(nuts().get_samples(group_by_chain=True), with_chains=True), (2, 200)),
     "array": (lambda: posterior_tree(EXACT), (1, 2000)),
-    "guide": (lambda: posterior_tree(weighted_draws(mean_field(), KEY, 300)[0]), (1, 300)),
+    "guide": (lambda: posterior_tree(weighted_draws(mean_field(), KEY, 400)[0]), (1, 400)),
 }
 every_tree = pytest.mark.parametrize(("tree", "shape"), TREES.values(), ids=TREES)
 

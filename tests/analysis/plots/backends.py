@@ -22,15 +22,13 @@ from arviz_plots.plot_collection import PlotCollection
 
 BACKENDS = ("none", "matplotlib", "plotly", "bokeh")
 
-type Ends = tuple[float, float]
-
 
 class Image(NamedTuple):
     """Rows from top to bottom, NaN where nothing is drawn; edges left, right, bottom, top; the ends of the scale."""
 
     values: np.ndarray
     edges: tuple[float, float, float, float]
-    limits: Ends
+    limits: tuple[float, float]
     high: str
 
 
@@ -42,7 +40,7 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     equal_axes: bool = False
-    view: tuple[Ends | None, Ends | None] = (None, None)
+    view: tuple[Any, Any] = (None, None)
     lines: list[np.ndarray] = field(default_factory=list)
     bars: list[np.ndarray] = field(default_factory=list)
     points: list[np.ndarray] = field(default_factory=list)
