@@ -100,14 +100,14 @@ class Calibration:
         tests = f"{self.num_tests} test{'s' * (self.num_tests > 1)}"
         size = f"{len(next(iter(self.probabilities.values())))} simulations of {self.num_draws} draws"
         if self.p_value > level:
-            return f"not rejected: p = {self.p_value:.2g} over {tests}, {size}"
+            return f"not rejected: {_shown(self.p_value)} over {tests}, {size}"
         shift, width = self.shift(), self.width()
         ways = [
             f"{name} {_way(shift[name], width[name])}"
             for name, values in self.p_values.items()
             if self.num_tests * values.min() <= level
         ]
-        return f"rejected: p = {self.p_value:.2g} over {tests}, {size}; {', '.join(ways)}"
+        return f"rejected: {_shown(self.p_value)} over {tests}, {size}; {', '.join(ways)}"
 
     def __str__(self) -> str:
         return self.verdict()
@@ -232,3 +232,7 @@ def _way(shift: Estimate, width: Estimate) -> str:
     if abs(most_shift) > abs(most_width):
         return "too low" if most_shift > 0 else "too high"
     return "too narrow" if most_width > 0 else "too wide"
+
+
+def _shown(p_value: float) -> str:
+    return f"p = {p_value:.2g}" if p_value > 1e-16 else "p < 1e-16"

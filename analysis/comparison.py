@@ -6,6 +6,7 @@ medium, and a data frame of all figures.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from html import escape
 from itertools import product
 from typing import Any
 
@@ -44,7 +45,7 @@ class Comparison:
 
     @property
     def ranks(self) -> list[tuple[int, int]]:
-        """See the class."""
+        """First and last place of each that the paired differences leave open."""
         count = len(self.contenders)
 
         beaten = [sum(known_better(self.behind[i][j]) for j in range(count) if j != i) for i in range(count)]
@@ -127,8 +128,16 @@ class Comparison:
             "verdicts": self.verdicts(),
         }
 
+    def __rich__(self) -> Any:
+        from rich.console import Group
+
+        return Group(*(table.rich() for table in self.tables()), *self.verdicts())
+
+    def __str__(self) -> str:
+        return self.to_markdown() + "\n" + "\n".join(self.verdicts())
+
     def _repr_html_(self) -> str:
-        words = "".join(f"<p>{sentence}</p>" for sentence in self.verdicts())
+        words = "".join(f"<p>{escape(sentence)}</p>" for sentence in self.verdicts())
         return "".join(table._repr_html_() for table in self.tables()) + words
 
 

@@ -62,5 +62,6 @@ def test_a_section_names_all_options_of_its_command(command):
 
 @pytest.mark.parametrize("page", [*PAGES, COMMAND_LINE], ids=lambda page: page.stem)
 def test_options_in_examples_exist(page):
-    for command, rest in re.findall(r"dpm-ppl (fit|bounds|sample|demo|list)\b([^`\n]*)", page.read_text()):
+    commands = r"dpm-ppl (fit|bounds|sample|demo|list|report|compare)\b([^`\n]*)"
+    for command, rest in re.findall(commands, page.read_text()):
         assert set(re.findall(r"--[a-z-]+", rest)) <= options(command)

@@ -39,9 +39,8 @@ def perceptron(num_inputs: int, num_outputs: int, *, width: int, depth: int, key
     are those of He et al. (2015).
     """
     network = MLP(num_inputs, num_outputs, width, depth, activation=jax.nn.silu, key=key)
-    gains = [6**0.5] * depth + [3**0.5]
-    weights = [gain * layer.weight for gain, layer in zip(gains, network.layers, strict=True)]
-    return eqx.tree_at(lambda mlp: [layer.weight for layer in mlp.layers], network, weights)
+    weights = [6**0.5 * layer.weight for layer in network.layers[:-1]]
+    return eqx.tree_at(lambda mlp: [layer.weight for layer in mlp.layers[:-1]], network, weights)
 
 
 def diagonal_normal(outputs: Array, start: float = 1.0) -> dist.Distribution:

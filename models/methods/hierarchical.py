@@ -32,7 +32,7 @@ def hvae(train: Dataset) -> Recipe:
     return Recipe(
         program=program(train, width=128 if small else 256),
         objective=TraceMeanField_ELBO(),
-        optimiser=partial(adam, learning_rate=2e-3 if small else 1e-3),
+        optimiser=partial(adam, learning_rate=1e-3),
         num_updates=updates_for(train, batch_size, 15_000),
         batch_size=batch_size,
     )
