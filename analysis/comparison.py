@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.contender import RESOLUTION, Contender, Scale, contender, known_better
+from dpm_ppl.analysis.contender import Contender, Scale, contender, is_above, known_better
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, extended_mean
+from dpm_ppl.importance_scores import FEWEST_FOR_CHOICE
 from dpm_ppl.likelihood import LogLikelihood
 from dpm_ppl.measured import Measured
 from dpm_ppl.units import Units
@@ -55,7 +56,7 @@ class Comparison:
     @property
     def exceeding(self) -> list[str]:
         """Methods whose figure lies above the exact value by more than `MOST_EXCESS` paired standard errors."""
-        return [one.name for one in self.contenders if any(_exceeds(gap) for gap in (one.gap, one.gap_of_K))]
+        return [one.name for one in self.contenders if any(map(_exceeds, (one.gap, one.gap_of_K)))]
 
     def verdicts(self) -> list[str]:
         """What the figures say, in words."""
@@ -64,21 +65,20 @@ class Comparison:
         said = [f"{first.name}{ahead} {self.scale.words(first.best)}, {first.kind_of_best}."]
         for place, one in enumerate(self.contenders[1:], start=1):
             gap = self.behind[place][0]
-            said.append(
-                f"{one.name} is {self.scale.words(gap)} behind it, paired over data"
-                + ("." if known_better(gap) else ": not distinguishable from it.")
-            )
+            told = known_better(gap) or known_better(-gap)
+            where = f"{self.scale.words(gap)} behind it" if gap.mean >= 0 else f"{self.scale.words(-gap)} ahead of it"
+            said.append(f"{one.name} is {where}, paired over data{'.' if told else ': not distinguishable from it.'}")
         for one in self.contenders:
             if one.doubtful_share is not None and one.doubtful_share > 0:
                 said.append(
                     f"{one.name}: {one.doubtful_share:.0%} of its importance-weighted data are not reliable by k-hat "
-                    "or standard error; its figure is a lower bound still."
+                    "or standard error; its figure is a lower bound still, on average."
                 )
         if self.exact is not None:
             said.append(
                 "Above the exact value, and so not to be believed: " + ", ".join(self.exceeding) + "."
                 if self.exceeding
-                else f"No figure exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors."
+                else f"No bound exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors."
             )
         return said
 
@@ -166,6 +166,8 @@ def compare_bounds(
         raise InputError("results", expected="at least one method", got="none", remedy="pass {'name': result}")
     known = None if exact is None else np.asarray(exact, np.float64)
     given = [result for result in results.values() if isinstance(result, Measured)]
+    for other in given:
+        _check_units(given[0].units if units is None else units, other.units)
     units = given[0].units if given else units or Units((), "continuous", np.zeros(()), np.ones(()))
     scale = Scale(units, given[0].scores.unit.partition("/")[2] if given else datum)
     contenders = [contender(name, result, scale, known) for name, result in results.items()]
@@ -174,14 +176,26 @@ def compare_bounds(
         raise InputError(
             "results", expected="the same data for all", got=f"{num_points} data", remedy="score all on the same data"
         )
-    contenders.sort(key=lambda one: scale.goodness(one.best), reverse=True)
     exacts = [one.measured.scores.exact for one in contenders if one.measured.scores.exact is not None]
-    return Comparison(
-        scale,
-        contenders,
-        [[scale.difference(_difference(two, one)) for two in contenders] for one in contenders],
-        scale.figure(exacts[0]) if exacts else None,
-    )
+    exact_figure = scale.figure(exacts[0]) if exacts else None
+    behind = [[scale.difference(_difference(two, one)) for two in contenders] for one in contenders]
+    found = Comparison(scale, contenders, behind, exact_figure)
+    # The order is that of the paired differences, which are surer than the figures themselves.
+    lag = [float(np.nanmean([other.mean for other in row])) for row in found.behind]
+    order = sorted(range(len(contenders)), key=lambda i: (*found.ranks[i], lag[i], -scale.goodness(contenders[i].best)))
+    rows = [[found.behind[i][j] for j in order] for i in order]
+    return Comparison(scale, [contenders[i] for i in order], rows, exact_figure)
+
+
+def _check_units(a: Units, b: Units) -> None:
+    alike = (a.event_shape, a.kind, a.num_levels) == (b.event_shape, b.kind, b.num_levels)
+    if not (alike and np.allclose(a.shift, b.shift) and np.allclose(a.scale, b.scale)):
+        raise InputError(
+            "results",
+            expected="densities of data that were standardised alike",
+            got="data of another kind, shift or scale",
+            remedy="score all on one Dataset",
+        )
 
 
 def _difference(a: Contender, b: Contender) -> Estimate:
@@ -195,15 +209,20 @@ def _difference(a: Contender, b: Contender) -> Estimate:
         raise InputError(
             "results", expected="weights of some of the same data", got="none", remedy="weigh the first data of each"
         )
-    difference = a.values[places_a] - b.values[places_b]
-    pairs = [control_a - control_b for control_a, control_b in product(a.controls, b.controls)]
-    controls = [control for control in (np.zeros(len(a.K_values)), *pairs) if np.isfinite(control).all()]
+    with np.errstate(invalid="ignore"):
+        difference = a.values[places_a] - b.values[places_b]
+    with np.errstate(invalid="ignore"):  # infinite values have no difference, and make no control
+        pairs = [control_a - control_b for control_a, control_b in product(a.controls, b.controls)]
+    none = np.zeros(len(a.K_values))
+    controls = [none, *(control for control in pairs if np.isfinite(control).all())]
+    if len(both) < FEWEST_FOR_CHOICE:
+        controls = controls[-1:]
     helped = [extended_mean(control, difference - control[both], both) for control in controls]
     return min(helped, key=lambda estimate: np.nan_to_num(estimate.se, nan=np.inf))
 
 
 def _exceeds(gap: Estimate | None) -> bool:
-    return gap is not None and bool(gap.mean < -MOST_EXCESS * np.nan_to_num(gap.se) - RESOLUTION)
+    return gap is not None and is_above(-gap, MOST_EXCESS)
 
 
 def _finite(value: Any) -> Any:

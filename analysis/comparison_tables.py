@@ -31,8 +31,8 @@ def summary_table(comparison: "Comparison") -> TextTable:
         rows.append([cells[heading] for heading in headings])
     scale, num_points = comparison.scale, len(comparison.contenders[0].K_values)
     note = (
-        f"Mean ± standard error over {num_points:,} held-out data; S particles on {_weighed(comparison.contenders)} of "
-        "them, the rest by their K. Gaps and differences are paired. Ranks within two standard errors stay open."
+        f"Mean ± standard error over {num_points:,} data{_weighed(comparison.contenders)}. Gaps and differences are "
+        "paired. Ranks within two standard errors, each pair by itself, stay open."
     )
     align = "c" * several + "l" + "r" * (len(headings) - several - 1)
     return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
@@ -79,4 +79,9 @@ def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
 
 def _weighed(contenders: list[Contender]) -> str:
     counts = sorted({len(one.places) for one in contenders if one.rungs})
-    return " or ".join(f"{count:,}" for count in counts) or "none"
+    shown = " or ".join(f"{count:,}" for count in counts)
+    return (
+        f"; S particles on {shown} of them, extended to all by what is known of all, K or the exact value"
+        if counts
+        else ""
+    )

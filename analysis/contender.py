@@ -167,9 +167,9 @@ class Contender:
             rows.append(self._row("cumulant, no bound", self.scale.figure(importance.cumulant)))
         if sandwich is not None:
             shares = {"num_particles": sandwich.num_particles, "doubtful_share": sandwich.forward.doubtful_share}
-            for side in ("lower", "upper"):
+            for side, words in (("lower", "at least"), ("upper", "at most")):
                 figure = self.scale.figure(sandwich.figures()[side] / math.log(2))
-                rows.append(self._row(f"sandwich, {side}, of simulated data", figure, **shares))
+                rows.append(self._row(f"simulated data: log p {words}", figure, **shares))
         return rows
 
     def _row(self, figure: str, value: Estimate, *, gap: Estimate | None = None, **more: Any) -> dict[str, Any]:
@@ -192,9 +192,9 @@ def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) ->
                 f"results[{name!r}]", expected="draws for all data", got="an interrupted estimate", remedy="finish it"
             )
         scores = _scores(name, result.K, scale, exact, int(result.num_draws.min()))
-        return Contender(
-            name, Measured(scale.units, scores, result, summarise(result, scale.units, scores)), scale, "K"
-        )
+        measured = Measured(scale.units, scores, result, summarise(result, scale.units, scores))
+        first = int(result.ladder.num_particles[0])
+        return Contender(name, measured, scale, "mean log-weight" if first == 1 else f"log-mean of {first} particles")
     if isinstance(result, Bound):
         scores = _scores(name, np.asarray(result.K, np.float64), scale, exact, result.num_draws)
         return Contender(name, Measured(scale.units, scores), scale, "K")
@@ -212,7 +212,14 @@ def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) ->
 
 def known_better(advantage: Estimate) -> bool:
     """Whether a paired advantage is more than two standard errors, so that the order of two methods counts as known."""
-    return bool(advantage.mean > SIGNIFICANT * np.nan_to_num(advantage.se) + RESOLUTION)
+    return is_above(advantage, SIGNIFICANT)
+
+
+def is_above(advantage: Estimate, num_errors: float) -> bool:
+    """Whether it is positive by so many standard errors; unknown errors tell nothing, but of an infinite advantage."""
+    if np.isposinf(advantage.mean):
+        return True
+    return bool(advantage.mean > num_errors * advantage.se + RESOLUTION)  # False where the error is not a number
 
 
 def plain(figure: Estimate) -> str:

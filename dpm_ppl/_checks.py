@@ -4,7 +4,7 @@ import numpy as np
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array
-from dpm_ppl.programs import Method
+from dpm_ppl.programs import Method, Program
 
 
 def check_sizes(**sizes: int | None) -> None:
@@ -19,5 +19,12 @@ def check_sizes(**sizes: int | None) -> None:
 def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
     """Raise `InputError` unless there are data and they fit the method."""
     method.check_data(x_0, argument)
+    if isinstance(method, Program) and not method.params and method.has_params(np.asarray(x_0[:1]).dtype):
+        raise InputError(
+            "params",
+            expected="values for the param sites of the program",
+            got="none, so that their initial values would be scored",
+            remedy="train it, and pass program.with_params(svi_result.params)",
+        )
     if len(x_0) == 0:
         raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")

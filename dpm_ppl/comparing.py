@@ -41,24 +41,32 @@ def open_all(paths: Sequence[Path]) -> dict[str, Trained]:
     **Raises:** `InputError` where there is no run, or two were fitted to different data.
     """
     opened = []
-    for path in dict.fromkeys(paths):
+    for path in {path.resolve(): path for path in reversed(paths)}.values():
         run = runs.open_run(path)
         experiment = run.declare(EXPERIMENTS)
-        opened.append(Trained(run, experiment, runs.trained(run, experiment)))
-    first = opened[0]
-    for other in opened[1:]:
-        if not _same_data(first.experiment, other.experiment):
+        opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
+    check_same_data({str(one.run.path): one.experiment for one in opened})
+    names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
+
+    def name(one: Trained) -> str:
+        if names[0][one.method_name] == 1:
+            return one.method_name
+        return _with_folder(one) if names[1][_with_folder(one)] == 1 else f"{one.method_name}, {one.run.path}"
+
+    return {name(one): one for one in opened}
+
+
+def check_same_data(experiments: Mapping[str, Experiment]) -> None:
+    """Raise `InputError` unless all have the same held-out data in the same units."""
+    (first, reference), *others = experiments.items()
+    for name, other in others:
+        if not _same_data(reference, other):
             raise InputError(
                 "run",
-                expected=f"runs on the data of {first.run.path} ({first.run.experiment})",
-                got=f"{other.run.path} ({other.run.experiment}), whose held-out data are others",
+                expected=f"runs on the data of {first} ({reference.name})",
+                got=f"{name} ({other.name}), whose held-out data are others",
                 remedy="compare runs of one experiment with the same options for its data",
             )
-    counts = Counter(one.method_name for one in opened)
-    return {
-        one.method_name if counts[one.method_name] == 1 else f"{one.method_name}, {one.run.path.name}": one
-        for one in opened
-    }
 
 
 def declare_all(
@@ -107,6 +115,8 @@ def measure_run(
     run, experiment, method = trained.run, trained.experiment, trained.method
     num_points, proposal = weighing.check_weighing(experiment, method, num_points, None)
     how = num_particles, num_points, proposal
+    if unfinished := runs.standing(run):
+        _CONSOLE.print(unfinished)
     scores = runs.score_heldout(run, experiment, method)
     weights = weighing.weigh_heldout(run, experiment, method, *how)
     if weights.interrupted:
@@ -120,6 +130,10 @@ def training_rows(run: runs.Run) -> list[dict[str, Any]]:
     """The metrics of the fit, none where it has not ended."""
     path = run.path / "metrics.jsonl"
     return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def _with_folder(trained: Trained) -> str:
+    return f"{trained.method_name}, {trained.run.path.name}"
 
 
 def _same_data(a: Experiment, b: Experiment) -> bool:

@@ -7,13 +7,19 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import estimate
 from dpm_ppl.importance_scores import NUM_POINTS, ImportanceScores, summarise, weigh
 from dpm_ppl.likelihood import LogLikelihood, Sandwich
-from dpm_ppl.programs import Method
+from dpm_ppl.programs import Method, Program
 from dpm_ppl.scores import Scores, score
 from dpm_ppl.units import Units
+
+MOST_DISTANCE = 6.0
+"""Standard errors between the data that are weighed and the others, from which on they are no sample of the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,11 +62,20 @@ def measure(
     - `proposal`: how particles are drawn, by name.
     - `checkpoint`, `progress`: as for `log_likelihood`.
 
-    **Raises:** `InputError` for data that do not fit the method, and sizes that are not positive.
+    **Raises:** `InputError` for data that do not fit the method, sizes that are not positive, and data in an order in
+    which the first ones are no random sample of all.
     """
+    if not isinstance(method, Diffusion | Program) or not isinstance(data, Dataset):
+        raise InputError(
+            "method" if isinstance(data, Dataset) else "data",
+            expected="a Diffusion or a Program, and a Dataset",
+            got=f"{type(method).__name__} and {type(data).__name__}",
+            remedy="Program(model, guide, event_shape=..., params=...), and Dataset.from_continuous(values)",
+        )
     scores = score(method, data, jax.random.fold_in(key, 0), num_draws=num_draws, datum=datum, exact=exact)
     if num_particles is None:
         return Measured(data.units, scores)
+    _check_order(scores.K_values, num_points)
     weights = weigh(
         method,
         data,
@@ -72,3 +87,19 @@ def measure(
         progress=progress,
     )
     return Measured(data.units, scores, weights, summarise(weights, data.units, scores))
+
+
+def _check_order(K_values: np.ndarray, num_points: int) -> None:
+    """Raise `InputError` where K of the first data differs from that of the others by far more than chance."""
+    first, others = K_values[:num_points], K_values[num_points:]
+    if len(first) < 10 or len(others) < 10 or not np.isfinite(K_values).all():
+        return
+    one, other = estimate(first), estimate(others)
+    distance = abs(one.mean - other.mean) / max(np.hypot(one.se, other.se), 1e-9)
+    if distance > MOST_DISTANCE:
+        raise InputError(
+            "data",
+            expected="data in random order, as only the first are weighed",
+            got=f"K of the first {len(first):,} lies {distance:.1f} standard errors from that of the others",
+            remedy="shuffle the data, or weigh all of them",
+        )

@@ -1,6 +1,6 @@
 """The pages that `report` and `compare` write: tables, pictures, configuration and verdicts of runs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,12 +34,13 @@ FOOTER = "Made by dpm-ppl. Figures are of standardised data unless they are bits
 
 TERMS = {
     "K": "The paper's bound: a lower bound on the log-likelihood, on average over the noise. For other methods the "
-    "ELBO, or the log-likelihood itself where there are no latent variables.",
+    "ELBO, or the log-likelihood itself where there are neither latent variables nor dequantisation noise.",
     "importance-weighted, S": "The log-mean of S importance weights: a lower bound on average, which rises to the "
     "log-likelihood with S.",
     "gap to exact": "What a figure lacks to the exact log-likelihood of the same data, paired datum by datum.",
     "ESS": "Effective sample size of the weights of a datum, of its draws.",
-    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT} an estimate is not to be relied on.",
+    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, an estimate is not to "
+    "be relied on.",
     "doubtful": f"Share of the data whose estimate is not reliable: k-hat too large for so many draws, or a standard "
     f"error above {MOST_RELIABLE_SE} nats.",
     "±": "One standard error, over data.",
@@ -61,7 +62,7 @@ def write_run_page(path: Path, trained: Trained, measured: Measured) -> Comparis
         PageSection("Configuration", [_settings(trained)]),
         PageSection("Terms", [PageTerms(TERMS)]),
     ]
-    _write(path, f"{name}: report", sections, compared)
+    _write(path, f"{name}: report", sections, compared, [trained])
     return compared
 
 
@@ -81,7 +82,7 @@ def write_comparison_page(path: Path, trained: Mapping[str, Trained], measured: 
         PageSection("Terms", [PageTerms(TERMS)]),
     ]
     title = f"{experiment}: {len(order)} methods compared"
-    _write(path, title, sections, compared)
+    _write(path, title, sections, compared, trained.values())
     return compared
 
 
@@ -179,8 +180,11 @@ def _settings(trained: Trained, name: str = "") -> PageSettings:
     return PageSettings({key: value for key, value in values.items() if value is not None}, name or run.name)
 
 
-def _write(path: Path, title: str, sections: Sequence[PageSection], compared: Comparison) -> None:
-    write_page(path, title, sections, abstract=compared.verdicts(), footer=FOOTER)
+def _write(
+    path: Path, title: str, sections: Sequence[PageSection], compared: Comparison, trained: Iterable[Trained]
+) -> None:
+    unfinished = [f"{words}: its fit has not ended." for one in trained if (words := runs.standing(one.run))]
+    write_page(path, title, sections, abstract=[*compared.verdicts(), *unfinished], footer=FOOTER)
     for block in (block for section in sections for block in section.blocks):
         if isinstance(block, PagePicture):
             pyplot.close(block.picture.get_viz("figure"))

@@ -4,7 +4,6 @@ A `Program` is to other variational methods what a `Diffusion` is to the two cha
 `fit` and then scored, by the same protocol and on the same data.
 """
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +15,7 @@ from numpyro import handlers
 from numpyro.infer.util import log_density
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._sites import SiteFacts, facts_of, fault_of, has_params
 from dpm_ppl._types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.chains import sample
 from dpm_ppl.diffusion import Diffusion, check_array
@@ -103,26 +103,35 @@ class Program(eqx.Module):
         log_p, _ = log_density(handlers.replay(handlers.seed(self.model, keys[2]), behind), (x_0,), {}, self.params)
         return x_0[0], jnp.asarray(log_p - log_q)
 
+    def has_params(self, dtype: Any) -> bool:
+        """Whether there is anything to train, for data of this dtype."""
+        return has_params(*self._traces(jnp.zeros((2, *self.event_shape), dtype)))
+
     def _check_sites(self, two: Array) -> None:
-        def sites() -> dict[str, Any]:
+        """Raise `InputError` where the likelihood of single data would be another than that of the program."""
+        fault = fault_of(*self._traces(two), len(two), self.params)
+        if fault is not None:
+            raise InputError(
+                "model and guide",
+                expected="x_0 observed in a plate of the data, and every latent site in it and drawn by the guide",
+                got=fault,
+                remedy="rewrite it; what all data share may be a param, and the guide must be amortised",
+            )
+
+    def _traces(self, x_0: Array) -> tuple[dict[str, SiteFacts], dict[str, SiteFacts]]:
+        """What there is to know of the sites of model and guide, found without any arithmetic."""
+        found = []
+
+        def look() -> dict[str, Any]:
             guide = handlers.substitute(handlers.seed(self.guide, 0), data=self.params)
-            drawn = handlers.trace(guide).get_trace(two)
+            drawn = handlers.trace(guide).get_trace(x_0)
             model = handlers.substitute(handlers.seed(self.model, 1), data=self.params)
-            found = handlers.trace(handlers.replay(model, drawn)).get_trace(two)
-            shared.extend(_shared_sites(found))
-            missing.extend(_latents(found) - _latents(drawn))
+            traced = handlers.trace(handlers.replay(model, drawn)).get_trace(x_0)
+            found.extend(facts_of(trace, x_0) for trace in (traced, drawn))
             return {}
 
-        shared, missing = [], []
-        with contextlib.suppress(KeyError):
-            jax.eval_shape(sites)
-        if shared or missing:
-            raise InputError(
-                "model",
-                expected="latent sites drawn by the guide, each in the plate of the data",
-                got=f"site {(shared or missing)[0]!r}, which {'all data share' if shared else 'the guide lacks'}",
-                remedy="make it a param, or put it into the plate and the guide",
-            )
+        jax.eval_shape(look)
+        return found[0], found[1]
 
 
 Method = Diffusion | Program
@@ -145,7 +154,3 @@ def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | No
 
 def _latents(trace: dict[str, Any]) -> set[str]:
     return {name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}
-
-
-def _shared_sites(trace: dict[str, Any]) -> list[str]:
-    return [name for name in _latents(trace) if not trace[name]["cond_indep_stack"]]

@@ -33,8 +33,8 @@ def report_scores(
     """Print the scores, and what `more` prints and knows beside them."""
     scores = runs.score_heldout(run, experiment, method, num_draws=num_draws)
     progress = {"num_updates": run.num_updates, "num_updates_done": runs.updates_done(run)}
-    if progress["num_updates_done"] < run.num_updates:
-        print(f"this run stands at update {progress['num_updates_done']:,} of {run.num_updates:,}", file=sys.stderr)
+    if unfinished := runs.standing(run):
+        print(unfinished, file=sys.stderr)
     if not json:
         print_scores({run.name: scores}, references=experiment.references)
     facts = {"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()}

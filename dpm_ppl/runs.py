@@ -233,6 +233,12 @@ def updates_done(run: Run) -> int:
     return 0 if newest is None else checkpoint.updates_of(newest)
 
 
+def standing(run: Run) -> str:
+    """Where a fit was stopped, in words; nothing where it has ended."""
+    done = updates_done(run)
+    return f"{run.path} stands at update {done:,} of {run.num_updates:,}" if done < run.num_updates else ""
+
+
 def score_heldout(run: Run, experiment: Experiment, method: Method, *, num_draws: int | None = None) -> Scores:
     """Scores of a trained method on all held-out data."""
     return score(

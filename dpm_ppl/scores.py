@@ -8,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dpm_ppl._checks import check_scored
+from dpm_ppl._errors import InputError
 from dpm_ppl._types import Batch, PRNGKey
 from dpm_ppl.bounds import bound
 from dpm_ppl.data import Dataset
@@ -21,7 +23,8 @@ class Scores:
 
     K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`;
     `K_original` is K for the data as given. `bits_per_dim` (less is better) is there where the data have levels.
-    A program has no L_null, and its K is the ELBO: the log-likelihood itself where it has no latent sites.
+    A program has no L_null, and its K is the ELBO: the log-likelihood itself if there are neither latent sites nor
+    levels.
     `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
     """
 
@@ -63,12 +66,29 @@ def score(
     """Score `method` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
 
     Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
+
+    **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
+    if exact is not None and data.units.num_levels is not None:
+        raise InputError(
+            "exact",
+            expected="none for data with levels, whose noise the likelihood integrates out",
+            got="a density of dequantised data",
+            remedy="leave it out",
+        )
     rows = jnp.asarray(data.rows(np.arange(data.num_points)))
     drawn = [_draw(method, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
     K = np.mean([draw[0] for draw in drawn], axis=0)
     L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
+
+    if known is not None and np.shape(known) != (data.num_points,):
+        raise InputError(
+            "exact",
+            expected=f"a function that gives shape ({data.num_points},)",
+            got=f"shape {np.shape(known)}",
+            remedy="return one log-density per datum",
+        )
 
     def in_bits(values: np.ndarray) -> Estimate:
         return data.units.in_units(estimate(values), "bits/point")
@@ -100,7 +120,7 @@ def _draw(
     draw_key, bound_key = jax.random.split(key)
     x_0 = data.draw(rows, draw_key)
     if isinstance(method, Program):
-        method.check_data(x_0)
+        check_scored(method, x_0)
         return (np.asarray(log_weights(method, x_0, bound_key, data_chunk), np.float64),)
     terms = bound(method, x_0, bound_key, steps_chunk=steps_chunk, data_chunk=data_chunk)
     return np.asarray(terms.K, np.float64), np.asarray(terms.L_null, np.float64)

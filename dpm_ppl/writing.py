@@ -8,7 +8,7 @@ from dpm_ppl import runs
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.comparison import Comparison
 from dpm_ppl.analysis.tree import save
-from dpm_ppl.comparing import declare_all, fit_all, measure_run, open_all
+from dpm_ppl.comparing import check_same_data, declare_all, fit_all, measure_run, open_all
 from dpm_ppl.pages import write_comparison_page, write_run_page
 from dpm_ppl.results import tree_of
 from dpm_ppl.weighing import check_weighing
@@ -49,6 +49,7 @@ def write_comparison(
     trained = open_all(paths) if paths else {}
     there = {one.method_name for one in trained.values()}
     declared = declare_all(experiment, methods, options, without=there) if experiment else {}
+    check_same_data({str(one.run.path): one.experiment for one in trained.values()} | declared)
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
         check_weighing(one, one.method, num_points, None)
     out = out or Path("runs") / f"compare-{experiment or next(iter(trained.values())).run.experiment}"

@@ -43,10 +43,15 @@ def perceptron(num_inputs: int, num_outputs: int, *, width: int, depth: int, key
     return eqx.tree_at(lambda mlp: [layer.weight for layer in mlp.layers[:-1]], network, weights)
 
 
-def diagonal_normal(outputs: Array, start: float = 1.0) -> dist.Distribution:
-    """Independent normal laws of a vector, from twice as many numbers: zeros mean the scale `start`."""
+def loc_and_scale(outputs: Array, start: float = 1.0) -> tuple[Array, Array]:
+    """Those of a vector's independent normal laws, from twice as many numbers: zeros mean the scale `start`."""
     loc, raw = jnp.split(outputs, 2, axis=-1)
-    return dist.Normal(loc, positive_scale(raw, start)).to_event(1)
+    return loc, positive_scale(raw, start)
+
+
+def diagonal_normal(outputs: Array, start: float = 1.0) -> dist.Distribution:
+    """Independent normal laws of a vector, as `loc_and_scale` reads them."""
+    return dist.Normal(*loc_and_scale(outputs, start)).to_event(1)
 
 
 def positive_scale(raw: Array, start: float = 1.0, least: float = 1e-4) -> Array:
@@ -70,9 +75,9 @@ def num_latents(train: Dataset) -> int:
     return min(train.units.num_coordinates, 2 if repeats(train) else 16)
 
 
-def updates_for(train: Dataset, batch_size: int, most: int) -> int:
-    """At most 150 passes over data that do not repeat: on few of them networks soon learn the data themselves."""
-    return most if repeats(train) else min(most, 150 * train.num_points // batch_size)
+def updates_for(train: Dataset, batch_size: int, most: int, passes: int = 150) -> int:
+    """So many passes over data that do not repeat, at most: on few of them networks soon learn the data themselves."""
+    return most if repeats(train) else min(most, passes * train.num_points // batch_size)
 
 
 def num_data(x_0: Batch | None, num_points: int | None) -> int:

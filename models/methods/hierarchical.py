@@ -17,6 +17,7 @@ from dpm_ppl.models.methods._parts import (
     Recipe,
     diagonal_normal,
     is_small,
+    loc_and_scale,
     num_data,
     num_latents,
     perceptron,
@@ -33,7 +34,7 @@ def hvae(train: Dataset) -> Recipe:
         program=program(train, width=128 if small else 256),
         objective=TraceMeanField_ELBO(),
         optimiser=partial(adam, learning_rate=1e-3),
-        num_updates=updates_for(train, batch_size, 15_000),
+        num_updates=updates_for(train, batch_size, 25_000),
         batch_size=batch_size,
     )
 
@@ -71,7 +72,7 @@ def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
 
 def _product(prior: Array, factor: Array) -> dist.Distribution:
     """The normal law whose density is that of two others multiplied."""
-    a, b = diagonal_normal(prior).base_dist, diagonal_normal(factor, NARROW).base_dist
-    precision_a, precision_b = a.scale**-2, b.scale**-2
+    (loc_a, scale_a), (loc_b, scale_b) = loc_and_scale(prior), loc_and_scale(factor, NARROW)
+    precision_a, precision_b = scale_a**-2, scale_b**-2
     precision = precision_a + precision_b
-    return dist.Normal((precision_a * a.loc + precision_b * b.loc) / precision, precision**-0.5).to_event(1)
+    return dist.Normal((precision_a * loc_a + precision_b * loc_b) / precision, precision**-0.5).to_event(1)

@@ -31,7 +31,7 @@ NUM_PARTICLES = 8
 
 def vae(train: Dataset) -> Recipe:
     """A variational autoencoder with a standard normal prior and a diagonal normal guide (Kingma and Welling 2014)."""
-    return _recipe(train, TraceMeanField_ELBO(), 30_000)
+    return _recipe(train, TraceMeanField_ELBO(), 50_000)
 
 
 def iwae(train: Dataset) -> Recipe:
@@ -66,6 +66,6 @@ def _recipe(train: Dataset, objective: ELBO, most_updates: int) -> Recipe:
         program=program(train, width=128 if small else 256),
         objective=objective,
         optimiser=partial(adam, learning_rate=5e-3 if small else 1e-3),
-        num_updates=updates_for(train, batch_size, most_updates),
+        num_updates=updates_for(train, batch_size, most_updates, 200 if small else 100),
         batch_size=batch_size,
     )
