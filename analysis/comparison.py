@@ -17,7 +17,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.contender import Contender, Scale, contender, is_above, known_better
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
-from dpm_ppl.estimates import Estimate, extended_mean
+from dpm_ppl.estimates import Estimate, extended_mean, finite_or_none
 from dpm_ppl.importance_scores import FEWEST_FOR_CHOICE
 from dpm_ppl.likelihood import LogLikelihood
 from dpm_ppl.measured import Measured
@@ -119,7 +119,7 @@ class Comparison:
             "better": self.scale.better,
             "order": names,
             "ranks": dict(zip(names, map(list, self.ranks), strict=True)),
-            "figures": [{key: _finite(value) for key, value in row.items()} for row in self.figures()],
+            "figures": [{key: finite_or_none(value) for key, value in row.items()} for row in self.figures()],
             "behind": {
                 name: {other: value.as_json() for other, value in zip(names, row, strict=True) if other != name}
                 for name, row in zip(names, self.behind, strict=True)
@@ -223,7 +223,3 @@ def _difference(a: Contender, b: Contender) -> Estimate:
 
 def _exceeds(gap: Estimate | None) -> bool:
     return gap is not None and is_above(-gap, MOST_EXCESS)
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not np.isfinite(value) else value

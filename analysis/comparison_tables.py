@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from dpm_ppl.analysis.contender import Contender, plain
+from dpm_ppl.analysis.contender import Contender
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.estimates import Estimate
 
@@ -21,11 +21,11 @@ def summary_table(comparison: "Comparison") -> TextTable:
         cells = {
             "rank": str(first) if first == last else f"{first} to {last}",
             "method": one.name,
-            "K": plain(one.K),
-            "best bound": plain(one.best),
+            "K": one.K.plus_minus(),
+            "best bound": one.best.plus_minus(),
             "S": f"{one.rungs[-1].num_particles:,}" if one.rungs else "",
-            "gap to exact": plain(one.gap) if one.gap else "",
-            "behind first": plain(comparison.behind[place][0]) if place else "",
+            "gap to exact": one.gap.plus_minus() if one.gap else "",
+            "behind first": comparison.behind[place][0].plus_minus() if place else "",
             "doubtful": "" if one.doubtful_share is None else f"{one.doubtful_share:.0%}",
         }
         rows.append([cells[heading] for heading in headings])
@@ -48,8 +48,8 @@ def figures_table(comparison: "Comparison") -> TextTable:
             "" if row["method"] == named else row["method"],
             row["figure"],
             f"{row['num_particles']:,}" if "num_particles" in row else "",
-            plain(Estimate(row["value"], row["se"], row["num_points"])),
-            plain(gap) if gap else "",
+            Estimate(row["value"], row["se"], row["num_points"]).plus_minus(),
+            gap.plus_minus() if gap else "",
             f"{row['num_draws']:,}" if "num_draws" in row else "",
             f"{row['num_points']:,}",
             f"{row['ess_median']:,.1f}" if "ess_median" in row else "",
@@ -65,7 +65,7 @@ def differences_table(comparison: "Comparison") -> TextTable:
     """By how much the method of the column is better than that of the row."""
     names = [one.name for one in comparison.contenders]
     rows = [
-        [name, *("" if i == j else plain(comparison.behind[i][j]) for j in range(len(names)))]
+        [name, *("" if i == j else comparison.behind[i][j].plus_minus() for j in range(len(names)))]
         for i, name in enumerate(names)
     ]
     note = "Positive where the column's method is better than the row's; mean ± standard error, paired over data."
@@ -73,15 +73,11 @@ def differences_table(comparison: "Comparison") -> TextTable:
 
 
 def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
-    cells = {"method": "exact", "best bound": plain(exact)}
+    cells = {"method": "exact", "best bound": exact.plus_minus()}
     return [cells.get(heading, "") for heading in headings]
 
 
 def _weighed(contenders: list[Contender]) -> str:
     counts = sorted({len(one.places) for one in contenders if one.rungs})
     shown = " or ".join(f"{count:,}" for count in counts)
-    return (
-        f"; S particles on {shown} of them, extended to all by what is known of all, K or the exact value"
-        if counts
-        else ""
-    )
+    return f"; S particles on {shown} of them, and from there to all by K or the exact value" if counts else ""

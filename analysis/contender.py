@@ -58,7 +58,7 @@ class Scale:
 
     def words(self, figure: Estimate) -> str:
         """Mean, standard error and unit."""
-        return f"{plain(figure)} {self.unit}"
+        return f"{figure.plus_minus()} {self.unit}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -220,11 +220,6 @@ def is_above(advantage: Estimate, num_errors: float) -> bool:
     if np.isposinf(advantage.mean):
         return True
     return bool(advantage.mean > num_errors * advantage.se + RESOLUTION)  # False where the error is not a number
-
-
-def plain(figure: Estimate) -> str:
-    """Mean and standard error, rounded to two digits of the error."""
-    return figure.format().partition(" (")[0]
 
 
 def _scores(name: str, K: np.ndarray, scale: Scale, exact: np.ndarray | None, num_draws: int) -> Scores:

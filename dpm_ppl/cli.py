@@ -1,4 +1,7 @@
-"""The command line: `dpm-ppl list | fit | bounds | sample | demo`. Errors of use are one line and exit code 2."""
+"""The command line: `dpm-ppl list | fit | bounds | sample | report | compare | demo`.
+
+Errors of use are one line and exit code 2.
+"""
 
 import sys
 from collections.abc import Callable
@@ -279,7 +282,7 @@ def compare(
         json: Print one JSON object.
     """
     from dpm_ppl.reporting import print_json, print_tables
-    from dpm_ppl.runs import check_range
+    from dpm_ppl.runs import LAST_SEED, check_range
     from dpm_ppl.writing import write_comparison
 
     given = {"noise": noise, "data": None if data is None else str(data.resolve()), "kernel": kernel, "levels": levels}
@@ -287,6 +290,7 @@ def compare(
     for flag, number in (("--num-particles", num_particles), ("--num-points", num_points), ("--updates", updates)):
         if number is not None:
             check_range(flag, number, 1)
+    check_range("--seed", seed, 0, LAST_SEED)
     if experiment is None and (methods or options or updates is not None):
         raise InputError(
             "--experiment",

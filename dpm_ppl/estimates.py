@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -56,9 +57,18 @@ class Estimate:
             decimals, margin = 4, ""
         return f"{mean:.{decimals}f}{margin}{' ' * bool(unit)}{unit} (n = {self.num:,})"
 
+    def plus_minus(self) -> str:
+        """Mean and standard error as `format` rounds them, without unit and count: `2.613 ± 0.012`."""
+        return self.format().partition(" (")[0]
+
     def as_json(self) -> dict[str, float | None]:
         """`{"mean", "se"}` as JSON has them, with null for what is not finite."""
-        return {name: float(x) if np.isfinite(x) else None for name, x in (("mean", self.mean), ("se", self.se))}
+        return {"mean": finite_or_none(float(self.mean)), "se": finite_or_none(float(self.se))}
+
+
+def finite_or_none(value: Any) -> Any:
+    """The value, or None in place of a float that JSON cannot hold."""
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def estimate(values: ArrayLike) -> Estimate:

@@ -11,7 +11,7 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
-from dpm_ppl.estimates import Estimate, extended_mean, paired_difference
+from dpm_ppl.estimates import Estimate, extended_mean, finite_or_none, paired_difference
 from dpm_ppl.likelihood import (
     AbstractProposal,
     FromGuide,
@@ -69,7 +69,7 @@ class Rung:
             "num_particles": self.num_particles,
             "num_draws": self.num_draws,
             **self.mean.as_json(),
-            "ess_median": _finite_or_none(self.ess_median),
+            "ess_median": finite_or_none(self.ess_median),
             "khat_bad_share": self.khat_bad_share,
             **{name: value.as_json() if value else None for name, value in known.items()},
         }
@@ -99,7 +99,7 @@ class ImportanceScores:
             "importance_weighted_points": self.num_points,
             "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
             "cumulant": self.cumulant.as_json(),
-            "khat": {name: _finite_or_none(value) for name, value in self.khat.items()},
+            "khat": {name: finite_or_none(value) for name, value in self.khat.items()},
             "verdicts": self.verdicts,
             "interrupted": self.interrupted,
         }
@@ -233,7 +233,3 @@ def sandwich_json(bounds: Sandwich, units: Units) -> dict[str, Any]:
         "doubtful_share": bounds.forward.doubtful_share,
         **{name: units.in_units(side, "bits/point").as_json() for name, side in bounds.figures().items()},
     }
-
-
-def _finite_or_none(value: float) -> float | None:
-    return value if np.isfinite(value) else None

@@ -39,8 +39,8 @@ TERMS = {
     "log-likelihood with S.",
     "gap to exact": "What a figure lacks to the exact log-likelihood of the same data, paired datum by datum.",
     "ESS": "Effective sample size of the weights of a datum, of its draws.",
-    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, an estimate is not to "
-    "be relied on.",
+    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, an estimate is not "
+    "reliable.",
     "doubtful": f"Share of the data whose estimate is not reliable: k-hat too large for so many draws, or a standard "
     f"error above {MOST_RELIABLE_SE} nats.",
     "±": "One standard error, over data.",

@@ -1,4 +1,4 @@
-"""What `fit` and `bounds` print: tables for a person, or one JSON object."""
+"""What the commands print: tables for a person, or one JSON object."""
 
 import json as json_format
 import sys

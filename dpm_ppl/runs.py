@@ -9,7 +9,6 @@ RUN/pictures/         what `fit` draws
 
 import inspect
 import json
-import math
 import platform
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -24,6 +23,7 @@ from dpm_ppl import checkpoint, training
 from dpm_ppl._errors import InputError
 from dpm_ppl._files import replacing
 from dpm_ppl.data import Dataset
+from dpm_ppl.estimates import finite_or_none
 from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 from dpm_ppl.programs import Method
 from dpm_ppl.scores import Scores, score
@@ -209,7 +209,7 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
         resume=resume,
         progress=progress,
     )
-    rows = ({name: _null_unless_finite(value) for name, value in row.items()} for row in result.metrics)
+    rows = ({name: finite_or_none(value) for name, value in row.items()} for row in result.metrics)
     _write_atomically(run.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     return result
 
@@ -279,10 +279,6 @@ def _environment() -> dict[str, Any]:
         "versions": {name: version(name) for name in PACKAGES},
         "device": f"{device.platform}: {device.device_kind}",
     }
-
-
-def _null_unless_finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _without_path(run: Run) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """Scores as tables for a person: every figure with its standard error and unit."""
 
 from collections.abc import Mapping, Sequence
-from itertools import zip_longest
+from itertools import chain, repeat
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from dpm_ppl.estimates import Estimate
 from dpm_ppl.experiment import Reference
 from dpm_ppl.importance_scores import ImportanceScores
 from dpm_ppl.likelihood import Sandwich
@@ -38,9 +37,9 @@ def scores_table(scores: Mapping[str, Scores]) -> Table:
     table.add_column("unit")
     for name, score in scores.items():
         heads = (name, f"{score.num_points:,} x {score.num_draws} draws")
-        for head, (figure, value) in zip_longest(heads, score.figures().items(), fillvalue=""):
+        for (figure, value), head in zip(score.figures().items(), chain(heads, repeat("")), strict=False):
             unit = "bits/dim" if figure == "bits_per_dim" else score.unit
-            table.add_row(head, ROWS[figure], plus_minus(value), unit)
+            table.add_row(head, ROWS[figure], value.plus_minus(), unit)
         table.add_section()
     return table
 
@@ -66,10 +65,10 @@ def importance_table(scores: ImportanceScores) -> Table:
         if has_exact or heading != "gap to exact":
             table.add_column(heading, justify="right", no_wrap=True)
     for rung in scores.rungs:
-        gap = [plus_minus(rung.gap) if rung.gap else ""] if has_exact else []
-        rise = plus_minus(rung.rise) if rung.rise else ""
+        gap = [rung.gap.plus_minus() if rung.gap else ""] if has_exact else []
+        rise = rung.rise.plus_minus() if rung.rise else ""
         tail = f"{rung.khat_bad_share:.0%}" if rung.num_draws >= FEWEST_FOR_KHAT else ""
-        table.add_row(f"{rung.num_particles:,}", plus_minus(rung.mean), rise, *gap, f"{rung.ess_median:,.1f}", tail)
+        table.add_row(f"{rung.num_particles:,}", rung.mean.plus_minus(), rise, *gap, f"{rung.ess_median:,.1f}", tail)
     return table
 
 
@@ -84,23 +83,18 @@ def print_importance_scores(scores: ImportanceScores) -> None:
         fewest = FEWEST_FOR_KHAT * last.num_particles // last.num_draws
         khat = f"too few draws for k-hat, which needs {fewest:,} particles"
     console.print(f"  data: {shares}; {khat}")
-    console.print(f"  second-order cumulant estimate, no bound: {plus_minus(scores.cumulant)} {scores.unit}")
+    console.print(f"  second-order cumulant estimate, no bound: {scores.cumulant.plus_minus()} {scores.unit}")
     if scores.bits_per_dim is not None:
-        console.print(f"  bits per dimension, dequantisation noise integrated out: {plus_minus(scores.bits_per_dim)}")
+        console.print(f"  bits per dimension, dequantisation noise integrated out: {scores.bits_per_dim.plus_minus()}")
 
 
 def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
     """Bounds from both sides, and what they certify."""
     figures = sandwich.figures().values()
-    lower, upper, gap = (plus_minus(units.in_units(figure, "bits/point")) for figure in figures)
+    lower, upper, gap = (units.in_units(figure, "bits/point").plus_minus() for figure in figures)
     console = Console(highlight=False)
     console.print(f"Sandwich, {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} simulated data:")
     console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}")
     console.print(f"  gap, at least the lower bound's bias: {gap}")
     console.print(f"  {sandwich.forward.doubtful_share:.0%} of the simulated data not reliable")
     console.print("  This certifies the estimator on data simulated from the model; others can be harder.")
-
-
-def plus_minus(value: Estimate) -> str:
-    """Mean and standard error, as `Estimate.format` rounds them, without the count."""
-    return value.format().partition(" (")[0]

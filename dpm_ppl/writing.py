@@ -1,5 +1,6 @@
 """What `report` and `compare` do: measure, write the page, and give back the figures."""
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,10 @@ PAGE = "compare.html"
 def write_report(path: Path, page: Path, num_particles: int, num_points: int | None) -> tuple[Path, Path, Comparison]:
     """The page of a run and the tree of all that was measured, and its figures."""
     runs.check_range("--num-particles", num_particles, 1)
-    _check_page(page)
+    if page.suffix != ".html":
+        raise InputError("--out", expected="a .html file", got=page, remedy="leave it out for RUN/report.html")
+    for target in (page, page.with_suffix(".nc")):
+        _check_target(target)
     (trained,) = open_all([path]).values()
     measured = measure_run(trained, num_particles, num_points)
     compared = write_run_page(page, trained, measured)
@@ -57,6 +61,7 @@ def write_comparison(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
+    _check_target(out / PAGE)
     if declared:
         trained = open_all([*paths, *fit_all(declared, out, seed=seed, updates=updates)])
     measured = {}
@@ -65,11 +70,12 @@ def write_comparison(
     return out / PAGE, write_comparison_page(out / PAGE, trained, measured)
 
 
-def _check_page(page: Path) -> None:
-    if page.suffix != ".html" or page.is_dir() or not page.parent.is_dir():
-        raise InputError(
-            "--out",
-            expected="a .html file in a directory that exists",
-            got=page,
-            remedy="leave it out for report.html in the run directory",
-        )
+def _check_target(path: Path) -> None:
+    """Raise `InputError`, before any long work, unless a file can be written there."""
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError("--out", expected="a place to write to", got=error, remedy="name another") from error
