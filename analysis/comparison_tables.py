@@ -40,16 +40,18 @@ def summary_table(comparison: "Comparison") -> TextTable:
 
 def figures_table(comparison: "Comparison") -> TextTable:
     """Every figure of every method, with what stands behind it."""
-    headings = ["method", "figure", "S", "value", "gap to exact", "draws", "data", "ESS", "doubtful"]
+    figures = comparison.figures()
+    has_exact = any("gap" in row for row in figures)
+    headings = ["method", "figure", "S", "value"] + ["gap to exact"] * has_exact + ["draws", "data", "ESS", "doubtful"]
     rows, named = [], None
-    for row in comparison.figures():
-        gap = Estimate(row["gap"], row["gap_se"], row["num_points"]) if "gap" in row else None
+    for row in figures:
+        gap = Estimate(row["gap"], row["gap_se"], row["num_points"]).plus_minus() if "gap" in row else ""
         cells = [
             "" if row["method"] == named else row["method"],
             row["figure"],
             f"{row['num_particles']:,}" if "num_particles" in row else "",
             Estimate(row["value"], row["se"], row["num_points"]).plus_minus(),
-            gap.plus_minus() if gap else "",
+            *[gap] * has_exact,
             f"{row['num_draws']:,}" if "num_draws" in row else "",
             f"{row['num_points']:,}",
             f"{row['ess_median']:,.1f}" if "ess_median" in row else "",
@@ -58,7 +60,7 @@ def figures_table(comparison: "Comparison") -> TextTable:
         rows.append(cells)
         named = row["method"]
     note = "S: particles behind one log-mean. draws: of noise, guide or weights per datum. ESS: its median over data."
-    return TextTable(f"All figures, {comparison.scale.unit}", headings, rows, "ll" + "r" * 7, note)
+    return TextTable(f"All figures, {comparison.scale.unit}", headings, rows, "ll" + "r" * (len(headings) - 2), note)
 
 
 def differences_table(comparison: "Comparison") -> TextTable:
