@@ -47,11 +47,10 @@ class Comparison:
     @property
     def ranks(self) -> list[tuple[int, int]]:
         """First and last place of each that the paired differences leave open."""
-        count = len(self.contenders)
-
-        beaten = [sum(known_better(self.behind[i][j]) for j in range(count) if j != i) for i in range(count)]
-        beating = [sum(known_better(self.behind[j][i]) for j in range(count) if j != i) for i in range(count)]
-        return [(1 + below, count - above) for below, above in zip(beaten, beating, strict=True)]
+        places = range(len(self.contenders))
+        better = [sum(known_better(self.behind[i][j]) for j in places if j != i) for i in places]
+        worse = [sum(known_better(self.behind[j][i]) for j in places if j != i) for i in places]
+        return [(1 + above, len(places) - below) for above, below in zip(better, worse, strict=True)]
 
     @property
     def exceeding(self) -> list[str]:
@@ -202,16 +201,15 @@ def _difference(a: Contender, b: Contender) -> Estimate:
     """The mean of a - b over all data, nats, of their best values.
 
     Where they were weighed on some of the data only, what is known of all is the control: of each its K or the exact
-    value, whichever leave the smallest standard error.
+    value, whichever leave the smallest standard error (of few data, the exact values without a choice).
     """
     both, places_a, places_b = np.intersect1d(a.places, b.places, return_indices=True)
     if both.size == 0:
         raise InputError(
             "results", expected="weights of some of the same data", got="none", remedy="weigh the first data of each"
         )
-    with np.errstate(invalid="ignore"):
-        difference = a.values[places_a] - b.values[places_b]
     with np.errstate(invalid="ignore"):  # infinite values have no difference, and make no control
+        difference = a.values[places_a] - b.values[places_b]
         pairs = [control_a - control_b for control_a, control_b in product(a.controls, b.controls)]
     none = np.zeros(len(a.K_values))
     controls = [none, *(control for control in pairs if np.isfinite(control).all())]

@@ -1,5 +1,6 @@
 """The pages that `report` and `compare` write: tables, pictures, configuration and verdicts of runs."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from arviz_plots.visuals import set_ylim
 from matplotlib import pyplot
 
 from dpm_ppl import runs
@@ -112,6 +114,11 @@ def _ladder(weights: Mapping[str, LogLikelihood], compared: Comparison) -> PageP
     groups = {name: weights_group(one) for name, one in weights.items()}
     drawn = plot_ladder(groups, exact=None if exact is None else estimate(exact[known]), unit="bits/point", **DRAWN)
     caption = f"From one particle to many, on the {len(known):,} data that were weighed; higher is better."
+    means = np.stack([one.ladder.values.mean(axis=0)[[0, -1]] for one in weights.values()]) / math.log(2)
+    reach = max(1.0, float(np.ptp(means[:, 1])))
+    if means[:, 0].min() < (lowest := means[:, 1].min() - 2 * reach):  # one steep ladder would flatten all others
+        set_ylim(None, drawn.get_target("bound", {}), limits=(float(lowest), float(means[:, 1].max() + 0.2 * reach)))
+        caption += " Cut off below."
     return PagePicture(drawn, caption, f"Bounds of {', '.join(weights)} against the number of particles")
 
 

@@ -46,7 +46,7 @@ def read_weights(
     if found != identity:
         raise InputError(
             "checkpoint",
-            expected="the weights of this diffusion, these data, this key, proposal and data_chunk",
+            expected="the weights of this method, these data, this key, proposal and data_chunk",
             got=f"those of something else in {path}",
             remedy="name another file, or delete this one",
         )

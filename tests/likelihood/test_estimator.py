@@ -212,20 +212,20 @@ def test_ctrl_c_in_the_last_chunk_interrupts_nothing(monkeypatch):
     assert not log_likelihood(diffusion, draw_data(diffusion, 4), KEY, 16, particles_chunk=16, data_chunk=2).interrupted
 
 
-@pytest.mark.parametrize("change", ["diffusion", "data", "key", "proposal", "data_chunk"])
+@pytest.mark.parametrize("change", ["method", "data", "key", "proposal", "data_chunk"])
 def test_a_checkpoint_of_something_else(change, tmp_path):
-    asked = {"diffusion": make(), "x_0": draw_data(make(), 4), "key": KEY, "proposal": None, "data_chunk": 2}
+    asked = {"method": make(), "x_0": draw_data(make(), 4), "key": KEY, "proposal": None, "data_chunk": 2}
     path = tmp_path / "weights.npz"
     log_likelihood(**asked, num_particles=4, checkpoint=path)
     other = {
-        "diffusion": small(GaussianKernel(), Erasure(6, beta_1=0.05), scale=0.6),
+        "method": small(GaussianKernel(), Erasure(6, beta_1=0.05), scale=0.6),
         "data": asked["x_0"] + 1,
         "key": jax.random.key(1),
         "proposal": Trajectories(antithetic_noise, 2),
         "data_chunk": 4,
     }
     asked |= {"x_0" if change == "data" else change: other[change]}
-    with pytest.raises(InputError, match="checkpoint: expected the weights of this diffusion"):
+    with pytest.raises(InputError, match="checkpoint: expected the weights of this method"):
         log_likelihood(**asked, num_particles=4, checkpoint=path)
 
 
@@ -289,12 +289,12 @@ def test_data_shared_out_over_devices():
         ("num_particles", {"num_particles": True}),
         ("num_particles", {"num_particles": 2**33}),
         ("resample", {"proposal": SequentialMonteCarlo(4, stratified_noise)}),
-        ("proposal", {"diffusion": small(BernoulliKernel(), Erasure(3)), "x_0": np.zeros((1, 2), int)}),
+        ("proposal", {"method": small(BernoulliKernel(), Erasure(3)), "x_0": np.zeros((1, 2), int)}),
         ("keep_log_weights", {"keep_log_weights": True, "checkpoint": "weights.npz"}),
         ("checkpoint", {"checkpoint": "/nowhere/at/all/weights.npz"}),
     ],
 )
 def test_bad_input(argument, options, unchecked):
-    asked = {"diffusion": make(), "x_0": np.zeros((3, 2)), "key": KEY, "proposal": Trajectories(antithetic_noise, 2)}
+    asked = {"method": make(), "x_0": np.zeros((3, 2)), "key": KEY, "proposal": Trajectories(antithetic_noise, 2)}
     with pytest.raises(InputError, match=f"^{argument}: expected"):
         log_likelihood(**asked | options)
