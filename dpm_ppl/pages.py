@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
+import xarray as xr
 from arviz_plots.visuals import set_ylim
 from matplotlib import pyplot
 
@@ -17,8 +17,8 @@ from dpm_ppl.analysis.page import PagePicture, PageSection, PageSettings, PageTe
 from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder, plot_schedule, plot_training
 from dpm_ppl.analysis.plots.draws import plot_draws
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum
-from dpm_ppl.analysis.tree import bound_group, weights_group
-from dpm_ppl.bounds import bound, entropy_bounds
+from dpm_ppl.analysis.tree import weights_group
+from dpm_ppl.bounds import entropy_bounds
 from dpm_ppl.comparing import Trained, training_rows
 from dpm_ppl.demo import picture_of
 from dpm_ppl.diffusion import Diffusion
@@ -49,8 +49,8 @@ TERMS = {
 }
 
 
-def write_run_page(path: Path, trained: Trained, measured: Measured) -> Comparison:
-    """The report of one run; returns its figures."""
+def write_run_page(path: Path, trained: Trained, measured: Measured, results: xr.DataTree) -> Comparison:
+    """The report of one run, whose measurements as a tree are `results`; returns its figures."""
     pyplot.switch_backend("agg")  # a file needs no display
     name = trained.run.name
     compared = compare_bounds({name: measured})
@@ -59,7 +59,7 @@ def write_run_page(path: Path, trained: Trained, measured: Measured) -> Comparis
         PageSection("Figures", [*tables[:2]]),
         PageSection("Draws", [_picture_of_draws({name: trained})]),
         PageSection("Weights", _weights_pictures(name, measured, compared)),
-        *_chain_sections(trained),
+        *_chain_sections(trained, results),
         PageSection("Training", _training_pictures(trained)),
         PageSection("Configuration", [_settings(trained)]),
         PageSection("Terms", [PageTerms(TERMS)]),
@@ -150,14 +150,13 @@ def _weights_pictures(name: str, measured: Measured, compared: Comparison) -> li
     return blocks + _exact_picture(name, measured)
 
 
-def _chain_sections(trained: Trained) -> list[PageSection]:
+def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]:
     method, data = trained.method, trained.experiment.heldout
     if not isinstance(method, Diffusion):
         return []
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(trained.run.seed), 8), 3)
-    x_0 = jnp.asarray(data.draw(data.rows(np.arange(min(200, data.num_points))), keys[0]))
-    terms = bound_group(bound(method, x_0, keys[1], num_draws=4, data_chunk=100), diffusion=method)
-    spent = plot_bound_per_step(terms, entropy_bounds(method, x_0, keys[2]), log_y=True, **DRAWN)
+    keys = jax.random.split(jax.random.fold_in(jax.random.key(trained.run.seed), 8))
+    x_0 = data.draw(data.rows(np.arange(results["bound"].sizes["datum"])), keys[0])
+    spent = plot_bound_per_step(results, entropy_bounds(method, x_0, keys[1]), log_y=True, **DRAWN)
     schedule = plot_schedule(method, **DRAWN)
     blocks: list[Any] = [
         PagePicture(spent, f"Where the bits go, over {len(x_0)} held-out data.", "Divergence of each step"),

@@ -26,10 +26,11 @@ def write_report(path: Path, page: Path, num_particles: int, num_points: int | N
         _check_target(target)
     (trained,) = open_all([path]).values()
     measured = measure_run(trained, num_particles, num_points)
-    compared = write_run_page(page, trained, measured)
+    results = tree_of(trained, measured)
+    compared = write_run_page(page, trained, measured, results)
     tree = page.with_suffix(".nc")
     tree.unlink(missing_ok=True)
-    save(tree_of(trained, measured), tree)
+    save(results, tree)
     return page, tree, compared
 
 

@@ -23,6 +23,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl.units import Units
 
 Backend = Literal["matplotlib", "plotly", "bokeh", "none"]
+Group = xr.Dataset | xr.DataTree
 Series = tuple[ArrayLike, ArrayLike] | tuple[ArrayLike, ArrayLike, ArrayLike]
 
 PANEL_SIZE = (600, 340)
@@ -230,7 +231,7 @@ def legend(collection: PlotCollection, given: PlotCollection | None, *, title: s
         collection.add_legend(dim, title=title, **place)
 
 
-def group(given: xr.Dataset | xr.DataTree, name: str, *variables: str) -> xr.Dataset:
+def group(given: Group, name: str, *variables: str) -> xr.Dataset:
     """A group of results that has these variables, itself or out of a tree.
 
     **Raises:** `InputError` where the group or a variable is missing.

@@ -9,6 +9,7 @@ from arviz_plots.plot_collection import PlotCollection
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.plots._panels import (
+    Group,
     band,
     bits_or_nats,
     curves,
@@ -26,8 +27,6 @@ from dpm_ppl.bounds import EntropyBounds
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.units import Units
-
-Group = xr.Dataset | xr.DataTree
 
 
 def plot_bound_per_step(

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
-import xarray as xr
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.plots._panels import (
+    Group,
     Series,
     bits_or_nats,
     colour_members,
@@ -28,7 +28,6 @@ from dpm_ppl.analysis.plots._panels import (
 from dpm_ppl.likelihood.diagnostics import LARGEST_USABLE_KHAT, MOST_RELIABLE_KHAT, VERDICTS, weight_histogram
 from dpm_ppl.units import Units
 
-Group = xr.Dataset | xr.DataTree
 Kind = Literal["ecdf", "histogram"]
 
 NUM_SHOWN = 4
