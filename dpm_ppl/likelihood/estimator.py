@@ -17,12 +17,12 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.likelihood.fingerprint import fingerprint
-from dpm_ppl.likelihood.from_guide import FromGuide, check_proposal
+from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
-from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories
-from dpm_ppl.programs import Method, Program
+from dpm_ppl.likelihood.trajectories import AbstractProposal
+from dpm_ppl.programs import Method
 
 type Draw = Callable[..., Any]
 _SECONDS_BETWEEN_SAVES = 20.0
@@ -68,7 +68,7 @@ def log_likelihood(
     **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else.
     """
     if proposal is None:
-        proposal = FromGuide() if isinstance(method, Program) else Trajectories()
+        proposal = default_proposal(method)
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
     _check(method, x_0, key, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
     num_draws = -(-num_particles // proposal.num_particles)

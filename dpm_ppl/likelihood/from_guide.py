@@ -4,7 +4,7 @@ import equinox as eqx
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Cost, Datum, PRNGKey
-from dpm_ppl.likelihood.trajectories import AbstractProposal
+from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories
 from dpm_ppl.programs import Method, Program
 
 
@@ -13,11 +13,20 @@ class FromGuide(AbstractProposal):
 
     num_particles: int = eqx.field(static=True, default=1)
 
+    @property
+    def independent_particles(self) -> bool:
+        return True
+
     def check(self, method: Program) -> None:
         """Every program will do."""
 
     def log_weight(self, method: Program, x_0: Datum, key: PRNGKey, *, steps_chunk: int | None) -> Cost:
         return method.log_weight(x_0, key)
+
+
+def default_proposal(method: Method) -> AbstractProposal:
+    """One particle a draw: of a program from its guide, of a diffusion a forward trajectory."""
+    return FromGuide() if isinstance(method, Program) else Trajectories()
 
 
 def check_proposal(proposal: AbstractProposal, method: Method) -> None:

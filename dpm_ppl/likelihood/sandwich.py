@@ -1,15 +1,16 @@
 """Bounds on the log-likelihood from both sides, for data simulated from the model (bidirectional Monte Carlo).
 
 A datum x_0 that the reverse chain has made comes with the path that made it, one exact draw from p(x_1 ... x_T | x_0).
-With S forward trajectories of weights w_i, and the weight w_0 of that exact path,
+With S independent forward trajectories of weights w_i, and the weight w_0 of that exact path,
 
     E log mean(w_1 ... w_S) <= log p(x_0) <= E log mean(w_0, w_1 ... w_S).
 
 The right-hand side at S = 0 is Grosse, Ghahramani and Adams (2015); with the forward draws in the mean it is the upper
-bound of Sobolev and Vetrov (2019), which comes down to the log-likelihood as S grows. It needs weights of single
-trajectories, which may depend on one another; the estimates of sequential Monte Carlo are not that and would spoil it,
-so with them the right-hand side is log w_0. The distance between both sides is at least the bias of the left one: a
-certificate of how good S particles are, on simulated data.
+bound of Sobolev and Vetrov (2019), which comes down to the log-likelihood as S grows. Particles that share their noise
+or are resampled give a lower bound, but in that mean they would spoil the upper one: of two equal weights, 1 with
+probability 0.9 and else 0, the mean is 0.9, while w_0 = 1 and E log mean(w_0, w_1, w_2) = 0.1 log(1/3) = -0.110 is less
+than log 0.9 = -0.105. So with them the right-hand side is log w_0. The distance between both sides is at least the bias
+of the left one: a certificate of how good S particles are, on simulated data.
 """
 
 from dataclasses import dataclass
@@ -26,9 +27,9 @@ from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
-from dpm_ppl.likelihood.from_guide import FromGuide
+from dpm_ppl.likelihood.from_guide import default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.trajectories import Trajectories, log_increment
+from dpm_ppl.likelihood.trajectories import log_increment
 from dpm_ppl.programs import Method, Program
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import log_stationary
@@ -42,8 +43,8 @@ class Sandwich:
 
     - `x_0` `(datum, *event)`: the simulated data.
     - `lower`: the log-mean of `num_particles` weights, as `log_likelihood` gives it; `forward` is the whole of it.
-    - `upper`: the log-mean with the weight of the path that made the datum among them (alone, for other proposals than
-      trajectories).
+    - `upper`: the log-mean with the weight of the path that made the datum among them, and that weight alone where
+      particles depend on one another.
     - `log_weight_exact`: the logarithm of that weight. E 1/w over such paths is 1 / p(x_0).
     """
 
@@ -88,12 +89,16 @@ def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: i
     x_0, log_weight_exact = (np.asarray(part) for part in simulate(method, simulation_key, num_data))
     forward = log_likelihood(method, x_0, forward_key, num_particles, **options)
     log_weight_exact = log_weight_exact.astype(np.float64)
-    upper = log_weight_exact
-    if isinstance(options.get("proposal") or Trajectories(), Trajectories | FromGuide):
-        num = forward.num_particles
-        with np.errstate(divide="ignore"):
-            upper = np.logaddexp(forward.log_likelihood + np.log(num), log_weight_exact) - np.log(num + 1)
+    proposal = options.get("proposal") or default_proposal(method)
+    num = forward.num_particles if proposal.independent_particles else 0
+    upper = upper_bound(log_weight_exact, forward.log_likelihood, num)
     return Sandwich(x_0, forward.log_likelihood, upper, log_weight_exact, int(forward.num_particles.min()), forward)
+
+
+def upper_bound(log_weight_exact: np.ndarray, log_mean: np.ndarray, num: np.ndarray | int) -> np.ndarray:
+    """The log-mean of the exact path's weight and of those of `num` independent particles, `(datum,)`."""
+    with np.errstate(divide="ignore"):
+        return np.logaddexp(log_mean + np.log(num), log_weight_exact) - np.log(num + 1)
 
 
 @eqx.filter_jit

@@ -143,6 +143,10 @@ class SequentialMonteCarlo(AbstractProposal):
                 remedy="use 0.5",
             )
 
+    @property
+    def independent_particles(self) -> bool:
+        return False  # resampling ties them together
+
     def check(self, diffusion: Diffusion) -> None:
         self._check_resample()
         if self.twist is None:

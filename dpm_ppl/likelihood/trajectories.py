@@ -44,6 +44,11 @@ class AbstractProposal(eqx.Module):
 
     num_particles: eqx.AbstractVar[int]
 
+    @property
+    @abc.abstractmethod
+    def independent_particles(self) -> bool:
+        """Whether each estimate is the mean of `num_particles` weights that are drawn independently of one another."""
+
     @abc.abstractmethod
     def log_weight(self, diffusion: Diffusion, x_0: Datum, key: PRNGKey, *, steps_chunk: int | None) -> Cost:
         """The logarithm of one such estimate for one datum."""
@@ -97,6 +102,10 @@ class Trajectories(AbstractProposal):
                 got=self.num_particles,
                 remedy="use 2",
             )
+
+    @property
+    def independent_particles(self) -> bool:
+        return self.move is independent or self.num_particles == 1
 
     def check(self, diffusion: Diffusion) -> None:
         if self.move is not independent and not diffusion.kernel.reparametrised:

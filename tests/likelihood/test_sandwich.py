@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -10,7 +11,15 @@ from scipy.stats import norm
 from dpm_ppl._errors import InputError
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
-from dpm_ppl.likelihood import SequentialMonteCarlo, sandwich, simulate
+from dpm_ppl.likelihood import (
+    SequentialMonteCarlo,
+    Trajectories,
+    antithetic_noise,
+    sandwich,
+    simulate,
+    stratified_noise,
+)
+from dpm_ppl.likelihood.sandwich import upper_bound
 from dpm_ppl.schedules import Cosine, Erasure
 from tests import reference
 from tests.comparisons import assert_within
@@ -77,13 +86,50 @@ def test_the_null_model_leaves_no_gap(family, edge):
     np.testing.assert_allclose(result.log_weight_exact, diffusion.stationary().log_prob(result.x_0), atol=1e-4)
 
 
-def test_estimates_of_smc_do_not_spoil_the_upper_bound():
-    """Under a chain that fits nearly, resampling without a twist varies far more than the exact path."""
+def shared_noise(law, key):
+    """All particles move by one noise."""
+    return law.mean + jnp.sqrt(law.variance) * jax.random.normal(key, law.mean.shape[1:])
+
+
+DEPENDENT = {
+    "smc": SequentialMonteCarlo(8, threshold=1.0),
+    "shared noise": Trajectories(shared_noise, 8),
+    "antithetic": Trajectories(antithetic_noise, 8),
+    "stratified": Trajectories(stratified_noise, 8),
+}
+
+
+@pytest.mark.parametrize("name", DEPENDENT)
+def test_particles_that_depend_on_one_another_do_not_spoil_the_upper_bound(name):
     diffusion, exact = gaussian_case()
-    result = sandwich(diffusion, KEY, 2000, 8, proposal=SequentialMonteCarlo(8, threshold=1.0), data_chunk=500)
+    result = sandwich(diffusion, KEY, 2000, 8, proposal=DEPENDENT[name], data_chunk=500)
     above = result.upper - exact(result.x_0)
     assert above.mean() > 4 * above.std() / np.sqrt(2000)
     np.testing.assert_array_equal(result.upper, result.log_weight_exact)
+
+
+def test_one_particle_has_nobody_to_depend_on():
+    diffusion, _ = gaussian_case()
+    alone = sandwich(diffusion, KEY, 50, 8, proposal=Trajectories(shared_noise, 1))
+    assert (alone.upper != alone.log_weight_exact).all()
+
+
+ONE_OR_NONE = np.array([0.1, 0.9])  # the probabilities of a weight of 0 and of 1: its mean is p(x_0), and w_0 is 1
+
+
+@pytest.mark.parametrize(
+    ("chance", "num", "is_bound"),
+    [
+        (np.outer(ONE_OR_NONE, ONE_OR_NONE), 2, True),
+        (np.diag(ONE_OR_NONE), 2, False),
+        (np.diag(ONE_OR_NONE), 0, True),
+    ],
+    ids=["independent", "equal", "equal, the exact path alone"],
+)
+def test_the_upper_bound_of_two_weights_by_arithmetic(chance, num, is_bound):
+    with np.errstate(divide="ignore"):
+        upper = upper_bound(np.zeros(4), np.log([0, 0.5, 0.5, 1]), num)
+    assert ((chance.ravel() * upper).sum() > np.log(0.9)) == is_bound
 
 
 def test_what_it_says():
