@@ -142,7 +142,7 @@ def calibrate(
     - `compiled`: whether JAX can trace `approximate`; then `simulations_chunk` simulations run side by side. If not,
       they run one by one.
 
-    **Raises:** `InputError` where draws do not fit the parameters.
+    **Raises:** `InputError` where draws do not fit the parameters, or either are not finite.
     """
     check_sizes(num_simulations=num_simulations, simulations_chunk=simulations_chunk)
     if num_simulations < 2:
@@ -155,9 +155,12 @@ def calibrate(
             if compiled:
                 # The last chunk is filled up, so that one compiled program serves all.
                 index = np.minimum(np.arange(start, start + chunk), num_simulations - 1)
-                found.append(_counts_of_chunk(simulate, approximate, quantities, keys[index]))
+                counts = _counts_of_chunk(simulate, approximate, quantities, keys[index])
             else:
-                found.append(jax.tree.map(lambda x: x[None], _counts(simulate, approximate, quantities, keys[start])))
+                counts = jax.tree.map(lambda x: x[None], _counts(simulate, approximate, quantities, keys[start]))
+            below, equal, failed, num_draws = jax.tree.map(np.asarray, counts)
+            _check_finite(*failed)
+            found.append((below, equal, num_draws))
             show(min(start + chunk, num_simulations))
     below, equal, num_draws = jax.tree.map(lambda *parts: np.concatenate(parts)[:num_simulations], *found)
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key)).ravel().tolist())
@@ -194,8 +197,21 @@ def plot_calibration(calibration: Calibration, *, backend: str | None = None, **
     return plot_ecdf_pit(calibration.tree(), backend=backend, **options)
 
 
-def _counts(simulate: Any, approximate: Any, quantities: Any, key: Any) -> tuple[dict[str, Any], dict[str, Any], Any]:
-    """For one simulation: draws below the truth, draws equal to it, and how many there are."""
+def _check_finite(truth_failed: Mapping[str, np.ndarray], draws_failed: Mapping[str, np.ndarray]) -> None:
+    """Raise `InputError` where the values or the draws of a simulation failed, `(simulation,)` by name."""
+    for argument, what, failed in (("simulate", "values", truth_failed), ("approximate", "draws", draws_failed)):
+        for name, simulations in failed.items():
+            if simulations.any():
+                raise InputError(
+                    argument,
+                    expected=f"finite {what}",
+                    got=f"{what} of {name} that are not, in {simulations.sum():,} of {len(simulations):,} simulations",
+                    remedy="find out why; ranks among such draws say nothing",
+                )
+
+
+def _counts(simulate: Any, approximate: Any, quantities: Any, key: Any) -> tuple[Any, ...]:
+    """For one simulation: draws below the truth, draws equal to it, whether either fail, and how many there are."""
     for_simulation, for_draws = jax.random.split(key)
     truth, data = simulate(for_simulation)
     draws = dict(approximate(data, for_draws))
@@ -208,13 +224,17 @@ def _counts(simulate: Any, approximate: Any, quantities: Any, key: Any) -> tuple
             got=f"{ {name: jnp.shape(value) for name, value in draws.items()} }",
             remedy="return arrays (draw, ...) by name",
         )
-    draws = {name: jnp.asarray(draws[name]) for name in truth}
+    truth, draws = ({name: jnp.asarray(values[name]) for name in truth} for values in (truth, draws))
+    failed = [{name: ~jnp.isfinite(x).all() for name, x in values.items()} for values in (truth, draws)]
     if quantities is not None:
         draws = {**draws, **jax.vmap(lambda parameters: dict(quantities(parameters, data)))(draws)}
         truth = {**truth, **quantities(truth, data)}
+        # A quantity may be infinite, as the log-density of what cannot be is.
+        for known, values in zip(failed, (truth, draws), strict=True):
+            known |= {name: jnp.isnan(x).any() for name, x in values.items() if name not in known}
     below = {name: (draws[name] < truth[name]).sum(axis=0) for name in truth}
     equal = {name: (draws[name] == truth[name]).sum(axis=0) for name in truth}
-    return below, equal, jnp.asarray(next(iter(sizes))[0])
+    return below, equal, failed, jnp.asarray(next(iter(sizes))[0])
 
 
 @eqx.filter_jit

@@ -136,6 +136,12 @@ def coordinates(posterior: xr.Dataset, sites: list[str]) -> np.ndarray:
     return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=2)
 
 
+def coordinate_names(posterior: xr.Dataset, sites: list[str]) -> list[str]:
+    """What `coordinates` holds, in its order: `a`, `b[0]`, `c[1, 2]`."""
+    indices = [(site, index) for site in sites for index in np.ndindex(posterior[site].shape[2:])]
+    return [f"{site}[{', '.join(map(str, index))}]" if index else site for site, index in indices]
+
+
 def num_independent(num_draws: int, ess: float) -> int:
     """How many of `num_draws`, evenly spaced, are all but independent: autocorrelation of 0.05 at most.
 

@@ -1,5 +1,6 @@
 """How a `PosteriorComparison` reads: in a terminal, in a notebook, as numbers."""
 
+import math
 from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 HEADINGS = ("posterior", "figure", "value", "exact draws", "p")
 
 
+def khat_words(khat: float) -> str:
+    """k-hat to two digits, or that no tail could be fitted, or that there is none."""
+    if math.isnan(khat):
+        return "unknown"
+    return f"{khat:.2f}" if math.isfinite(khat) else "no tail"
+
+
 def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:
     """The text of one posterior's lines, under `HEADINGS`; beside its figures stand its name and what was drawn."""
     figures = [
@@ -25,9 +33,9 @@ def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:
     ]
     figures.append(("ESS of the draws", f"{row.ess:,.0f}", "", ""))
     if not np.isnan(row.rhat):
-        figures.append(("R-hat", f"{row.rhat:.3f}", "", ""))
+        figures.append(("R-hat", f"{row.rhat:.3f}" if row.rhat < 100 else f"{row.rhat:.3g}", "", ""))
     if row.weights is not None:
-        figures.append(("k-hat", f"{row.weights.khat:.2f}", "", ""))
+        figures.append(("k-hat", khat_words(row.weights.khat), "", ""))
         figures.append(("ESS of the weights", f"{row.weights.ess:,.0f} of {row.weights.num_draws:,}", "", ""))
     heads = [row.name, f"{row.num_chains} x {row.num_draws // row.num_chains:,} draws"]
     return [(head, *figure) for head, figure in zip_longest(heads, figures, fillvalue="")]
@@ -82,6 +90,7 @@ def numbers(comparison: "PosteriorComparison") -> "pd.DataFrame":
             "posterior": row.name,
             "num_chains": row.num_chains,
             "num_draws": row.num_draws,
+            "constants": ", ".join(row.constants),
             "ess": row.ess,
             "rhat": row.rhat,
         }

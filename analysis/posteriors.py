@@ -26,6 +26,7 @@ from dpm_ppl.analysis.distances import (
 from dpm_ppl.analysis.draws import (
     Draws,
     FittedGuide,
+    coordinate_names,
     coordinates,
     num_independent,
     posterior_tree,
@@ -43,6 +44,8 @@ DISTANCES: tuple[DistanceFunction, ...] = (sliced_wasserstein, maximum_mean_disc
 
 FEWEST_COMPARED = 10
 """Independent draws on either side, below which no distance is taken."""
+MOST_NAMED = 5
+"""Constant coordinates that a verdict names."""
 LARGEST_RHAT = 1.01
 """Of chains that agree (Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, section 4)."""
 
@@ -65,13 +68,17 @@ class WeightCheck:
 def check_weights(log_weights: ArrayLike) -> WeightCheck:
     """k-hat, effective sample size and verdict of log p(data, draw) - log q(draw), `(draw,)`, nats.
 
-    **Raises:** `InputError` where there are fewer than two, or any is NaN.
+    **Raises:** `InputError` where there are fewer than two, any is NaN or +inf, or none is finite.
     """
     log_weights = np.asarray(log_weights, np.float64)
-    if log_weights.ndim != 1 or len(log_weights) < 2 or np.isnan(log_weights).any():
-        has_nan = ", with NaN" if np.isnan(log_weights).any() else ""
+    failed = np.isnan(log_weights) | np.isposinf(log_weights)
+    if log_weights.ndim != 1 or len(log_weights) < 2 or failed.any() or np.isneginf(log_weights).all():
+        wrong = f", {failed.sum():,} of them NaN or +inf" if failed.any() else ""
         raise InputError(
-            "log_weights", expected="numbers (draw,)", got=f"shape {log_weights.shape}{has_nan}", remedy="one per draw"
+            "log_weights",
+            expected="numbers (draw,), not all of them -inf",
+            got=f"shape {log_weights.shape}{wrong}",
+            remedy="one per draw; where the model or the guide gives none, find out why",
         )
     num_draws, ess, khat = len(log_weights), float(effective_sample_size(log_weights)), float(pareto_khat(log_weights))
     se = np.sqrt(max(1 / ess - 1 / num_draws, 0.0))  # of the log-mean weight, delta method
@@ -83,8 +90,9 @@ class PosteriorRow:
     """One posterior of a comparison.
 
     - `num_chains`, `num_draws`: draws in all chains together.
-    - `ess`, the smallest bulk effective sample size, and `rhat`, the largest, over coordinates; `rhat` is NaN for a
-      single chain.
+    - `constants`: names of the coordinates that never move, which have neither of the next two.
+    - `ess`, the smallest bulk effective sample size, and `rhat`, the largest, over the other coordinates. `rhat` is NaN
+      for a single chain, and infinite where each of several chains stays at a value of its own.
     - `distances` by name, to the reference; empty for the reference itself, and where fewer than `FEWEST_COMPARED`
       draws are independent. `num_compared`: draws behind them.
     - `weights`, where the model's density was known.
@@ -94,6 +102,7 @@ class PosteriorRow:
     name: str
     num_chains: int
     num_draws: int
+    constants: tuple[str, ...]
     ess: float
     rhat: float
     distances: dict[str, Distance]
@@ -224,16 +233,15 @@ def _rows(
     distances: Sequence[DistanceFunction],
     level: float,
 ) -> tuple[PosteriorRow, ...]:
-    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
-
     draws = {name: coordinates(tree["posterior"].to_dataset(), sites) for name, tree in trees.items()}
-    compared, smallest_ess = {}, {}
+    names = coordinate_names(next(iter(trees.values()))["posterior"].to_dataset(), sites)
+    compared, mixing, constants = {}, {}, {}
     for name, values in draws.items():
-        found = np.asarray(ess(values.transpose(2, 0, 1), chain_axis=1, draw_axis=2))
-        smallest_ess[name] = float(np.nanmin(found)) if np.isfinite(found).any() else np.nan
+        still = np.ptp(values, axis=(0, 1)) == 0
+        constants[name] = tuple(np.array(names)[still].tolist())
+        mixing[name] = _mixing(values[:, :, ~still])
         num_values = values.shape[0] * values.shape[1]
-        independent = num_values if np.isnan(smallest_ess[name]) else num_independent(num_values, smallest_ess[name])
-        compared[name] = thinned(values, min(most_draws, independent))
+        compared[name] = thinned(values, min(most_draws, num_independent(num_values, mixing[name][0])))
     if reference is not None:
         centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
         compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
@@ -241,8 +249,7 @@ def _rows(
     rows = []
     for name, values in draws.items():
         num_chains, num_draws = values.shape[:2]
-        of_chains = rhat(values.transpose(2, 0, 1), chain_axis=1, draw_axis=2) if num_chains > 1 else [np.nan]
-        largest_rhat = float(np.max(of_chains))
+        smallest_ess, largest_rhat = mixing[name]
         fewest, found = 0, []
         if reference is not None and name != reference:
             fewest = min(len(compared[name]), len(compared[reference]))
@@ -253,20 +260,43 @@ def _rows(
                 name=name,
                 num_chains=num_chains,
                 num_draws=num_chains * num_draws,
-                ess=smallest_ess[name],
+                constants=constants[name],
+                ess=smallest_ess,
                 rhat=largest_rhat,
                 distances={distance.name: distance for distance in found},
                 num_compared=len(compared[name]),
                 weights=weights.get(name),
-                verdict=_verdict(found, largest_rhat, weights.get(name), allowed, name == reference, fewest),
+                verdict=_verdict(
+                    found, largest_rhat, constants[name], weights.get(name), allowed, name == reference, fewest
+                ),
             )
         )
     return tuple(rows)
 
 
+def _mixing(values: np.ndarray) -> tuple[float, float]:
+    """The smallest effective sample size and the largest R-hat of coordinates that move, `(chain, draw, coordinate)`.
+
+    All draws where there is no such coordinate; NaN for the R-hat of a single chain.
+    """
+    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
+
+    num_chains, num_draws, num_coordinates = values.shape
+    if num_coordinates == 0:
+        return float(num_chains * num_draws), np.nan
+    axes = {"chain_axis": 1, "draw_axis": 2}
+    # Chains that each stay at a value of their own have an infinite R-hat, and balanced bits none for their distance
+    # from the median, which ArviZ then leaves aside.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smallest = float(np.min(ess(values.transpose(2, 0, 1), **axes)))
+        largest = float(np.max(rhat(values.transpose(2, 0, 1), **axes))) if num_chains > 1 else np.nan
+    return smallest, largest
+
+
 def _verdict(
     found: Sequence[Distance],
     rhat: float,
+    constants: Sequence[str],
     weights: WeightCheck | None,
     allowed: float,
     is_reference: bool,
@@ -274,7 +304,7 @@ def _verdict(
 ) -> str:
     words = ["the reference"] if is_reference else []
     if rhat > LARGEST_RHAT:
-        words.append(f"its chains disagree (R-hat {rhat:.2f})")
+        words.append(f"its chains disagree (R-hat {rhat:.3g})")
     if apart := [f"{distance.name} p = {distance.p_value:.2g}" for distance in found if distance.p_value <= allowed]:
         words.append(f"differs from the reference ({', '.join(apart)})")
     elif found:
@@ -283,5 +313,10 @@ def _verdict(
         words.append(f"too few independent draws to compare ({fewest})")
     if weights is not None:
         doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
-        words.append(f"importance weights {doubt or 'reliable, '}k-hat {weights.khat:.2f}")
-    return "; ".join(words) or "nothing to hold it against"
+        words.append(f"importance weights {doubt or 'reliable, '}k-hat {posterior_tables.khat_words(weights.khat)}")
+    words = words or ["nothing to hold it against"]
+    if constants:
+        more = len(constants) - MOST_NAMED
+        named = ", ".join(constants[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+        words.append(f"without R-hat and effective sample size, for they are constant: {named}")
+    return "; ".join(words)

@@ -196,6 +196,48 @@ def test_progress_counts_simulations(capsys):
     assert capsys.readouterr().out == ""
 
 
+FAILS = {
+    "draws, all": ("approximate", lambda key: (0.0, jnp.full(50, jnp.nan))),
+    "draws, one infinite, in some simulations": (
+        "approximate",
+        lambda key: (0.0, jnp.zeros(50).at[7].set(jnp.where(jax.random.bernoulli(key, 0.3), jnp.inf, 0.0))),
+    ),
+    "the truth": ("simulate", lambda key: (jnp.nan, jnp.zeros(50))),
+}
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+@pytest.mark.parametrize("case", FAILS)
+def test_what_is_not_finite_has_no_rank(case, compiled):
+    argument, fail = FAILS[case]
+    with pytest.raises(dpm.InputError, match=f"{argument}: expected finite .* of w that are not, in .* simulations"):
+        calibrate(
+            lambda key: ({"w": fail(key)[0]}, None),
+            lambda data, key: {"w": fail(key)[1]},
+            KEY,
+            num_simulations=20,
+            compiled=compiled,
+        )
+
+
+def test_a_quantity_may_be_infinite_and_must_be_a_number():
+    def quantities(at):
+        return lambda parameters, data: {"q": jnp.where(parameters["w"] < 0, at, parameters["w"])}
+
+    def calibrated(at):
+        return calibrate(
+            lambda key: ({"w": jax.random.normal(key)}, None),
+            lambda data, key: {"w": jax.random.normal(key, (20,))},
+            KEY,
+            num_simulations=200,
+            quantities=quantities(at),
+        )
+
+    assert calibrated(-jnp.inf).p_value > BY_CHANCE
+    with pytest.raises(dpm.InputError, match="of q that are not"):
+        calibrated(jnp.nan)
+
+
 def test_bad_approximations_are_refused(unchecked):
     for bad in (
         lambda data, key: {"mu": jnp.zeros((9, 3))},

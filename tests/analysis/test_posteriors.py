@@ -187,6 +187,37 @@ def test_chains_that_disagree_are_told():
     assert result.rows[0].verdict.startswith("its chains disagree (R-hat ")
 
 
+@pytest.mark.parametrize("still", ["a", "b"])
+def test_a_constant_coordinate_hides_nothing(still):
+    """The others have the R-hat and the effective sample size they have without it."""
+    apart = chains() + np.arange(4)[:, None, None]
+    sites = {"x": apart, still: np.ones((4, 500, 2))}
+    alone = compare_posteriors({"m": {"x": apart}}, with_chains=["m"]).rows[0]
+    row = compare_posteriors({"m": sites}, with_chains=["m"]).rows[0]
+    assert (row.rhat, row.ess) == (alone.rhat, alone.ess)
+    assert row.constants == (f"{still}[0]", f"{still}[1]")
+    assert row.verdict == f"{alone.verdict}; without R-hat and effective sample size, for they are constant: " + (
+        f"{still}[0], {still}[1]"
+    )
+    told = compare_posteriors({"m": sites}, reference="m", with_chains=["m"]).rows[0].verdict
+    assert told.startswith("the reference; its chains disagree")
+
+
+MIXING = {
+    "all constant": (np.ones((4, 50, 6)), "nothing to hold it against; without R-hat", "and 1 more"),
+    "each chain at its own value": (np.broadcast_to(np.arange(4.0)[:, None, None], (4, 50, 1)), "its chains", "inf"),
+    "bits, half of them set": (np.tile([0, 1], 100).reshape(4, 50, 1), "nothing to hold it against", ""),
+}
+
+
+@pytest.mark.parametrize("case", MIXING)
+def test_chains_whose_variance_vanishes(case):
+    draws, starts, holds = MIXING[case]
+    row = compare_posteriors({"m": draws}, with_chains=["m"]).rows[0]
+    assert row.verdict.startswith(starts)
+    assert holds in row.verdict
+
+
 def test_common_sites_whatever_their_order_and_dims():
     named = xr.Dataset({"w": (("chain", "draw", "unit"), chains()), "m": (("chain", "draw"), chains()[..., 0])})
     result = compare_posteriors(
@@ -329,11 +360,14 @@ def test_bad_input_is_refused(unchecked):
         ({"a": EXACT}, {"with_chains": ["b"]}, "with_chains"),
         ({"a": EXACT}, {"log_weights": {"b": [1.0, 2.0]}}, "log_weights"),
         ({"a": EXACT}, {"log_weights": {"a": [1.0, np.nan]}}, "log_weights"),
+        ({"a": EXACT}, {"log_weights": {"a": [1.0, np.inf]}}, "1 of them NaN or"),
+        ({"a": EXACT}, {"log_weights": {"a": [-np.inf, -np.inf]}}, "not all of them -inf"),
         ({"a": EXACT, "b": EXACT[:, :1]}, {}, "a site that all have"),
         ({"a": FittedGuide(normal_guide, {})}, {}, "key"),
         ({"reference": EXACT}, {"reference": EXACT}, "reference"),
         ({"a": EXACT[:3]}, {}, "site x"),
         ({"a": EXACT * np.nan}, {}, "finite"),
+        ({"a": EXACT}, {"reference": np.where(EXACT > 3, np.nan, EXACT)}, "finite"),
         ({"a": xr.DataTree()}, {}, "group posterior"),
     ]
     for posteriors, options, what in bad:
