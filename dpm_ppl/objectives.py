@@ -2,27 +2,30 @@
 
 `DiffusionELBO` rewrites a program and leaves the rest to NumPyro's `Trace_ELBO`:
 
-- in the guide, every `ForwardChain` is drawn no further than x_1 (`_FirstStep`), at a cost of zero mean;
-- in the model, the `ReverseChain` at the same site is costed by per-step divergences in closed form (`_ChainCost`).
+- in the guide, every `ForwardChain` is drawn no further than x_1 (`FirstStep`), at a cost of zero mean;
+- in the model, the `ReverseChain` at the same site is costed by per-step divergences in closed form (`ChainCost`).
 
-All other sites, plates, scales, masks, parameters and mutable state are seen by `Trace_ELBO` as ever.
+All other sites, plates, scales, masks, parameters and mutable state are seen by `Trace_ELBO` as ever. Where scale and
+mask of a path are not the same in model and guide, what is left of E log q(path | x_0) is added.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpyro
-from numpyro.distributions import Distribution, ExpandedDistribution, MaskedDistribution, constraints
+from jax.typing import ArrayLike
 from numpyro.infer import Trace_ELBO
 from numpyro.infer.elbo import ELBO
 from numpyro.primitives import Messenger, mutable
 
+from dpm_ppl._chain_sites import ChainCost, FirstStep, are_same, base_of, factors_of, with_base
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl._types import Array, Batch, Cost, PRNGKey
-from dpm_ppl.chains import ForwardChain, ReverseChain, first_of_path
+from dpm_ppl.chains import ForwardChain, ReverseChain
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.step_sampling import (
     StepLosses,
@@ -31,7 +34,7 @@ from dpm_ppl.step_sampling import (
     stratified_steps,
     update_step_losses,
 )
-from dpm_ppl.terms import end_divergence, first_surprise, step_divergence, step_divergences
+from dpm_ppl.terms import end_divergence, forward_entropy, step_divergence, step_divergences
 
 StepSampling = Literal["stratified", "importance"]
 
@@ -91,7 +94,7 @@ class DiffusionELBO(ELBO):
         self._rest.vectorize_particles_fn = self.vectorize_particles_fn
 
     def loss_with_mutable_state(self, rng_key, param_map, model, guide, *args, **kwargs):
-        chains: dict[str, ForwardChain] = {}
+        chains: dict[str, _Met] = {}
         losses: dict[str, StepLosses] = {}
 
         def guide_to_first_step(*args, **kwargs):
@@ -103,6 +106,8 @@ class DiffusionELBO(ELBO):
             with costs:
                 result = model(*args, **kwargs)
             costs.check_all_met()
+            for name, surplus in costs.surplus.items():
+                numpyro.factor(f"{name}$surplus", surplus)
             return result
 
         return self._rest.loss_with_mutable_state(
@@ -152,25 +157,32 @@ def track_step_losses(guide: Callable) -> Callable:
 
 class _TrackStepLosses(Messenger):
     def postprocess_message(self, msg: dict[str, Any]) -> None:
-        chain = _base(msg, ForwardChain) or _base(msg, _FirstStep)
+        chain = base_of(msg, ForwardChain) or base_of(msg, FirstStep)
         if chain is not None:
             mutable(_losses_site(msg["name"]), initial_step_losses(chain.event_shape[0] - 1))
+
+
+class _Met(NamedTuple):
+    """A forward chain of the guide, and what scales and masks its site."""
+
+    chain: ForwardChain
+    factors: list[ArrayLike]
 
 
 class _StopAtFirstStep(Messenger):
     """Replaces the forward chains of a guide by their first step and keeps them for the model's side."""
 
-    def __init__(self, chains: dict[str, ForwardChain], losses: dict[str, StepLosses]):
+    def __init__(self, chains: dict[str, _Met], losses: dict[str, StepLosses]):
         self.chains = chains
         self.losses = losses
         Messenger.__init__(self)
 
     def process_message(self, msg: dict[str, Any]) -> None:
-        chain = _base(msg, ForwardChain)
+        chain = base_of(msg, ForwardChain)
         if chain is not None and msg["value"] is None:
             x_0 = jnp.broadcast_to(chain.x_0, (*msg["fn"].batch_shape, *chain.diffusion.event_shape))
-            self.chains[msg["name"]] = ForwardChain(chain.diffusion, x_0)
-            msg["fn"] = _with_base(msg["fn"], _FirstStep(chain.diffusion, x_0))
+            self.chains[msg["name"]] = _Met(ForwardChain(chain.diffusion, x_0), factors_of(msg))
+            msg["fn"] = with_base(msg["fn"], FirstStep(chain.diffusion, x_0))
 
     def postprocess_message(self, msg: dict[str, Any]) -> None:
         if msg["type"] == "mutable" and msg["name"].endswith(_LOSSES):
@@ -180,18 +192,19 @@ class _StopAtFirstStep(Messenger):
 class _CostChains(Messenger):
     """Replaces the reverse chains of a model by their cost against the forward chains met in the guide."""
 
-    def __init__(self, objective: DiffusionELBO, chains: dict[str, ForwardChain], losses: dict[str, StepLosses]):
+    def __init__(self, objective: DiffusionELBO, chains: dict[str, _Met], losses: dict[str, StepLosses]):
         self.objective = objective
         self.chains = chains
         self.losses = losses
         self.met: set[str] = set()
+        self.surplus: dict[str, Cost] = {}
         Messenger.__init__(self)
 
     def process_message(self, msg: dict[str, Any]) -> None:
-        forward = self.chains.get(msg["name"]) if msg["type"] == "sample" else None
-        if forward is None:
+        if msg["type"] != "sample" or msg["name"] not in self.chains:
             return
-        reverse = _base(msg, ReverseChain)
+        forward, in_guide = self.chains[msg["name"]]
+        reverse = base_of(msg, ReverseChain)
         if reverse is None or reverse.event_shape != forward.event_shape:
             raise InputError(
                 msg["name"],
@@ -207,9 +220,19 @@ class _CostChains(Messenger):
                 got="a guide without them",
                 remedy="pass track_step_losses(guide) to SVI",
             )
-        cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, forward.x_0, numpyro.prng_key(), losses)
-        msg["fn"] = _with_base(msg["fn"], _ChainCost(cost, forward.event_shape))
+        in_model = factors_of(msg)
+        x_0 = _only_where(jnp.asarray(math.prod(in_model)) != 0, forward) if in_model else forward.x_0
+        cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, x_0, numpyro.prng_key(), losses)
+        if not are_same(in_model, in_guide):
+            self.surplus[msg["name"]] = self._surplus(forward, math.prod(in_guide) - math.prod(in_model))
+        msg["fn"] = with_base(msg["fn"], ChainCost(cost, forward.event_shape))
         self.met.add(msg["name"])
+
+    def _surplus(self, forward: ForwardChain, excess: ArrayLike) -> Cost:
+        """-E log q(path | x_0), as many times as the guide's site counts for more than the model's and the cost's."""
+        chunk_size = self.objective.steps_chunk
+        entropy = forward_entropy(forward.diffusion, forward.x_0, numpyro.prng_key(), chunk_size=chunk_size)
+        return jnp.where(excess == 0, 0.0, excess * entropy)
 
     def check_all_met(self) -> None:
         for name in self.chains.keys() - self.met:
@@ -221,51 +244,10 @@ class _CostChains(Messenger):
             )
 
 
-class _FirstStep(Distribution):
-    """x_1 ~ q(x_1 | x_0), standing for the whole path; all later values are NaN, so that none is used unnoticed."""
-
-    arg_constraints = {}
-    support = constraints.real  # NaN fits no narrower one
-    pytree_data_fields = ("diffusion", "x_0")
-
-    def __init__(self, diffusion: Diffusion, x_0: Batch):
-        self.diffusion = diffusion
-        self.x_0 = x_0
-        batch_shape = x_0.shape[: x_0.ndim - diffusion.event_dim]
-        Distribution.__init__(self, batch_shape, (diffusion.num_steps, *diffusion.event_shape), validate_args=False)
-
-    @property
-    def has_rsample(self) -> bool:
-        return self.diffusion.kernel.reparametrised
-
-    def sample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
-        law = self.diffusion.marginal(self.x_0, self.diffusion.steps[0])
-        x_1 = jnp.expand_dims(law.sample(key, sample_shape), len(sample_shape) + len(self.batch_shape))
-        x_1 = x_1.astype(jnp.result_type(float))
-        never_drawn = jnp.full((*sample_shape, *self.shape()), jnp.nan)
-        axis = x_1.ndim - len(self.event_shape)
-        return jnp.concatenate([x_1, jax.lax.slice_in_dim(never_drawn, 1, None, axis=axis)], axis=axis)
-
-    def rsample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
-        return self.sample(key, sample_shape)
-
-    def log_prob(self, value: Batch, intermediates=None) -> Cost:
-        return first_surprise(self.diffusion, self.x_0, first_of_path(self.diffusion, value))
-
-
-class _ChainCost(Distribution):
-    """log p(path) - log q(path | x_0) in expectation, whatever the path's value: the chain's share of the bound."""
-
-    arg_constraints = {}
-    support = constraints.real
-    pytree_data_fields = ("cost",)
-
-    def __init__(self, cost: Cost, event_shape: tuple[int, ...]):
-        self.cost = cost
-        Distribution.__init__(self, cost.shape, event_shape, validate_args=False)
-
-    def log_prob(self, value: Batch, intermediates=None) -> Cost:
-        return self.cost
+def _only_where(counts: Array, chain: ForwardChain) -> Batch:
+    """The chain's data, and zeros where they do not count: they may be missing, and NaN would spoil all gradients."""
+    counts = jnp.broadcast_to(counts, chain.batch_shape)
+    return jnp.where(jnp.expand_dims(counts, range(-chain.diffusion.event_dim, 0)), chain.x_0, 0)
 
 
 _LOSSES = "$step_losses"
@@ -273,22 +255,3 @@ _LOSSES = "$step_losses"
 
 def _losses_site(name: str) -> str:
     return name + _LOSSES
-
-
-def _base[D: Distribution](msg: dict[str, Any], kind: type[D]) -> D | None:
-    """The latent site's distribution below its expansions and masks, where it is of this kind."""
-    if msg["type"] != "sample" or msg["is_observed"]:
-        return None
-    law = msg["fn"]
-    while isinstance(law, ExpandedDistribution | MaskedDistribution):
-        law = law.base_dist
-    return law if isinstance(law, kind) else None
-
-
-def _with_base(law: Distribution, base: Distribution) -> Distribution:
-    """`base`, which has the batch shape of `law`, under the masks of `law`."""
-    while isinstance(law, ExpandedDistribution | MaskedDistribution):
-        if isinstance(law, MaskedDistribution):
-            base = base.mask(law._mask)
-        law = law.base_dist
-    return base

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from numpyro.distributions.kl import kl_divergence
 
-from dpm_ppl._sums import map_chunks
+from dpm_ppl._sums import accurate_sum, map_chunks
 from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.steps import Step
@@ -69,6 +69,18 @@ def first_surprise(diffusion: Diffusion, x_0: Batch, x_1: Batch) -> Cost:
         return jnp.zeros(_batch_shape(diffusion, x_0))
     law = diffusion.marginal(x_0, diffusion.steps[0])
     return jax.lax.stop_gradient(law.log_prob(x_1) + law.entropy())
+
+
+def forward_entropy(guide: Diffusion, x_0: Batch, key: PRNGKey, *, chunk_size: int | None = None) -> Cost:
+    """-E log q(x_1 ... x_T | x_0): the sum of the entropies of q(x_t | x_{t-1}), for one draw of x_{t-1} each."""
+
+    def at_step(pair: tuple[Step, Step]) -> Cost:
+        before, step = pair
+        x_prev = guide.marginal(x_0, before).sample(jax.random.fold_in(key, step.t))
+        return guide.transition(x_prev, step).entropy()
+
+    later = map_chunks(at_step, (guide.steps[:-1], guide.steps[1:]), chunk_size)
+    return guide.transition(x_0, guide.steps[0]).entropy() + accurate_sum(later)
 
 
 def log_stationary(diffusion: Diffusion, x: Batch) -> Cost:

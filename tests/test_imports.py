@@ -16,6 +16,7 @@ LAYERS = (
     {"kernels", "networks", "schedules"},
     {"diffusion"},
     {"chains", "step_sampling", "terms"},
+    {"_chain_sites"},
     {"programs"},
     {"_checks"},
     {"bounds", "estimates", "importance_objectives", "objectives"},
