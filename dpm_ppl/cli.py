@@ -65,14 +65,14 @@ def fit(
         experiment: digits, swissroll, heartbeat, or array for data of your own.
         out: Run directory; runs/EXPERIMENT if not given.
         resume: Go on with the run in that directory, bit for bit; other options may be left out.
-        seed: Seed of the parameters' noise and the order of the data; 0 if not given.
+        seed: Of the data or which are held out, the initial network, and the training; 0 if not given.
         updates: Updates of the optimiser; the experiment's own number if not given.
         method: "diffusion" if not given; or "vae", "iwae", "hvae", "flow", "mixture" or "gaussian".
         variant: "default", or "paper" for the paper's own configuration.
         edge: "fixed" (the paper's last step) or "learned".
         num_steps: T, the steps of the diffusion.
         noise: Noise around the swiss roll.
-        pi: Stationary rate of the heartbeat's bits.
+        pi: Stationary rate of bits.
         data: The .npy file of "array".
         kernel: "gaussian" or "bernoulli", for "array".
         levels: Number of levels of "array" data, if they are whole numbers.
@@ -100,9 +100,9 @@ def fit(
         runs.check_continues(run, experiment=experiment, seed=seed, updates=updates, **given)
         declared = run.declare(EXPERIMENTS)
     else:
-        declared = runs.declare(EXPERIMENTS, experiment, given)
+        declared = runs.declare(EXPERIMENTS, experiment, given, seed or 0)
         num_updates = declared.num_updates if updates is None else updates
-        run = runs.create(path, declared, seed=seed or 0, num_updates=num_updates)
+        run = runs.create(path, declared, num_updates=num_updates)
     result = runs.fit(run, declared, resume=resume)
     if result.interrupted:
         print(f"interrupted; continue with: dpm-ppl fit {experiment} --out {path} --resume", file=sys.stderr)
@@ -253,7 +253,7 @@ def compare(
     kernel: str | None = None,
     levels: int | None = None,
     updates: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     num_particles: int = 512,
     num_points: int | None = None,
     sandwich: bool = False,
@@ -274,7 +274,7 @@ def compare(
         kernel: "gaussian" or "bernoulli", for "array".
         levels: Number of levels of "array" data, if they are whole numbers.
         updates: Updates of each fit; each method's own number if not given.
-        seed: Seed of the fits.
+        seed: Seed of the fits and their data; that of the runs if not given, or 0.
         num_particles: Particles per datum; what earlier calls have drawn is used again.
         num_points: Held-out data that they look at; 100 if not given.
         sandwich: Bounds from both sides on data simulated from each model too.
@@ -282,7 +282,7 @@ def compare(
         json: Print one JSON object.
     """
     from dpm_ppl.reporting import print_json, print_tables
-    from dpm_ppl.runs import LAST_SEED, check_range
+    from dpm_ppl.runs import check_range
     from dpm_ppl.writing import write_comparison
 
     given = {"noise": noise, "data": None if data is None else str(data.resolve()), "kernel": kernel, "levels": levels}
@@ -290,11 +290,10 @@ def compare(
     for flag, number in (("--num-particles", num_particles), ("--num-points", num_points), ("--updates", updates)):
         if number is not None:
             check_range(flag, number, 1)
-    check_range("--seed", seed, 0, LAST_SEED)
-    if experiment is None and (methods or options or updates is not None):
+    if experiment is None and (methods or options or updates is not None or seed is not None):
         raise InputError(
             "--experiment",
-            expected="an experiment, which --methods, --updates and options of data need",
+            expected="an experiment, which --methods, --updates, --seed and options of data need",
             got="none",
             remedy="name one, or leave them out",
         )

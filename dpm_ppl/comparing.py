@@ -12,7 +12,7 @@ from rich.console import Console
 
 from dpm_ppl import runs, weighing
 from dpm_ppl._errors import InputError
-from dpm_ppl.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 from dpm_ppl.importance_scores import summarise
 from dpm_ppl.measured import Measured
 from dpm_ppl.models import EXPERIMENTS, METHODS
@@ -69,8 +69,13 @@ def check_same_data(experiments: Mapping[str, Experiment]) -> None:
             )
 
 
+def data_of(run: runs.Run) -> dict[str, Any]:
+    """The options of a run that say what its data are."""
+    return {name: value for name, value in run.options.items() if name not in ("method", *OF_THE_DIFFUSION)}
+
+
 def declare_all(
-    experiment: str, methods: Sequence[str], options: dict[str, Any], *, without: Collection[str] = ()
+    experiment: str, methods: Sequence[str], options: dict[str, Any], seed: int, *, without: Collection[str] = ()
 ) -> dict[str, Experiment]:
     """Methods on an experiment's data; if none are named, all that can model such data but those in `without`.
 
@@ -79,7 +84,7 @@ def declare_all(
     declared = {}
     for method in methods or [name for name in (DIFFUSION, *METHODS) if name not in without]:
         try:
-            declared[method] = runs.declare(EXPERIMENTS, experiment, options | {"method": method})
+            declared[method] = runs.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
         except InputError as error:
             if methods or error.argument != "method":
                 raise
@@ -87,7 +92,7 @@ def declare_all(
     return declared
 
 
-def fit_all(declared: Mapping[str, Experiment], out: Path, *, seed: int = 0, updates: int | None = None) -> list[Path]:
+def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | None = None) -> list[Path]:
     """Fit methods, each in its directory below `out`, or go on with what is there; returns their directories.
 
     An interruption ends the program after saving.
@@ -97,9 +102,9 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, seed: int = 0, upd
         exists = (path / "run.json").exists()
         if exists:
             run = runs.open_run(path, "--out")
-            runs.check_continues(run, experiment=one.name, seed=seed, updates=updates, **one.options)
+            runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
         else:
-            run = runs.create(path, one, seed=seed, num_updates=updates or one.num_updates)
+            run = runs.create(path, one, num_updates=updates or one.num_updates)
         if runs.updates_done(run) < run.num_updates:
             _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
             if runs.fit(run, one, resume=exists).interrupted:

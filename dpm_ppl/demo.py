@@ -40,7 +40,7 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
             experiment = run.declare(EXPERIMENTS)
         else:
             experiment = runs.declare(EXPERIMENTS, name, {})
-            run = runs.create(path, experiment, seed=0, num_updates=num_updates)
+            run = runs.create(path, experiment, num_updates=num_updates)
         result = runs.fit(run, experiment, resume=exists)
         if result.interrupted:
             console.print("interrupted; the same command goes on from here")

@@ -34,7 +34,8 @@ class Reference:
 class Experiment:
     """Everything that a fit and its scores need; nothing in it has run.
 
-    - `name`, `options`: enough to declare the same experiment again.
+    - `name`, `options`, `seed`: enough to declare the same experiment again. The seed decides what a
+      declaration draws at random: a network's initial values, the data or which of them are held out.
     - `datum`: what one datum is called, as in bits/point.
     - `exact`: log-density of standardised data in nats, `(datum, *event_shape)` to `(datum,)`, where it is known.
     - `num_draws`: draws of noise, and of the dequantisation, per held-out datum in a reported bound.
@@ -43,6 +44,7 @@ class Experiment:
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+    seed: int = 0
     train: Dataset
     heldout: Dataset
     method: Method

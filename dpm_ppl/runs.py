@@ -28,15 +28,15 @@ from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 from dpm_ppl.programs import Method
 from dpm_ppl.scores import Scores, score
 
-FORMAT = "dpm-ppl run"
+FORMAT, OLD_FORMAT = "dpm-ppl run 2", "dpm-ppl run"
 PACKAGES = ("dpm-ppl", "numpyro", "jax", "equinox", "optax", "numpy")
 EVALUATIONS = 5
 """Held-out evaluations in the course of a fit."""
 EVALUATION_POINTS = 200
 """Held-out data that each of them looks at; the scores of `bounds` look at all."""
 
-RECORDED = ("digest",)
-"""What a run keeps among its options without the user's having chosen it."""
+NO_OPTIONS = ("seed", "digest")
+"""What an experiment is declared with beside the options of its own."""
 KINDS = {"experiment": str, "options": dict, "seed": int, "num_updates": int}
 
 LAST_SEED = 2**32 - 1
@@ -73,14 +73,14 @@ class Run:
         return self.experiment if method == DIFFUSION else f"{self.experiment}, {method}"
 
     def declare(self, zoo: dict[str, Declare]) -> Experiment:
-        """The experiment, declared anew from its name and options."""
-        return declare(zoo, self.experiment, self.options)
+        """The experiment, declared anew from its name, options and seed."""
+        return declare(zoo, self.experiment, self.options, self.seed)
 
 
-def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Experiment:
-    """The experiment `name` of the zoo with these options.
+def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any], seed: int = 0) -> Experiment:
+    """The experiment `name` of the zoo with these options and this seed.
 
-    **Raises:** `InputError` for an unknown experiment or an option it does not have.
+    **Raises:** `InputError` for an unknown experiment, an option it does not have and a seed out of range.
     """
     if name not in zoo:
         raise InputError(
@@ -89,9 +89,10 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Expe
             got=repr(name),
             remedy="'dpm-ppl list' describes them; 'array' fits data of your own",
         )
+    check_range("--seed", seed, 0, LAST_SEED)
     known = options_of(zoo[name])
     for option in options:
-        if option not in (*known, *RECORDED):
+        if option not in (*known, "digest"):
             raise InputError(
                 flag(option),
                 expected=f"an option of {name} ({', '.join(map(flag, known))})",
@@ -104,12 +105,12 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any]) -> Expe
             raise InputError(
                 flag(option), expected=f"none with --method {method}", got=options[option], remedy="leave it out"
             )
-    return zoo[name](**options)
+    return zoo[name](**options, seed=seed)
 
 
 def options_of(function: Declare) -> tuple[str, ...]:
     """Names of the options that an experiment of the zoo takes from a user."""
-    return tuple(name for name in inspect.signature(function).parameters if name not in RECORDED)
+    return tuple(name for name in inspect.signature(function).parameters if name not in NO_OPTIONS)
 
 
 def flag(option: str) -> str:
@@ -117,13 +118,12 @@ def flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def create(path: Path, experiment: Experiment, *, seed: int, num_updates: int) -> Run:
-    """A new run directory.
+def create(path: Path, experiment: Experiment, *, num_updates: int) -> Run:
+    """A new run directory, of the experiment's seed.
 
-    **Raises:** `InputError` where the directory already holds something or cannot be made, and for a seed or a number
-    of updates out of range.
+    **Raises:** `InputError` where the directory already holds something or cannot be made, and for a number of updates
+    out of range.
     """
-    check_range("--seed", seed, 0, LAST_SEED)
     check_range("--updates", num_updates, 1)
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise InputError(
@@ -132,7 +132,7 @@ def create(path: Path, experiment: Experiment, *, seed: int, num_updates: int) -
             got=f"{path}, which holds {'another run' if (path / 'run.json').exists() else 'other files'}",
             remedy="name another directory, or continue a run with --resume",
         )
-    run = Run(path, experiment.name, experiment.options, seed, num_updates, _environment())
+    run = Run(path, experiment.name, experiment.options, experiment.seed, num_updates, _environment())
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -156,11 +156,12 @@ def open_run(path: Path, argument: str = "run") -> Run:
         )
     try:
         content = json.loads(description.read_text())
-        if content.pop("format") != FORMAT:
+        found = content.pop("format")
+        if found not in (FORMAT, OLD_FORMAT):
             raise KeyError("format")
         if not all(isinstance(content[name], kind) for name, kind in KINDS.items()):
             raise TypeError("kinds")
-        return Run(path, **content)
+        run = Run(path, **content)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             argument,
@@ -168,6 +169,14 @@ def open_run(path: Path, argument: str = "run") -> Run:
             got=f"a damaged or foreign file ({type(error).__name__})",
             remedy="name another run, or fit again into a new directory",
         ) from error
+    if found == OLD_FORMAT:
+        raise InputError(
+            argument,
+            expected="a run whose seed decides data, network and training",
+            got=f"{path}, made by an older version, whose seed decided the training alone",
+            remedy="fit it again into a new directory",
+        )
+    return run
 
 
 def check_continues(run: Run, **asked: Any) -> None:
@@ -244,7 +253,7 @@ def score_heldout(run: Run, experiment: Experiment, method: Method, *, num_draws
     return score(
         method,
         experiment.heldout,
-        jax.random.fold_in(jax.random.key(run.seed), 1),
+        jax.random.fold_in(jax.random.key(run.seed), 10),  # not 1: that is how `fit` splits off a key of its own
         num_draws=experiment.num_draws if num_draws is None else num_draws,
         datum=experiment.datum,
         exact=experiment.exact,

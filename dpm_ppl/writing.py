@@ -9,7 +9,7 @@ from dpm_ppl import runs
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.comparison import Comparison
 from dpm_ppl.analysis.tree import save
-from dpm_ppl.comparing import check_same_data, declare_all, fit_all, measure_run, open_all
+from dpm_ppl.comparing import check_same_data, data_of, declare_all, fit_all, measure_run, open_all
 from dpm_ppl.pages import write_comparison_page, write_run_page
 from dpm_ppl.results import tree_of
 from dpm_ppl.weighing import check_weighing
@@ -41,30 +41,36 @@ def write_comparison(
     methods: Sequence[str],
     options: dict[str, Any],
     updates: int | None,
-    seed: int,
+    seed: int | None,
     num_particles: int,
     num_points: int | None,
     with_sandwich: bool,
 ) -> tuple[Path, Comparison]:
-    """The page that compares the runs in `paths`, and the methods fitted below `out`; and the comparison."""
+    """The page that compares the runs in `paths`, and the methods fitted below `out`; and the comparison.
+
+    Options and seed that are not given are those of the first run, where it is of the same experiment.
+    """
     if not paths and experiment is None:
         raise InputError(
             "runs", expected="run directories, or --experiment", got="neither", remedy="name what to compare"
         )
     trained = open_all(paths) if paths else {}
     there = {one.method_name for one in trained.values()}
-    declared = declare_all(experiment, methods, options, without=there) if experiment else {}
+    like = next((one.run for one in trained.values()), None)
+    if like is not None and like.experiment == experiment:
+        options, seed = data_of(like) | options, like.seed if seed is None else seed
+    declared = declare_all(experiment, methods, options, seed or 0, without=there) if experiment else {}
     check_same_data({str(one.run.path): one.experiment for one in trained.values()} | declared)
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
         check_weighing(one, one.method, num_points, None)
-    out = out or Path("runs") / f"compare-{experiment or next(iter(trained.values())).run.experiment}"
+    out = out or Path("runs") / f"compare-{experiment or (like and like.experiment)}"
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
     _check_target(out / PAGE)
     if declared:
-        trained = open_all([*paths, *fit_all(declared, out, seed=seed, updates=updates)])
+        trained = open_all([*paths, *fit_all(declared, out, updates=updates)])
     measured = {}
     for name, one in trained.items():
         measured[name] = measure_run(one, num_particles, num_points, with_sandwich=with_sandwich)

@@ -18,7 +18,7 @@ def with_method(experiment: Experiment, method: str) -> Experiment:
         return replace(experiment, options=recorded)
     build = chosen("method", method, METHODS)
     try:
-        recipe = build(experiment.train)
+        recipe = build(experiment.train, experiment.seed)
     except InputError as error:
         raise InputError(
             "method", expected=f"for {method}, {error.expected}", got=error.got, remedy=error.remedy

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 
+import jax
 import optax
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._types import PRNGKey
 
 
 def adam(
@@ -14,6 +16,11 @@ def adam(
     warm_up = min(warm_up, num_updates // 10)
     rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(num_updates, warm_up + 1))
     return optax.chain(optax.clip_by_global_norm(max_norm), optax.adamw(rate, weight_decay=weight_decay))
+
+
+def network_key(seed: int) -> PRNGKey:
+    """The key of a network's initial values; a run derives those of its training and its scores from the same seed."""
+    return jax.random.fold_in(jax.random.key(seed), 9)
 
 
 def chosen[Choice](argument: str, name: str, choices: Mapping[str, Choice]) -> Choice:

@@ -158,6 +158,7 @@ CASES = {
     "a foreign directory": Bad("bounds {here}/strange", "run", "a run directory", "no run.json"),
     "a foreign run.json": Bad("bounds {here}/foreign", "run", "the description of a run", "damaged or foreign"),
     "a list as run.json": Bad("bounds {here}/list", "run", "the description of a run", "damaged or foreign"),
+    "a run of an older version": Bad("bounds {here}/older", "run", "a run whose seed decides", "older version"),
     "a truncated run.json": Bad("bounds {here}/halved", "run", "the description of a run", "damaged or foreign"),
     "a run.json of bytes": Bad("bounds {here}/bytes", "run", "the description of a run", "damaged or foreign"),
     "a run.json of other kinds": Bad("bounds {here}/kinds", "run", "the description of a run", "damaged or foreign"),
@@ -197,12 +198,13 @@ def here(tmp_path_factory):
     (here / "truncated.npy").write_bytes((here / "good.npy").read_bytes()[:-20])
 
     heart = heartbeats.experiment(num_steps=4)
-    begun = runs.create(here / "begun", heart, seed=0, num_updates=1)
+    begun = runs.create(here / "begun", heart, num_updates=1)
     described = (begun.path / "run.json").read_text()
     for name, text in {
         "foreign": '{"name": "a package"}',
         "list": "[1, 2]",
         "halved": described[: len(described) // 2],
+        "older": described.replace('"dpm-ppl run 2"', '"dpm-ppl run"'),
         "kinds": json.dumps(json.loads(described) | {"seed": "zero"}),
         "gone": described.replace('"heartbeat"', '"atoms"'),
         "truncated": described,

@@ -16,6 +16,7 @@ from tests.command_line import call, call_well
 
 NAMES = ("diffusion", "vae", "gaussian")
 FEW = ("--num-particles", 40, "--num-points", 8)
+SEED = ("--seed", 3)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +34,7 @@ def of_array(folder, file="x", kernel="gaussian"):
 @pytest.fixture(scope="module")
 def compared(folder):
     """Three methods, fitted and compared by one command."""
-    called = call("compare", *of_array(folder), "--methods", *NAMES, *FEW, "--out", folder / "all", "--json")
+    called = call("compare", *of_array(folder), *SEED, "--methods", *NAMES, *FEW, "--out", folder / "all", "--json")
     assert called.code == 0, called.err
     return called.json
 
@@ -56,6 +57,7 @@ def test_one_command_fits_and_compares(folder, compared):
     for name in NAMES:
         run = open_run(folder / "all" / name)
         assert run.options.get("method") == name
+        assert run.seed == 3
         assert training_rows(run)[-1]["update"] == 2
     rungs = [row for row in compared["figures"] if (row["method"], row["figure"]) == ("vae", "importance-weighted")]
     assert [row["num_particles"] for row in rungs] == [1, 2, 4, 8, 16, 32, 40]
@@ -63,7 +65,9 @@ def test_one_command_fits_and_compares(folder, compared):
 
 def test_the_same_command_fits_nothing_again(folder, compared):
     before = {path: path.stat().st_mtime_ns for path in (folder / "all").rglob("checkpoints/*")}
-    again = call_well("compare", *of_array(folder), "--methods", *NAMES, *FEW, "--out", folder / "all", "--json").json
+    again = call_well(
+        "compare", *of_array(folder), *SEED, "--methods", *NAMES, *FEW, "--out", folder / "all", "--json"
+    ).json
     assert again == compared
     assert {path: path.stat().st_mtime_ns for path in (folder / "all").rglob("checkpoints/*")} == before
 
@@ -77,6 +81,16 @@ def test_runs_are_compared_by_their_directories(folder, compared):
     assert "±" in called.out
     figures = call_well("compare", *runs, *FEW, "--out", folder / "again", "--json").json
     assert {**figures, "page": None} == {**compared, "page": None}
+
+
+def test_other_methods_are_fitted_to_the_data_of_the_run(folder, compared):
+    arguments = ("--experiment", "array", "--methods", "gaussian", "--updates", 2, *FEW, "--out", folder / "like")
+    again = call_well("compare", folder / "all" / "vae", *arguments, "--json").json
+    made = [open_run(folder / where / "gaussian") for where in ("like", "all")]
+    assert made[0].options == made[1].options
+    assert made[0].seed == made[1].seed == 3
+    figures = [[row for row in one["figures"] if row["method"] == "gaussian"] for one in (again, compared)]
+    assert figures[0] == figures[1]
 
 
 def test_methods_that_cannot_model_the_data_are_left_out(folder):
@@ -112,7 +126,7 @@ def test_the_tree_of_a_report_is_what_was_measured(folder, reported):
     tree = load(reported["tree"])
     figures = {row["figure"]: row for row in reported["figures"] if row.get("num_particles", 40) == 40}
     assert tree.attrs["option_num_steps"] == 1000
-    assert tree.attrs["seed"] == 0
+    assert tree.attrs["seed"] == 3
     K = tree["observed_data"]["K"].values
     assert figures["K"]["value"] == pytest.approx(K.mean() / np.log(2))
     assert tree["weights"].sizes["datum"] == 8
@@ -153,9 +167,14 @@ BAD = {
         lambda folder: ("compare", folder / "all/vae", folder / "bits/vae"),
         "data are others",
     ),
+    "data of another seed": (
+        lambda folder: ("compare", folder / "all/vae", "--experiment", "array", "--seed", 4, "--out", folder / "seed"),
+        "data are others",
+    ),
+    "a seed for no fit": (lambda folder: ("compare", folder / "all/vae", "--seed", 4), "--experiment"),
     "no run": (lambda folder: ("compare", folder), "expected a run directory"),
     "other settings": (
-        lambda folder: ("compare", *of_array(folder)[:-1], 5, "--methods", "vae", "--out", folder / "all"),
+        lambda folder: ("compare", *of_array(folder)[:-1], 5, *SEED, "--methods", "vae", "--out", folder / "all"),
         "--updates",
     ),
     "no checkpoint": (lambda folder: ("compare", spoil(folder)), "checkpoint"),

@@ -9,6 +9,7 @@ import pytest
 from dpm_ppl import checkpoint, runs, training
 from dpm_ppl._errors import InputError
 from dpm_ppl.models import array
+from dpm_ppl.models.methods import mixture
 from tests.tiny import flat
 
 
@@ -16,19 +17,23 @@ from tests.tiny import flat
 def experiment(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "x.npy"
     np.save(path, np.random.default_rng(0).normal(size=(30, 2)))
-    return array.experiment(data=path, kernel="gaussian", num_steps=5)
+    return array.experiment(data=path, kernel="gaussian", num_steps=5, seed=4)
 
 
-ZOO = {"array": array.experiment, "named": lambda *, noise=0.1, edge="fixed": SimpleNamespace(noise=noise, edge=edge)}
+def named(*, noise=0.1, edge="fixed", seed):
+    return SimpleNamespace(noise=noise, edge=edge, seed=seed)
+
+
+ZOO = {"array": array.experiment, "named": named}
 
 
 def test_an_experiment_is_declared_from_its_name_and_options(unchecked):
-    assert runs.declare(ZOO, "named", {"noise": 0.3}) == SimpleNamespace(noise=0.3, edge="fixed")
+    assert runs.declare(ZOO, "named", {"noise": 0.3}, 5) == SimpleNamespace(noise=0.3, edge="fixed", seed=5)
     assert runs.options_of(ZOO["named"]) == ("noise", "edge")
 
 
 def test_what_a_run_records_is_no_option_of_the_user():
-    assert runs.options_of(array.experiment) == ("method", "data", "kernel", "levels", "edge", "num_steps")
+    assert runs.options_of(array.experiment) == ("method", "data", "kernel", "levels", "edge", "num_steps", "pi")
     with pytest.raises(InputError) as caught:
         runs.declare(ZOO, "array", {"noise": 0.3})
     assert "--num-steps" in str(caught.value)
@@ -36,7 +41,7 @@ def test_what_a_run_records_is_no_option_of_the_user():
 
 
 def test_a_run_is_read_back_as_it_was_made(experiment, tmp_path):
-    made = runs.create(tmp_path / "deep" / "run", experiment, seed=4, num_updates=7)
+    made = runs.create(tmp_path / "deep" / "run", experiment, num_updates=7)
     read = runs.open_run(made.path)
     assert read == made
     assert (read.experiment, read.seed, read.num_updates) == ("array", 4, 7)
@@ -48,14 +53,14 @@ def test_a_run_is_read_back_as_it_was_made(experiment, tmp_path):
 
 
 def test_an_empty_directory_may_be_used(experiment, tmp_path):
-    assert runs.create(tmp_path, experiment, seed=0, num_updates=1).path == tmp_path
+    assert runs.create(tmp_path, experiment, num_updates=1).path == tmp_path
 
 
 def test_a_directory_that_holds_something_is_left_as_it_is(experiment, tmp_path):
-    runs.create(tmp_path, experiment, seed=0, num_updates=1)
+    runs.create(tmp_path, experiment, num_updates=1)
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(InputError, match=r"--out: expected a new or empty directory, got .* another run; .*--resume"):
-        runs.create(tmp_path, experiment, seed=1, num_updates=1)
+        runs.create(tmp_path, experiment, num_updates=1)
     assert (tmp_path / "run.json").read_bytes() == before
 
 
@@ -63,13 +68,30 @@ def test_a_directory_that_holds_something_is_left_as_it_is(experiment, tmp_path)
     "asked", [{}, {"experiment": "array"}, {"seed": 4, "updates": 7, "edge": "fixed", "levels": None}]
 )
 def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
-    runs.check_continues(runs.create(tmp_path, experiment, seed=4, num_updates=7), **asked)
+    runs.check_continues(runs.create(tmp_path, experiment, num_updates=7), **asked)
+
+
+def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 2)) ** 3)
+    options = {"data": tmp_path / "x.npy", "kernel": "gaussian", "method": "mixture"}
+    made = runs.declare(ZOO, "array", options, 3)
+    run = runs.create(tmp_path / "run", made, num_updates=3)
+    runs.fit(run, made, progress=False)
+    found = mixture.clusters
+    monkeypatch.setattr(mixture, "clusters", lambda values, most, seed: found(values, most, seed)[::-1])
+    opened = runs.open_run(run.path)
+    again = opened.declare(ZOO)
+    kept = runs.trained(opened, again)
+    scores = [runs.score_heldout(run, made, method).K_values for method in (runs.trained(run, made), kept)]
+    np.testing.assert_array_equal(*scores)
+    found_now = training.init(again.svi(), jax.random.key(0), again.train.rows(np.arange(2))).params
+    assert not np.array_equal(found_now["start_loc"], kept.params["start_loc"])
 
 
 def test_metrics_are_valid_json_whatever_the_figures(experiment, tmp_path, monkeypatch):
     rows = [{"update": 1, "seconds": 0.5, "loss": math.nan, "skipped": 1, "K": -math.inf}, {"update": 2, "loss": 1.0}]
     monkeypatch.setattr(training, "fit", lambda *_, **__: training.FitResult(None, {}, rows, False))
-    run = runs.create(tmp_path, experiment, seed=0, num_updates=2)
+    run = runs.create(tmp_path, experiment, num_updates=2)
     runs.fit(run, experiment)
     read = [
         json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
@@ -78,7 +100,7 @@ def test_metrics_are_valid_json_whatever_the_figures(experiment, tmp_path, monke
 
 
 def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(experiment, tmp_path):
-    run = runs.create(tmp_path, experiment, seed=0, num_updates=4)
+    run = runs.create(tmp_path, experiment, num_updates=4)
     with pytest.raises(InputError, match="expected a run with a checkpoint"):
         runs.trained(run, experiment)
     result = runs.fit(run, experiment, progress=False)
@@ -89,11 +111,11 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     assert not np.array_equal(flat(expected), flat(experiment.method))
     # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
     assert [row["update"] for row in result.metrics] == [1, 2, 3, 4]
-    assert result.metrics[-1]["K"] == pytest.approx(runs._evaluation(experiment, 0)(result.params)["K"], rel=1e-6)
+    assert result.metrics[-1]["K"] == pytest.approx(runs._evaluation(experiment, 4)(result.params)["K"], rel=1e-6)
 
 
 def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
-    run = runs.create(tmp_path, experiment, seed=0, num_updates=4)
+    run = runs.create(tmp_path, experiment, num_updates=4)
     assert runs.score_heldout(run, experiment, experiment.method).num_draws == experiment.num_draws
     scores = runs.score_heldout(run, experiment, experiment.method, num_draws=1)
     assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)

@@ -1,12 +1,11 @@
-"""Other variational methods by name: a builder takes training data and returns a `Recipe`, a program to fit."""
+"""Other variational methods by name: a builder takes training data and a seed, and returns a `Recipe` to fit."""
 
 from collections.abc import Callable
 
-from dpm_ppl.data import Dataset
 from dpm_ppl.models.methods import flow, gaussian, hierarchical, mixture, vae
 from dpm_ppl.models.methods._parts import Recipe
 
-METHODS: dict[str, Callable[[Dataset], Recipe]] = {
+METHODS: dict[str, Callable[..., Recipe]] = {
     "vae": vae.vae,
     "iwae": vae.iwae,
     "hvae": hierarchical.hvae,

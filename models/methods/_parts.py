@@ -7,6 +7,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
 import numpyro.distributions as dist
 import optax
 from equinox.nn import MLP
@@ -30,6 +31,15 @@ class Recipe:
     num_updates: int
     batch_size: int
     averaging: float = 0.999
+
+
+def held(name: str, value: Array) -> Array:
+    """A constant of the model that no update moves, kept among its params so that a checkpoint has it.
+
+    For what a builder has found in its training data or drawn at random: found again it may come out otherwise, and the
+    trained params would be those of another model. Whole numbers are kept exactly below 2^24.
+    """
+    return jnp.asarray(jax.lax.stop_gradient(numpyro.param(name, jnp.asarray(value, float))), value.dtype)
 
 
 def perceptron(num_inputs: int, num_outputs: int, *, width: int, depth: int, key: PRNGKey) -> MLP:

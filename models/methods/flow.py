@@ -1,20 +1,23 @@
 """Normalising flows by flowjax, as the law of the data themselves: no latent variables, exact likelihood."""
 
 from functools import partial
+from typing import Any
 
+import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpyro
 from numpyro.infer import Trace_ELBO
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Batch
 from dpm_ppl.data import Dataset
-from dpm_ppl.models._parts import adam
-from dpm_ppl.models.methods._parts import Recipe, num_data, updates_for
+from dpm_ppl.models._parts import adam, network_key
+from dpm_ppl.models.methods._parts import Recipe, held, num_data, updates_for
 from dpm_ppl.programs import Program
 
 
-def flow(train: Dataset) -> Recipe:
+def flow(train: Dataset, seed: int = 0) -> Recipe:
     """A masked autoregressive flow (Papamakarios et al. 2017) with rational-quadratic splines (Durkan et al. 2019).
 
     Levels are dequantised by uniform noise, so that the likelihood of the levels is bounded from below.
@@ -32,8 +35,9 @@ def flow(train: Dataset) -> Recipe:
         )
     plane = units.num_coordinates <= 8
     batch_size = min(512 if plane else 128, train.num_points)
+    sizes = {"num_layers": 6, "num_knots": 16} if plane else {"num_layers": 4, "width": 128}
     return Recipe(
-        program=program(train, num_layers=6, num_knots=16) if plane else program(train, num_layers=4, width=128),
+        program=program(train, seed, **sizes),
         objective=Trace_ELBO(),
         optimiser=partial(adam, learning_rate=5e-3 if plane else 1e-3),
         num_updates=updates_for(train, batch_size, 15_000),
@@ -42,11 +46,18 @@ def flow(train: Dataset) -> Recipe:
 
 
 def program(
-    train: Dataset, *, num_layers: int = 8, num_knots: int = 8, width: int = 64, depth: int = 1, interval: float = 3.0
+    train: Dataset,
+    seed: int = 0,
+    *,
+    num_layers: int = 8,
+    num_knots: int = 8,
+    width: int = 64,
+    depth: int = 1,
+    interval: float = 3.0,
 ) -> Program:
     """x_0 from a standard normal vector through layers of splines, whose knots depend on the coordinates before.
 
-    The order of the coordinates differs from layer to layer.
+    The order of the coordinates is drawn anew for each layer.
     """
     try:
         from flowjax.bijections import RationalQuadraticSpline, Reshape
@@ -59,7 +70,7 @@ def program(
         ) from error
     size, event_shape = train.units.num_coordinates, train.event_shape
     vector = masked_autoregressive_flow(
-        jax.random.key(0),
+        network_key(seed),
         base_dist=StandardNormal((size,)),
         transformer=RationalQuadraticSpline(knots=num_knots, interval=interval),
         flow_layers=num_layers,
@@ -68,10 +79,19 @@ def program(
         nn_activation=jax.nn.silu,
     )
     start = Transformed(StandardNormal(event_shape), Reshape(vector.bijection, event_shape))
+    drawn, rest = eqx.partition(start, _is_order)
+    orders, places = jax.tree.flatten(drawn)
 
     def model(x_0: Batch | None = None, num_points: int | None = None) -> Array:
-        law = distribution_to_numpyro(register_params("flow", start))
+        kept = [held(f"order_{number}", order) for number, order in enumerate(orders)]
+        flow = eqx.combine(jax.tree.unflatten(places, kept), rest)
+        law = distribution_to_numpyro(register_params("flow", flow))
         with numpyro.plate("data", num_data(x_0, num_points)):
             return numpyro.sample("x_0", law, obs=x_0)
 
     return Program(model, event_shape=train.event_shape)
+
+
+def _is_order(leaf: Any) -> bool:
+    """Whether a leaf is a permutation of coordinates; the other arrays of a flow are trained, or follow from sizes."""
+    return eqx.is_array(leaf) and jnp.issubdtype(leaf.dtype, jnp.integer)

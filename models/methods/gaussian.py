@@ -18,10 +18,10 @@ from dpm_ppl.programs import Program
 from dpm_ppl.units import Units
 
 
-def gaussian(train: Dataset) -> Recipe:
+def gaussian(train: Dataset, seed: int = 0) -> Recipe:
     """One Gaussian of full covariance, for levels that of the dequantised data; for bits, independent Bernoulli laws.
 
-    It begins at the moments of the training data, which are its maximum-likelihood estimate.
+    It begins at the moments of the training data, which are its maximum-likelihood estimate, whatever the seed.
     """
     return Recipe(
         program=_bits(train) if train.units.kind == "binary" else _full(train),

@@ -11,7 +11,7 @@ from numpyro.infer import TraceMeanField_ELBO
 
 from dpm_ppl._types import Array, Batch
 from dpm_ppl.data import Dataset
-from dpm_ppl.models._parts import adam
+from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
     Recipe,
@@ -27,11 +27,11 @@ from dpm_ppl.models.methods.observations import Observations
 from dpm_ppl.programs import Program
 
 
-def hvae(train: Dataset) -> Recipe:
+def hvae(train: Dataset, seed: int = 0) -> Recipe:
     """A ladder variational autoencoder of two layers (Sønderby et al. 2016)."""
     small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train, width=128 if small else 256),
+        program=program(train, seed, width=128 if small else 256),
         objective=TraceMeanField_ELBO(),
         optimiser=partial(adam, learning_rate=1e-3),
         num_updates=updates_for(train, batch_size, 25_000),
@@ -39,18 +39,18 @@ def hvae(train: Dataset) -> Recipe:
     )
 
 
-def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
+def program(train: Dataset, seed: int = 0, *, width: int = 128, depth: int = 2) -> Program:
     """z_2 ~ N(0, I), z_1 ~ p(z_1 | z_2), x_0 ~ law(decoder(z_1)).
 
     The guide goes the same way down: z_2 ~ q(z_2 | x_0), then z_1 from the product of p(z_1 | z_2) and a normal factor
     that the encoder reads off x_0.
     """
     observations, size = Observations.of(train), num_latents(train)
-    keys = jax.random.split(jax.random.key(0), 4)
+    keys = jax.random.split(network_key(seed), 4)
     encoder_1 = perceptron(observations.num_features, width + 2 * size, width=width, depth=depth, key=keys[0])
     encoder_2 = perceptron(width, 2 * size, width=width, depth=1, key=keys[1])
     prior_1 = perceptron(size, 2 * size, width=width, depth=1, key=keys[2])
-    decoder = perceptron(size, observations.size, width=width, depth=depth, key=keys[3])
+    decoder = observations.decoder(size, width=width, depth=depth, key=keys[3])
 
     def model(x_0: Batch | None = None, num_points: int | None = None) -> Batch:
         down, decode = eqx_module("prior_1", prior_1), eqx_module("decoder", decoder)

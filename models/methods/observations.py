@@ -7,15 +7,17 @@ so that its figure in bits per dimension is the code length of the levels themse
 
 from dataclasses import dataclass
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
+from equinox.nn import MLP
 from numpyro.distributions import constraints
 
-from dpm_ppl._types import Array, Batch, Float
+from dpm_ppl._types import Array, Batch, Float, PRNGKey
 from dpm_ppl.data import Dataset
-from dpm_ppl.models.methods._parts import NARROW, positive_scale, some_data
+from dpm_ppl.models.methods._parts import NARROW, perceptron, positive_scale, some_data
 from dpm_ppl.units import Units
 
 FREQUENCIES = tuple(2.0 ** np.arange(0, 6))
@@ -83,7 +85,7 @@ class Observations:
     """How data of one kind are read, and what law the outputs say of them.
 
     `baseline`, `(*event_shape, num_outputs)`: the outputs that give each coordinate its law over all the training data,
-    or a narrow normal one. Networks add to it.
+    or a narrow normal one. Decoders begin there.
     """
 
     units: Units
@@ -108,11 +110,18 @@ class Observations:
         """All the outputs for one datum."""
         return self.baseline.size
 
-    def decoded(self, outputs: Array) -> dist.Distribution:
-        """The law of data, `(*batch, *event_shape)`, from what `(*batch, size)` network outputs add to the baseline."""
-        return self.law(
-            self.baseline.astype(outputs.dtype) + outputs.reshape(*outputs.shape[:-1], *self.baseline.shape)
+    def decoder(self, num_inputs: int, *, width: int, depth: int, key: PRNGKey) -> MLP:
+        """A network from a code to all outputs, which adds to the baseline at first; its bias, and so trained."""
+        network = perceptron(num_inputs, self.size, width=width, depth=depth, key=key)
+        return eqx.tree_at(
+            lambda mlp: mlp.layers[-1].bias,
+            network,
+            replace_fn=lambda bias: bias + jnp.asarray(self.baseline.ravel(), float),
         )
+
+    def decoded(self, outputs: Float[Array, "*batch size"]) -> dist.Distribution:
+        """The law of data, `(*batch, *event_shape)`, from all the outputs of a decoder."""
+        return self.law(outputs.reshape(*outputs.shape[:-1], *self.baseline.shape))
 
     def law(self, outputs: Float[Array, "*data outputs"]) -> dist.Distribution:
         """The law of data, `(*batch, *event_shape)`, from their outputs."""

@@ -12,7 +12,7 @@ from numpyro.infer.elbo import ELBO
 from dpm_ppl._types import Batch
 from dpm_ppl.data import Dataset
 from dpm_ppl.importance_objectives import importance_weighted_elbo
-from dpm_ppl.models._parts import adam
+from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
     Recipe,
@@ -29,22 +29,22 @@ from dpm_ppl.programs import Program
 NUM_PARTICLES = 8
 
 
-def vae(train: Dataset) -> Recipe:
+def vae(train: Dataset, seed: int = 0) -> Recipe:
     """A variational autoencoder with a standard normal prior and a diagonal normal guide (Kingma and Welling 2014)."""
-    return _recipe(train, TraceMeanField_ELBO(), 50_000)
+    return _recipe(train, seed, TraceMeanField_ELBO(), 50_000)
 
 
-def iwae(train: Dataset) -> Recipe:
+def iwae(train: Dataset, seed: int = 0) -> Recipe:
     """The same networks trained on the bound of 8 importance-weighted particles (Burda, Grosse, Salakhutdinov 2016)."""
-    return _recipe(train, importance_weighted_elbo(NUM_PARTICLES), 8_000)
+    return _recipe(train, seed, importance_weighted_elbo(NUM_PARTICLES), 8_000)
 
 
-def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
+def program(train: Dataset, seed: int = 0, *, width: int = 128, depth: int = 2) -> Program:
     """z ~ N(0, I), x_0 ~ law(decoder(z)); the guide is q(z | x_0) = N(encoder(x_0))."""
     observations, size = Observations.of(train), num_latents(train)
-    encoder_key, decoder_key = jax.random.split(jax.random.key(0))
+    encoder_key, decoder_key = jax.random.split(network_key(seed))
     encoder = perceptron(observations.num_features, 2 * size, width=width, depth=depth, key=encoder_key)
-    decoder = perceptron(size, observations.size, width=width, depth=depth, key=decoder_key)
+    decoder = observations.decoder(size, width=width, depth=depth, key=decoder_key)
 
     def model(x_0: Batch | None = None, num_points: int | None = None) -> Batch:
         decode = eqx_module("decoder", decoder)
@@ -60,10 +60,10 @@ def program(train: Dataset, *, width: int = 128, depth: int = 2) -> Program:
     return Program(model, guide, event_shape=train.event_shape)
 
 
-def _recipe(train: Dataset, objective: ELBO, most_updates: int) -> Recipe:
+def _recipe(train: Dataset, seed: int, objective: ELBO, most_updates: int) -> Recipe:
     small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train, width=128 if small else 256),
+        program=program(train, seed, width=128 if small else 256),
         objective=objective,
         optimiser=partial(adam, learning_rate=5e-3 if small else 1e-3),
         num_updates=updates_for(train, batch_size, most_updates, 200 if small else 100),

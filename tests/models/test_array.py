@@ -54,6 +54,25 @@ def test_noise_bits_have_the_activity_of_the_data(fill, rate, tmp_path):
     assert kernel.pi == pytest.approx(experiment.train.source.mean() if rate is None else rate)
 
 
+@pytest.mark.parametrize("name", ARRAYS)
+def test_a_seed_decides_what_is_held_out(name, tmp_path):
+    values, options, _ = ARRAYS[name]
+    path = saved(tmp_path, values)
+    first, again, other = (array.experiment(data=path, num_steps=5, seed=seed, **options) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
+    assert not np.array_equal(other.heldout.source, first.heldout.source)
+
+
+def test_noise_bits_have_the_rate_that_was_recorded(tmp_path):
+    path = saved(tmp_path, ARRAYS["bernoulli"][0])
+    found = array.experiment(data=path, kernel="bernoulli", num_steps=5)
+    assert found.options["pi"] == found.method.kernel.pi
+    asked = array.experiment(data=path, kernel="bernoulli", num_steps=5, pi=0.3)
+    assert asked.options["pi"] == asked.method.kernel.pi == 0.3
+    with pytest.raises(InputError, match="--pi: expected none with the gaussian kernel"):
+        array.experiment(data=path, kernel="gaussian", num_steps=5, pi=0.3)
+
+
 def test_other_data_are_not_taken_for_those_of_a_run(tmp_path):
     path = saved(tmp_path, ARRAYS["gaussian"][0])
     options = array.experiment(data=path, kernel="gaussian", num_steps=5).options

@@ -8,6 +8,7 @@ import pytest
 
 from dpm_ppl import runs
 from dpm_ppl.models import EXPERIMENTS
+from tests.tiny import flat
 
 # T of each variant where none is asked for.
 NUM_STEPS = {
@@ -45,6 +46,19 @@ def test_declaration(name, variant, edge):
     units = {experiment.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.references} <= units
     np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
+
+
+@pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
+def test_a_seed_decides_the_data_and_the_initial_network(name, variant):
+    first, again, other = (EXPERIMENTS[name](variant=variant, num_steps=5, seed=seed) for seed in (3, 3, 4))
+    assert (first.seed, other.seed) == (3, 4)
+    for what, same in (
+        (lambda one: one.train.source, name == "heartbeat"),  # whose data are all there are
+        (lambda one: one.heldout.source, name == "heartbeat"),
+        (lambda one: flat(one.method.network), (name, variant) == ("swissroll", "paper")),  # whose centres are a grid
+    ):
+        np.testing.assert_array_equal(what(first), what(again))
+        assert np.array_equal(what(first), what(other)) == same
 
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)

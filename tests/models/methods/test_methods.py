@@ -6,20 +6,22 @@ from dataclasses import replace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from numpyro.infer import SVI
+from numpyro.infer import SVI, Trace_ELBO
 
-from dpm_ppl import Dataset, InputError, estimate, fit, paired_difference
+from dpm_ppl import Dataset, InputError, estimate, fit, paired_difference, training
 from dpm_ppl.models.methods import METHODS
 from dpm_ppl.models.methods._parts import repeats, updates_for
 from dpm_ppl.programs import log_weights
+from tests.tiny import flat
 
 LEVELS = 5
 
 
-def make_data(kind: str, num: int = 300) -> Dataset:
+def make_data(kind: str, num: int = 300, seed: int = 0) -> Dataset:
     """Data of two clusters whose coordinates depend on each other."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     cluster = rng.integers(2, size=(num, 1, 1))
     if kind == "binary":
         return Dataset.from_binary((rng.uniform(size=(num, 2, 3)) < 0.2 + 0.6 * cluster).astype(int))
@@ -37,8 +39,12 @@ def draw(data: Dataset, num: int) -> jax.Array:
     return data.draw(jnp.asarray(data.values[:num]), jax.random.key(0))
 
 
+def svi_of(program, optimiser=None, objective=None):
+    return SVI(program.model, program.guide, optimiser or optax.sgd(1.0), loss=objective or Trace_ELBO())
+
+
 def trained(recipe, data, num_updates=60):
-    svi = SVI(recipe.program.model, recipe.program.guide, recipe.optimiser(num_updates), loss=recipe.objective)
+    svi = svi_of(recipe.program, recipe.optimiser(num_updates), recipe.objective)
     settings = {"num_updates": num_updates, "batch_size": 64, "key": jax.random.key(0), "progress": False}
     return recipe.program.with_params(fit(svi, data, **settings, averaging=0.0).params)
 
@@ -97,6 +103,40 @@ def test_the_weights_of_all_bit_vectors_add_up_to_one(name):
         assert total.mean == pytest.approx(1, abs=1e-5)
     else:
         assert abs(total.mean - 1) < 4 * total.se < 0.2
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[0] != "iwae"])  # its program is VAE's
+def test_params_say_all_that_was_drawn_or_found_in_the_training_data(name, kind):
+    """With the params of one recipe, that of another seed and other training data is the same program."""
+    data, key = DATA[kind], jax.random.key(5)
+    other = replace(data, source=make_data(kind, seed=1).source)
+    program, elsewhere = METHODS[name](data).program, METHODS[name](other, seed=1).program
+    params, others = (training.init(svi_of(one), key, draw(data, 4)).params for one in (program, elsewhere))
+    assert not np.array_equal(flat(params), flat(others))
+    expected, got = (log_weights(one.with_params(params), draw(data, 20), key) for one in (program, elsewhere))
+    np.testing.assert_array_equal(got, expected)
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("iwae", "gaussian")])
+def test_a_seed_decides_where_a_method_begins(name):
+    data = Dataset.from_continuous(np.random.default_rng(0).normal(size=(300, 2)))
+    programs = [METHODS[name](data, seed=seed).program for seed in (0, 0, 1)]
+    first, again, other = (
+        flat(training.init(svi_of(one), jax.random.key(0), draw(data, 4)).params) for one in programs
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("mixture", kind) for kind in DATA] + [("flow", "continuous")])
+def test_constants_among_the_params_stay_where_they_were(name, kind):
+    recipe, data = METHODS[name](DATA[kind]), DATA[kind]
+    start = training.init(svi_of(recipe.program), jax.random.key(0), draw(data, 4)).params
+    params = trained(recipe, data, 5).params
+    constants = {site for site in params if site.startswith(("start_", "log_own", "log_background", "order_"))}
+    assert constants
+    for site in params.keys() - {"log_shares"}:
+        assert np.array_equal(flat(params[site]), flat(start[site])) == (site in constants)
 
 
 def test_a_flow_refuses_bits_and_single_coordinates():

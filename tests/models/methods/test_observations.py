@@ -7,7 +7,7 @@ import numpyro.distributions as dist
 import pytest
 
 from dpm_ppl import Dataset
-from dpm_ppl.models.methods.observations import LevelLaw, Observations
+from dpm_ppl.models.methods.observations import LevelLaw, Observations, perceptron
 
 LOGITS = jnp.array([[0.3, -1.0, 2.0, 0.0], [1.0, 1.0, -3.0, 0.5]])
 LOWER, WIDTH = jnp.array([-1.3, 0.2]), jnp.array([0.4, 1.7])
@@ -72,12 +72,14 @@ def test_bits_per_dim_are_those_of_the_levels():
 
 
 @pytest.mark.parametrize("kind", ["binary", "levels"])
-def test_outputs_of_zero_say_the_shares_of_each_coordinate(kind):
+def test_decoders_begin_at_the_shares_of_each_coordinate(kind):
     rng = np.random.default_rng(0)
     values = rng.binomial(1 if kind == "binary" else 3, [0.1, 0.5, 0.9], size=(4000, 3))
     data = Dataset.from_binary(values) if kind == "binary" else Dataset.from_levels(values, 4)
     observations = Observations.of(data)
-    law = observations.decoded(jnp.zeros((1, observations.size)))
+    sizes = {"width": 4, "depth": 1, "key": jax.random.key(0)}
+    moved = observations.decoder(2, **sizes)(jnp.ones(2)) - perceptron(2, observations.size, **sizes)(jnp.ones(2))
+    law = observations.decoded(moved)
     share = np.stack([(values == value).mean(axis=0) for value in range(values.max() + 1)])
     expected = (share * np.log(np.where(share > 0, share, 1))).sum() - 3 * np.log(data.units.scale) * -1 * (
         kind == "levels"
