@@ -8,7 +8,7 @@ import numpy as np
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset, split
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
+from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
 from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen, network_key
@@ -18,14 +18,6 @@ from dpm_ppl.schedules import Erasure, LogSNR
 
 NUM_LEVELS, SHAPE = 17, (8, 8)
 NUM_TRAIN = 1500
-
-REFERENCES = (
-    Reference("mixture of categoricals", 2.221, "bits/dim"),
-    Reference("masked autoregressive flow", 2.226, "bits/dim"),
-    Reference("coupling flow", 2.418, "bits/dim"),
-    Reference("Gaussian mixture", 2.57, "bits/dim"),
-    Reference("full Gaussian", 2.94, "bits/dim"),
-)
 
 
 def experiment(
@@ -57,7 +49,6 @@ def experiment(
         batch_size=125,
         averaging=0.99,
         datum="image",
-        references=REFERENCES,
     )
     return with_method(declared, method)
 

@@ -14,7 +14,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
+from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
 from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen, network_key
@@ -27,14 +27,6 @@ FIRST_ANGLE, LAST_ANGLE = 1.5 * math.pi, 4.5 * math.pi
 NUM_TRAIN, NUM_HELDOUT = 100_000, 10_000
 FIRST_DATA_SEED = 2015
 FREQUENCIES = tuple(2.0 ** np.linspace(0, 6, 8))
-
-REFERENCES = (
-    Reference("Sohl-Dickstein et al. (2015), their own generator, K", 2.35, "bits/point"),
-    Reference("spline coupling flow, noise 0.02", 2.613, "bits/point"),
-    Reference("mixture of 200 Gaussians, noise 0.02", 2.638, "bits/point"),
-    Reference("spline coupling flow, noise 0.5", -1.977, "bits/point"),
-    Reference("mixture of 50 Gaussians, noise 0.5", -1.965, "bits/point"),
-)
 
 
 def experiment(
@@ -73,7 +65,6 @@ def experiment(
         averaging=0.9995,
         num_draws=2,
         exact=partial(exact_log_density, noise=noise, units=train.units),
-        references=REFERENCES,
     )
     return with_method(declared, method)
 
