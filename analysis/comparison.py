@@ -4,6 +4,7 @@
 medium, and a data frame of all figures.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
@@ -13,8 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dpm_ppl._checks import check_exact
 from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.contender import Contender, Scale, contender, is_above, known_better
+from dpm_ppl._wording import listed, percentage
+from dpm_ppl.analysis.contender import FINITE, Contender, Scale, contender, is_above, known_better
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, extended_mean, finite_or_none
@@ -31,7 +34,7 @@ MOST_EXCESS = 3.0
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Methods on the same data, the best first.
+    """Methods on the same data, by their best figure; what is minus infinity, and then what is no number, comes last.
 
     - `contenders`: what is known of each.
     - `behind` `[i][j]`: by how much method j is better than method i, paired over data, in the unit of the table and
@@ -48,9 +51,18 @@ class Comparison:
     def ranks(self) -> list[tuple[int, int]]:
         """First and last place of each that the paired differences leave open."""
         places = range(len(self.contenders))
-        better = [sum(known_better(self.behind[i][j]) for j in places if j != i) for i in places]
-        worse = [sum(known_better(self.behind[j][i]) for j in places if j != i) for i in places]
+        better = [sum(self._is_known_better(j, i) for j in places if j != i) for i in places]
+        worse = [sum(self._is_known_better(i, j) for j in places if j != i) for i in places]
         return [(1 + above, len(places) - below) for above, below in zip(better, worse, strict=True)]
+
+    @property
+    def rank_words(self) -> list[str]:
+        """The ranks as they are shown: `1`, or `1 to 2`."""
+        return [str(first) if first == last else f"{first} to {last}" for first, last in self.ranks]
+
+    def _is_known_better(self, j: int, i: int) -> bool:
+        kinds = [self.scale.kind(self.contenders[place].best) for place in (i, j)]
+        return known_better(self.behind[i][j]) if kinds == [FINITE, FINITE] else kinds[1] > kinds[0]
 
     @property
     def exceeding(self) -> list[str]:
@@ -59,27 +71,42 @@ class Comparison:
 
     def verdicts(self) -> list[str]:
         """What the figures say, in words."""
-        first = self.contenders[0]
-        ahead = " is ahead with" if len(self.contenders) > 1 else ":"
-        said = [f"{first.name}{ahead} {self.scale.words(first.best)}, {first.kind_of_best}."]
-        for place, one in enumerate(self.contenders[1:], start=1):
-            gap = self.behind[place][0]
-            told = known_better(gap) or known_better(-gap)
-            where = f"{self.scale.words(gap)} behind it" if gap.mean >= 0 else f"{self.scale.words(-gap)} ahead of it"
-            said.append(f"{one.name} is {where}, paired over data{'.' if told else ': not distinguishable from it.'}")
+        direction = "above" if self.scale.better == "higher" else "below"
+        said = [self._standing(place) for place in range(len(self.contenders))]
         for one in self.contenders:
-            if one.doubtful_share is not None and one.doubtful_share > 0:
+            if one.doubtful_share and one.rungs and one.is_finite:
                 said.append(
-                    f"{one.name}: {one.doubtful_share:.0%} of its importance-weighted data are not reliable by k-hat "
-                    "or standard error; its figure is a lower bound still, on average."
+                    f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data that were weighed "
+                    f"are not reliable; the truth may lie far {direction}."
                 )
-        if self.exact is not None:
-            said.append(
-                "Above the exact value, and so not to be believed: " + ", ".join(self.exceeding) + "."
-                if self.exceeding
-                else f"No bound exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors."
-            )
-        return said
+        return [*said, self._against_exact()] if self.exact is not None else said
+
+    def _standing(self, place: int) -> str:
+        one, gap = self.contenders[place], self.behind[place][0]
+        words = self.scale.words(one.best, one.side)
+        if not one.is_finite:
+            rank, alike = self.rank_words[place], self._tied(place)
+            tied = f"; tied with {listed(alike)}" if alike else ""
+            return f"{one.name} (rank {rank}): {words}, for its log-likelihood is {one.failures}{tied}."
+        if place == 0:
+            has = " has the best figure" if len(self.contenders) > 1 else ""
+            return f"{one.name}{has}: {words}, {one.kind_of_best}."
+        if not math.isfinite(float(gap.mean)):
+            return f"{one.name}: {words}; its paired difference from {self.contenders[0].name} is not known."
+        where = f"{self.scale.words(gap)} behind it" if gap.mean >= 0 else f"{self.scale.words(-gap)} ahead of it"
+        told = known_better(gap) or known_better(-gap)
+        return f"{one.name} is {where}, paired over data{'.' if told else ': not distinguishable from it.'}"
+
+    def _tied(self, place: int) -> list[str]:
+        kinds = [self.scale.kind(one.best) for one in self.contenders]
+        return [one.name for i, one in enumerate(self.contenders) if i != place and kinds[i] == kinds[place] != FINITE]
+
+    def _against_exact(self) -> str:
+        if self.exceeding:
+            return f"Above the exact value, and so not to be believed: {', '.join(self.exceeding)}."
+        unknown = [one.name for one in self.contenders if any(map(_is_unknown, (one.gap, one.gap_of_K)))]
+        but = f" Not known of {listed(unknown)}." if unknown else ""
+        return f"No bound exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors.{but}"
 
     def tables(self) -> list[TextTable]:
         """The order, the figures of each method, and all paired differences."""
@@ -164,6 +191,8 @@ def compare_bounds(
     if not results:
         raise InputError("results", expected="at least one method", got="none", remedy="pass {'name': result}")
     known = None if exact is None else np.asarray(exact, np.float64)
+    if known is not None:
+        check_exact(known)
     given = [result for result in results.values() if isinstance(result, Measured)]
     for other in given:
         _check_units(given[0].units if units is None else units, other.units)
@@ -178,11 +207,8 @@ def compare_bounds(
     exacts = [one.measured.scores.exact for one in contenders if one.measured.scores.exact is not None]
     exact_figure = scale.figure(exacts[0]) if exacts else None
     behind = [[scale.difference(_difference(two, one)) for two in contenders] for one in contenders]
-    found = Comparison(scale, contenders, behind, exact_figure)
-    # The order is that of the paired differences, which are surer than the figures themselves.
-    lag = [float(np.nanmean([other.mean for other in row])) for row in found.behind]
-    order = sorted(range(len(contenders)), key=lambda i: (*found.ranks[i], lag[i], -scale.goodness(contenders[i].best)))
-    rows = [[found.behind[i][j] for j in order] for i in order]
+    order = sorted(range(len(contenders)), key=lambda i: scale.order(contenders[i].best), reverse=True)
+    rows = [[behind[i][j] for j in order] for i in order]
     return Comparison(scale, [contenders[i] for i in order], rows, exact_figure)
 
 
@@ -217,6 +243,10 @@ def _difference(a: Contender, b: Contender) -> Estimate:
         controls = controls[-1:]
     helped = [extended_mean(control, difference - control[both], both) for control in controls]
     return min(helped, key=lambda estimate: np.nan_to_num(estimate.se, nan=np.inf))
+
+
+def _is_unknown(gap: Estimate | None) -> bool:
+    return gap is not None and (math.isnan(gap.mean) or (math.isfinite(gap.mean) and math.isnan(gap.se)))
 
 
 def _exceeds(gap: Estimate | None) -> bool:

@@ -1,7 +1,9 @@
 """The tables of a comparison: the order at a glance, the figures of each method, all paired differences."""
 
+import math
 from typing import TYPE_CHECKING
 
+from dpm_ppl._wording import AT_MOST, percentage
 from dpm_ppl.analysis.contender import Contender
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.estimates import Estimate
@@ -17,22 +19,22 @@ def summary_table(comparison: "Comparison") -> TextTable:
     headings = ["rank"] * several + ["method", "K", "best bound", "S"] + ["gap to exact"] * has_exact
     headings += ["behind first"] * several + ["doubtful"]
     rows = [] if comparison.exact is None else [_exact_row(headings, comparison.exact)]
-    for place, (one, (first, last)) in enumerate(zip(comparison.contenders, comparison.ranks, strict=True)):
+    for place, (one, rank) in enumerate(zip(comparison.contenders, comparison.rank_words, strict=True)):
         cells = {
-            "rank": str(first) if first == last else f"{first} to {last}",
+            "rank": rank,
             "method": one.name,
             "K": one.K.plus_minus(),
-            "best bound": one.best.plus_minus(),
+            "best bound": one.best.plus_minus(side=one.side),
             "S": f"{one.rungs[-1].num_particles:,}" if one.rungs else "",
             "gap to exact": one.gap.plus_minus() if one.gap else "",
             "behind first": comparison.behind[place][0].plus_minus() if place else "",
-            "doubtful": "" if one.doubtful_share is None else f"{one.doubtful_share:.0%}",
+            "doubtful": "" if one.doubtful_share is None else percentage(one.doubtful_share),
         }
         rows.append([cells[heading] for heading in headings])
     scale, num_points = comparison.scale, len(comparison.contenders[0].K_values)
     note = (
-        f"Mean ± standard error over {num_points:,} data{_weighed(comparison.contenders)}. Gaps and differences are "
-        "paired. Ranks within two standard errors, each pair by itself, stay open."
+        f"Mean ± standard error of all {num_points:,} held-out data{_weighed(comparison.contenders)}. Gaps and "
+        "differences are paired. By value; ranks within two standard errors, each pair by itself, stay open."
     )
     align = "c" * several + "l" + "r" * (len(headings) - several - 1)
     return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
@@ -42,7 +44,8 @@ def figures_table(comparison: "Comparison") -> TextTable:
     """Every figure of every method, with what stands behind it."""
     figures = comparison.figures()
     has_exact = any("gap" in row for row in figures)
-    headings = ["method", "figure", "S", "value"] + ["gap to exact"] * has_exact + ["draws", "data", "ESS", "doubtful"]
+    headings = ["method", "figure", "S", "value"] + ["gap to exact"] * has_exact
+    headings += ["draws", "data", "weighed", "ESS", "doubtful"]
     rows, named = [], None
     for row in figures:
         gap = Estimate(row["gap"], row["gap_se"], row["num_points"]).plus_minus() if "gap" in row else ""
@@ -50,16 +53,22 @@ def figures_table(comparison: "Comparison") -> TextTable:
             "" if row["method"] == named else row["method"],
             row["figure"],
             f"{row['num_particles']:,}" if "num_particles" in row else "",
-            Estimate(row["value"], row["se"], row["num_points"]).plus_minus(),
+            Estimate(row["value"], row["se"], row["num_points"]).plus_minus(side=row.get("side", "")),
             *[gap] * has_exact,
             f"{row['num_draws']:,}" if "num_draws" in row else "",
             f"{row['num_points']:,}",
-            f"{row['ess_median']:,.1f}" if "ess_median" in row else "",
-            f"{row['doubtful_share']:.0%}" if "doubtful_share" in row else "",
+            f"{row['num_weighed']:,}" if "num_weighed" in row else "",
+            f"{row['ess_median']:,.1f}" if math.isfinite(row.get("ess_median", math.nan)) else "",
+            percentage(row["doubtful_share"]) if "doubtful_share" in row else "",
         ]
         rows.append(cells)
         named = row["method"]
-    note = "S: particles behind one log-mean. draws: of noise, guide or weights per datum. ESS: its median over data."
+    bounds = "upper bounds of a code length" if comparison.scale.side == AT_MOST else "lower bounds of log-likelihoods"
+    note = (
+        f"K, the ELBO and what is importance-weighted are {bounds}. S: particles behind one log-mean. draws: of noise, "
+        "guide or weights per datum. data: what the value is the mean of; weighed: those of them that have weights, "
+        "where all others follow by what is known of both. ESS: of the draws, its median over the data weighed."
+    )
     return TextTable(f"All figures, {comparison.scale.unit}", headings, rows, "ll" + "r" * (len(headings) - 2), note)
 
 
@@ -70,7 +79,10 @@ def differences_table(comparison: "Comparison") -> TextTable:
         [name, *("" if i == j else comparison.behind[i][j].plus_minus() for j in range(len(names)))]
         for i, name in enumerate(names)
     ]
-    note = "Positive where the column's method is better than the row's; mean ± standard error, paired over data."
+    note = (
+        "Positive where the column's method is better than the row's; mean ± standard error, paired over data. Surer "
+        "than the difference of two values, from which it may differ where only some of the data were weighed."
+    )
     return TextTable(f"Paired differences, {comparison.scale.unit}", ["", *names], rows, note=note)
 
 
@@ -82,4 +94,4 @@ def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
 def _weighed(contenders: list[Contender]) -> str:
     counts = sorted({len(one.places) for one in contenders if one.rungs})
     shown = " or ".join(f"{count:,}" for count in counts)
-    return f"; S particles on {shown} of them, and from there to all by K or the exact value" if counts else ""
+    return f", S particles on {shown} of them and from there to all by K and the exact value" if counts else ""

@@ -7,15 +7,20 @@ from typing import Any
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._wording import AT_LEAST, AT_MOST, failures
 from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.importance_scores import Rung, sharpened, summarise
 from dpm_ppl.likelihood import LogLikelihood
-from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS, RELIABLE
+from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS
 from dpm_ppl.measured import Measured
 from dpm_ppl.scores import Scores
 from dpm_ppl.units import Units
 
+GIVEN = "values as given"
+"""The form of figures of which nothing else is known."""
+IMPOSSIBLE, FINITE = 1, 2
+"""Kinds of figures, the better the larger, above that of what is not a number."""
 SIGNIFICANT = 2.0
 """Standard errors between two methods from which on their order counts as known."""
 RESOLUTION = 1e-5
@@ -51,14 +56,27 @@ class Scale:
         """A difference of log-densities in nats, in that unit."""
         return self.advantage(nats / math.log(2))
 
-    def goodness(self, figure: Estimate) -> float:
-        """Larger for the better of two figures in the unit of the table; what is not a number comes last."""
-        sign = 1.0 if self.units.num_levels is None else -1.0
-        return sign * float(figure.mean) if math.isfinite(float(figure.mean)) else -math.inf
+    @property
+    def side(self) -> str:
+        """What a lower bound of the log-likelihood is in this unit: `at least`, or `at most` for a code length."""
+        return AT_LEAST if self.units.num_levels is None else AT_MOST
 
-    def words(self, figure: Estimate) -> str:
-        """Mean, standard error and unit."""
-        return f"{figure.plus_minus()} {self.unit}"
+    def kind(self, figure: Estimate) -> int:
+        """`FINITE`, or less: `IMPOSSIBLE` for a log-density of minus infinity, and 0 for what is no figure at all."""
+        goodness = self._goodness(figure)
+        return FINITE if math.isfinite(goodness) else IMPOSSIBLE if goodness == -math.inf else 0
+
+    def order(self, figure: Estimate) -> tuple[int, float]:
+        """What sorts figures in the unit of the table from the worst to the best."""
+        kind = self.kind(figure)
+        return kind, self._goodness(figure) if kind == FINITE else 0.0
+
+    def _goodness(self, figure: Estimate) -> float:
+        return float(figure.mean) if self.units.num_levels is None else -float(figure.mean)
+
+    def words(self, figure: Estimate, side: str = "") -> str:
+        """Mean, standard error and unit, behind `side`."""
+        return figure.format(self.unit, side=side).partition(" (")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +151,24 @@ class Contender:
         return None if gap is None else self.scale.advantage(gap)
 
     @property
+    def is_finite(self) -> bool:
+        """Whether `best` is a number."""
+        return self.scale.kind(self.best) == FINITE
+
+    @property
+    def failures(self) -> str:
+        """Why it is not, in words."""
+        return failures(self.values) or failures(self.K_values)
+
+    @property
+    def side(self) -> str:
+        """`at least` or `at most` where `best` is a bound that may lie far from what it bounds; nothing elsewhere."""
+        far = self.form != GIVEN and not self.is_exact
+        if self.rungs:
+            far = self.measured.importance is not None and self.measured.importance.doubtful_share > 0
+        return self.scale.side if far else ""
+
+    @property
     def kind_of_best(self) -> str:
         """What `best` is, in words."""
         if self.rungs:
@@ -143,7 +179,7 @@ class Contender:
     def doubtful_share(self) -> float | None:
         """Share of the weighed data whose estimate is not reliable."""
         importance = self.measured.importance
-        return None if importance is None else 1 - importance.verdicts[RELIABLE]  # 0 where all weights are equal
+        return None if importance is None else importance.doubtful_share  # 0 where all weights are equal
 
     def figures(self) -> list[dict[str, Any]]:
         """A row per figure."""
@@ -157,24 +193,30 @@ class Contender:
                     self.scale.figure(rung.mean),
                     num_particles=rung.num_particles,
                     num_draws=rung.num_draws,
+                    num_weighed=importance.num_points if importance else 0,
                     gap=None if rung.gap is None else self.scale.advantage(rung.gap),
-                    ess_median=rung.ess_median,
-                    khat_bad_share=rung.khat_bad_share,
                 )
             )
+        rows[-1] |= {"side": self.side} if self.side else {}
         if importance is not None and self.rungs:
-            rows[-1] |= {"doubtful_share": self.doubtful_share}
-            rows.append(self._row("cumulant, no bound", self.scale.figure(importance.cumulant)))
+            rows[-1] |= {"ess_median": importance.ess_median, "doubtful_share": importance.doubtful_share}
+            rows.append(
+                self._row(
+                    "cumulant, no bound", self.scale.figure(importance.cumulant), num_weighed=importance.num_points
+                )
+            )
         if sandwich is not None:
             shares = {"num_particles": sandwich.num_particles, "doubtful_share": sandwich.forward.doubtful_share}
-            for side, words in (("lower", "at least"), ("upper", "at most")):
-                figure = self.scale.figure(sandwich.figures()[side] / math.log(2))
-                rows.append(self._row(f"simulated data: log p {words}", figure, **shares))
+            shares |= {"num_points": len(sandwich.x_0)}
+            other = AT_MOST if self.scale.side == AT_LEAST else AT_LEAST
+            for bound, side in (("lower", self.scale.side), ("upper", other)):
+                figure = self.scale.figure(sandwich.figures()[bound] / math.log(2))
+                rows.append(self._row("simulated data", figure, side=side, **shares))
         return rows
 
     def _row(self, figure: str, value: Estimate, *, gap: Estimate | None = None, **more: Any) -> dict[str, Any]:
         row = {"method": self.name, "figure": figure, "value": float(value.mean), "se": float(value.se)}
-        row |= {"unit": self.scale.unit, "num_points": value.num, **more}
+        row |= {"unit": self.scale.unit, "num_points": len(self.K_values), **more}
         return row if gap is None else row | {"gap": float(gap.mean), "gap_se": float(gap.se)}
 
 
@@ -207,7 +249,7 @@ def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) ->
             remedy="measure(Program(model, guide, event_shape=..., params=svi_result.params), data, key) for a program",
         )
     scores = _scores(name, values.astype(np.float64), scale, exact, 1)
-    return Contender(name, Measured(scale.units, scores), scale, "values as given")
+    return Contender(name, Measured(scale.units, scores), scale, GIVEN)
 
 
 def known_better(advantage: Estimate) -> bool:

@@ -142,6 +142,25 @@ def coordinate_names(posterior: xr.Dataset, sites: list[str]) -> list[str]:
     return [f"{site}[{', '.join(map(str, index))}]" if index else site for site, index in indices]
 
 
+def mixing_of(values: np.ndarray) -> tuple[float, float]:
+    """The smallest effective sample size and the largest R-hat of coordinates that move, `(chain, draw, coordinate)`.
+
+    All draws where there is no such coordinate; NaN for the R-hat of a single chain.
+    """
+    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
+
+    num_chains, num_draws, num_coordinates = values.shape
+    if num_coordinates == 0:
+        return float(num_chains * num_draws), np.nan
+    axes = {"chain_axis": 1, "draw_axis": 2}
+    # Chains that each stay at a value of their own have an infinite R-hat, and balanced bits none for their distance
+    # from the median, which ArviZ then leaves aside.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smallest = float(np.min(ess(values.transpose(2, 0, 1), **axes)))
+        largest = float(np.max(rhat(values.transpose(2, 0, 1), **axes))) if num_chains > 1 else np.nan
+    return smallest, largest
+
+
 def num_independent(num_draws: int, ess: float) -> int:
     """How many of `num_draws`, evenly spaced, are all but independent: autocorrelation of 0.05 at most.
 

@@ -1,6 +1,5 @@
 """How a `PosteriorComparison` reads: in a terminal, in a notebook, as numbers."""
 
-import math
 from html import escape
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -11,19 +10,14 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from dpm_ppl._wording import khat_words
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from dpm_ppl.analysis.posteriors import PosteriorComparison, PosteriorRow
 
 HEADINGS = ("posterior", "figure", "value", "exact draws", "p")
-
-
-def khat_words(khat: float) -> str:
-    """k-hat to two digits, or that no tail could be fitted, or that there is none."""
-    if math.isnan(khat):
-        return "unknown"
-    return f"{khat:.2f}" if math.isfinite(khat) else "no tail"
 
 
 def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:

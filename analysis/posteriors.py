@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
+from dpm_ppl._wording import khat_words
 from dpm_ppl.analysis import posterior_tables
 from dpm_ppl.analysis.distances import (
     Distance,
@@ -28,6 +29,7 @@ from dpm_ppl.analysis.draws import (
     FittedGuide,
     coordinate_names,
     coordinates,
+    mixing_of,
     num_independent,
     posterior_tree,
     thinned,
@@ -239,7 +241,7 @@ def _rows(
     for name, values in draws.items():
         still = np.ptp(values, axis=(0, 1)) == 0
         constants[name] = tuple(np.array(names)[still].tolist())
-        mixing[name] = _mixing(values[:, :, ~still])
+        mixing[name] = mixing_of(values[:, :, ~still])
         num_values = values.shape[0] * values.shape[1]
         compared[name] = thinned(values, min(most_draws, num_independent(num_values, mixing[name][0])))
     if reference is not None:
@@ -274,25 +276,6 @@ def _rows(
     return tuple(rows)
 
 
-def _mixing(values: np.ndarray) -> tuple[float, float]:
-    """The smallest effective sample size and the largest R-hat of coordinates that move, `(chain, draw, coordinate)`.
-
-    All draws where there is no such coordinate; NaN for the R-hat of a single chain.
-    """
-    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
-
-    num_chains, num_draws, num_coordinates = values.shape
-    if num_coordinates == 0:
-        return float(num_chains * num_draws), np.nan
-    axes = {"chain_axis": 1, "draw_axis": 2}
-    # Chains that each stay at a value of their own have an infinite R-hat, and balanced bits none for their distance
-    # from the median, which ArviZ then leaves aside.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        smallest = float(np.min(ess(values.transpose(2, 0, 1), **axes)))
-        largest = float(np.max(rhat(values.transpose(2, 0, 1), **axes))) if num_chains > 1 else np.nan
-    return smallest, largest
-
-
 def _verdict(
     found: Sequence[Distance],
     rhat: float,
@@ -313,7 +296,7 @@ def _verdict(
         words.append(f"too few independent draws to compare ({fewest})")
     if weights is not None:
         doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
-        words.append(f"importance weights {doubt or 'reliable, '}k-hat {posterior_tables.khat_words(weights.khat)}")
+        words.append(f"importance weights {doubt or 'reliable, '}k-hat {khat_words(weights.khat)}")
     words = words or ["nothing to hold it against"]
     if constants:
         more = len(constants) - MOST_NAMED

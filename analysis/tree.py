@@ -207,7 +207,7 @@ def held_out_elpd(log_likelihood: xr.Dataset | xr.DataTree, *, khat: ArrayLike |
         n_samples=num_draws,
         n_data_points=num_data,
         scale="log",
-        warning=shapes is not None and bool((shapes > MOST_RELIABLE_KHAT).any()),
+        warning=shapes is not None and not bool((shapes <= MOST_RELIABLE_KHAT).all()),  # unknown shapes warn too
         good_k=MOST_RELIABLE_KHAT,
         elpd_i=xr.DataArray(pointwise, coords, name="elpd_i"),
         pareto_k=shapes,

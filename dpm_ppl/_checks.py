@@ -28,3 +28,15 @@ def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0")
         )
     if len(x_0) == 0:
         raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")
+
+
+def check_exact(log_density: np.ndarray) -> None:
+    """Raise `InputError` unless the known log-likelihoods of data are numbers below infinity."""
+    failed = np.isnan(log_density) | np.isposinf(log_density)
+    if failed.any():
+        raise InputError(
+            "exact",
+            expected="log-likelihoods that are numbers",
+            got=f"{failed.sum():,} of {failed.size:,} that are NaN or +inf",
+            remedy="find out why, or leave it out",
+        )

@@ -46,20 +46,31 @@ class Estimate:
     def __str__(self) -> str:
         return self.format()
 
-    def format(self, unit: str = "") -> str:
-        """One line for people, to two digits of the standard error: `2.613 ± 0.012 bits/point (n = 10,000)`."""
+    def format(self, unit: str = "", *, side: str = "") -> str:
+        """One line for people, to two digits of the standard error: `2.613 ± 0.012 bits/point (n = 10,000)`.
+
+        `side`, `at least` or `at most`, goes before a bound. What is not a number reads `no figure`.
+        """
+        figure = self.plus_minus(side=side)
+        shown = [figure, unit] if unit and not math.isnan(self.mean) else [figure]
+        return f"{' '.join(shown)} (n = {self.num:,})"
+
+    def plus_minus(self, *, side: str = "") -> str:
+        """Mean and standard error as `format` rounds them, without unit and count: `2.613 ± 0.012`."""
         mean, se = float(self.mean), float(self.se)
-        if se > 0 and math.isfinite(se):
+        if math.isnan(mean):
+            return "no figure"
+        before = f"{side} " if side else ""
+        if math.isinf(mean):
+            return f"{before}{mean}"
+        if math.isnan(se):
+            return f"{before}{mean:.4f} ± unknown"
+        decimals, margin = 4, ""
+        if 0 < se < math.inf:
             decimals = min(max(1 - math.floor(math.log10(se)), 0), 4)
             smallest = 10.0**-decimals
             margin = f" ± {se:.{decimals}f}" if se >= smallest / 2 else f" ± < {smallest:.{decimals}f}"
-        else:
-            decimals, margin = 4, ""
-        return f"{mean:.{decimals}f}{margin}{' ' * bool(unit)}{unit} (n = {self.num:,})"
-
-    def plus_minus(self) -> str:
-        """Mean and standard error as `format` rounds them, without unit and count: `2.613 ± 0.012`."""
-        return self.format().partition(" (")[0]
+        return f"{before}{mean:.{decimals}f}{margin}"
 
     def as_json(self) -> dict[str, float | None]:
         """`{"mean", "se"}` as JSON has them, with null for what is not finite."""
@@ -104,7 +115,8 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
             got=f"shape {b_values.shape}",
             remedy="score both on the same data",
         )
-    return estimate(a_values - b_values)
+    with np.errstate(invalid="ignore"):  # two infinite values have no difference
+        return estimate(a_values - b_values)
 
 
 def extended_mean(control: ArrayLike, gains: ArrayLike, known: np.ndarray) -> Estimate:

@@ -23,7 +23,7 @@ from dpm_ppl.likelihood import (
     log_likelihood,
     stratified_noise,
 )
-from dpm_ppl.likelihood.diagnostics import VERDICTS, is_tail_bad
+from dpm_ppl.likelihood.diagnostics import RELIABLE, VERDICTS
 from dpm_ppl.programs import Method, Program
 from dpm_ppl.scores import Scores
 from dpm_ppl.units import Units
@@ -48,10 +48,8 @@ NUM_POINTS = 100
 class Rung:
     """The held-out mean by estimates from `num_particles` each, in `num_draws` of the proposal; unit of the scores.
 
-    `mean` is for all held-out data (see `summarise`), and so is `gap`, what it lacks to the exact value,
-    paired; `rise` is what is gained over the rung below, paired over the data that were weighed. `ess_median` is the
-    effective number of `num_draws`, `khat_bad_share` the share of data whose k-hat, from all draws, is unknown or above
-    what so many draws allow.
+    `mean` is for all held-out data (see `summarise`), and so is `gap`, what it lacks to the exact value, paired; `rise`
+    is what is gained over the rung below, paired over the data that were weighed.
     """
 
     num_particles: int
@@ -59,8 +57,6 @@ class Rung:
     mean: Estimate
     rise: Estimate | None
     gap: Estimate | None
-    ess_median: float
-    khat_bad_share: float
 
     def as_json(self) -> dict[str, Any]:
         """One flat object."""
@@ -69,28 +65,34 @@ class Rung:
             "num_particles": self.num_particles,
             "num_draws": self.num_draws,
             **self.mean.as_json(),
-            "ess_median": finite_or_none(self.ess_median),
-            "khat_bad_share": self.khat_bad_share,
             **{name: value.as_json() if value else None for name, value in known.items()},
         }
 
 
 @dataclass(frozen=True)
 class ImportanceScores:
-    """Importance-weighted figures of `num_points` held-out data, and what they say of themselves.
+    """Importance-weighted figures of `num_heldout` data, `num_points` of which were weighed, and how far to trust them.
 
     `rungs` lead from K to the log-likelihood. `cumulant` is the second-order estimate, no bound. `bits_per_dim` (less
-    is better) is there where the data have levels. `verdicts` are shares of the data.
+    is better) is there where the data have levels. `ess_median`, the effective number of the last rung's draws, `khat`
+    and `verdicts`, shares, are of the weighed data.
     """
 
     unit: str
+    num_heldout: int
     num_points: int
     rungs: list[Rung]
     cumulant: Estimate
     bits_per_dim: Estimate | None
+    ess_median: float
     khat: dict[str, float]
     verdicts: dict[str, float]
     interrupted: bool
+
+    @property
+    def doubtful_share(self) -> float:
+        """Share of the weighed data whose estimate is not reliable."""
+        return 1 - self.verdicts[RELIABLE]
 
     def as_json(self) -> dict[str, Any]:
         """What `scores.as_json` leaves out; the rungs under `importance_weighted`."""
@@ -99,6 +101,7 @@ class ImportanceScores:
             "importance_weighted_points": self.num_points,
             "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
             "cumulant": self.cumulant.as_json(),
+            "ess_median": finite_or_none(self.ess_median),
             "khat": {name: finite_or_none(value) for name, value in self.khat.items()},
             "verdicts": self.verdicts,
             "interrupted": self.interrupted,
@@ -169,7 +172,6 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
         return units.in_units(figure, "bits/point")
 
     rungs = []
-    spread = result.se[known] * np.sqrt(result.num_draws[known])
     particles_per_draw = int(result.num_particles[known[0]] // result.num_draws[known[0]])
     for num_particles, column, below in zip(result.ladder.num_particles, columns, [None, *columns], strict=False):
         num_draws = int(num_particles) // particles_per_draw
@@ -180,19 +182,20 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
                 in_bits(extended(column)),
                 None if below is None else in_bits(paired_difference(column, below)),
                 gap(column),
-                float(np.median(result.ess[known] / result.num_draws[known] * num_draws)),
-                float(np.mean(is_tail_bad(result.khat[known], spread / np.sqrt(num_draws), num_draws))),
             )
         )
-    khat = result.khat[known][np.isfinite(result.khat[known])]
     final = result.log_likelihood[known]
+    shares = result.ess[known] / result.num_draws[known]
+    ess, khat = (values[np.isfinite(values)] for values in (shares * rungs[-1].num_draws, result.khat[known]))
     median, largest = (np.median(khat), np.max(khat)) if khat.size else (np.nan, np.nan)
     return ImportanceScores(
         unit=scores.unit,
+        num_heldout=scores.num_points,
         num_points=len(known),
         rungs=rungs,
         cumulant=in_bits(extended(result.cumulant[known])),
         bits_per_dim=None if units.num_levels is None else units.bits_per_dim(extended(final)),
+        ess_median=float(np.median(ess)) if ess.size else np.nan,
         khat={"median": float(median), "largest": float(largest)},
         verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
         interrupted=result.interrupted,

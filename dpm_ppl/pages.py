@@ -14,7 +14,7 @@ from matplotlib import pyplot
 from dpm_ppl import runs
 from dpm_ppl.analysis.comparison import Comparison, compare_bounds
 from dpm_ppl.analysis.page import PagePicture, PageSection, PageSettings, PageTerms, write_page
-from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder, plot_schedule, plot_training
+from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_rungs, plot_schedule, plot_training
 from dpm_ppl.analysis.plots.draws import plot_draws
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum
 from dpm_ppl.analysis.tree import weights_group
@@ -22,8 +22,7 @@ from dpm_ppl.bounds import entropy_bounds
 from dpm_ppl.comparing import Trained, training_rows
 from dpm_ppl.demo import picture_of
 from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.estimates import estimate
-from dpm_ppl.likelihood import LogLikelihood
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.likelihood.diagnostics import MOST_RELIABLE_KHAT, MOST_RELIABLE_SE
 from dpm_ppl.measured import Measured
 from dpm_ppl.programs import sample_from
@@ -35,16 +34,21 @@ NUM_DRAWS = {1: 400, 2: 36}
 FOOTER = "Made by dpm-ppl. Figures are of standardised data unless they are bits/dim."
 
 TERMS = {
-    "K": "The paper's bound: a lower bound on the log-likelihood, on average over the noise. For other methods the "
-    "ELBO, or the log-likelihood itself where there are neither latent variables nor dequantisation noise.",
+    "K": "The paper's bound: a lower bound on the log-likelihood, on average over the noise. In bits/dim an upper "
+    "bound on the code length. For other methods the ELBO, or the log-likelihood itself where there are neither latent "
+    "variables nor dequantisation noise.",
     "importance-weighted, S": "The log-mean of S importance weights: a lower bound on average, which rises to the "
     "log-likelihood with S.",
+    "at least, at most": "Before a bound that may not have reached what it bounds: K alone, or weights that are not "
+    "reliable for all data. At least for log-likelihoods, at most for code lengths in bits/dim.",
+    "data, weighed": "Every figure of the tables is of all held-out data. Where only some were weighed, the others "
+    "follow by what is known of both, K and the exact value.",
     "gap to exact": "What a figure lacks to the exact log-likelihood of the same data, paired datum by datum.",
     "ESS": "Effective sample size of the weights of a datum, of its draws.",
     "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, an estimate is not "
     "reliable.",
-    "doubtful": f"Share of the data whose estimate is not reliable: k-hat too large for so many draws, or a standard "
-    f"error above {MOST_RELIABLE_SE} nats.",
+    "doubtful": f"Share of the weighed data whose estimate is not reliable: too few draws, k-hat too large for "
+    f"so many, or a standard error above {MOST_RELIABLE_SE} nats.",
     "±": "One standard error, over data.",
 }
 
@@ -76,7 +80,7 @@ def write_comparison_page(path: Path, trained: Mapping[str, Trained], measured: 
     experiment = next(iter(trained.values())).run.experiment
     sections = [
         PageSection("Figures", compared.tables()),
-        *_ladders(measured, compared),
+        *([PageSection("Ladders", ladders)] if (ladders := _ladders(compared)) else []),
         PageSection("Draws", [_picture_of_draws({name: trained[name] for name in order})]),
         *_against_exact(order, measured),
         PageSection("Training", [block for name in order for block in _training_pictures(trained[name], name)]),
@@ -103,23 +107,35 @@ def _picture_of_draws(trained: Mapping[str, Trained]) -> PagePicture:
     return PagePicture(plot_draws(shown, **DRAWN), caption, f"Held-out data beside draws of {', '.join(trained)}")
 
 
-def _ladders(measured: Mapping[str, Measured], compared: Comparison) -> list[PageSection]:
-    climbing = {one.name: measured[one.name].weights for one in compared.contenders if one.rungs}
-    return [PageSection("Ladders", [_ladder(climbing, compared)])] if climbing else []
+def _ladders(compared: Comparison) -> list[PagePicture]:
+    """What the tables say of the rungs of all methods, as one picture; none where no method has any."""
+    scale = compared.scale
+    climbing = {
+        one.name: {rung.num_particles: scale.figure(rung.mean) for rung in one.rungs}
+        for one in compared.contenders
+        if any(math.isfinite(rung.mean.mean) for rung in one.rungs)
+    }
+    if not climbing:
+        return []
+    drawn = plot_rungs(climbing, exact=compared.exact, unit=scale.unit, **DRAWN)
+    caption = f"From one particle to many, in the values of the tables; {scale.better} is better."
+    if limits := _limits(climbing, 1.0 if scale.better == "higher" else -1.0):
+        set_ylim(None, drawn.get_target("bound", {}), limits=limits)
+        caption += " What is far worse is cut off."
+    return [PagePicture(drawn, caption, f"Bounds of {', '.join(climbing)} against the number of particles")]
 
 
-def _ladder(weights: Mapping[str, LogLikelihood], compared: Comparison) -> PagePicture:
-    known = np.flatnonzero(next(iter(weights.values())).num_draws)
-    exact = compared.contenders[0].measured.scores.exact_values
-    groups = {name: weights_group(one) for name, one in weights.items()}
-    drawn = plot_ladder(groups, exact=None if exact is None else estimate(exact[known]), unit="bits/point", **DRAWN)
-    caption = f"From one particle to many, on the {len(known):,} data that were weighed; higher is better."
-    means = np.stack([one.ladder.values.mean(axis=0)[[0, -1]] for one in weights.values()]) / math.log(2)
-    reach = max(1.0, float(np.ptp(means[:, 1])))
-    if means[:, 0].min() < (lowest := means[:, 1].min() - 2 * reach):  # one steep ladder would flatten all others
-        set_ylim(None, drawn.get_target("bound", {}), limits=(float(lowest), float(means[:, 1].max() + 0.2 * reach)))
-        caption += " Cut off below."
-    return PagePicture(drawn, caption, f"Bounds of {', '.join(weights)} against the number of particles")
+def _limits(climbing: Mapping[str, Mapping[int, Estimate]], sign: float) -> tuple[float, float] | None:
+    """Limits that keep one steep ladder from flattening all others, where that is needed."""
+    values = [sign * np.array([float(figure.mean) for figure in rungs.values()]) for rungs in climbing.values()]
+    values = [finite for one in values if (finite := one[np.isfinite(one)]).size]
+    last = [one[-1] for one in values]
+    reach = max(1.0, max(last) - min(last))
+    lowest = min(last) - 2 * reach
+    if min(one[0] for one in values) >= lowest:
+        return None
+    low, high = sorted((float(sign * lowest), float(sign * (max(last) + 0.2 * reach))))
+    return low, high
 
 
 def _against_exact(order: list[str], measured: Mapping[str, Measured]) -> list[PageSection]:
@@ -142,7 +158,7 @@ def _exact_picture(name: str, measured: Measured) -> list[PagePicture]:
 def _weights_pictures(name: str, measured: Measured, compared: Comparison) -> list[Any]:
     if measured.weights is None or compared.contenders[0].is_exact:
         return ["All importance weights of a datum are equal: the figures are the log-likelihood itself."]
-    blocks: list[Any] = [_ladder({name: measured.weights}, compared)]
+    blocks: list[Any] = [*_ladders(compared)]
     group = weights_group(measured.weights)
     if np.isfinite(group["khat"]).any():
         caption = "k-hat of each weighed datum, and the thresholds 0.7 and 1."

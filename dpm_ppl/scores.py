@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._checks import check_scored
+from dpm_ppl._checks import check_exact, check_scored
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Batch, PRNGKey
 from dpm_ppl.bounds import bound
@@ -77,11 +77,8 @@ def score(
             remedy="leave it out",
         )
     rows = jnp.asarray(data.rows(np.arange(data.num_points)))
-    drawn = [_draw(method, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
-    K = np.mean([draw[0] for draw in drawn], axis=0)
-    L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
+    check_scored(method, rows)
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
-
     if known is not None and np.shape(known) != (data.num_points,):
         raise InputError(
             "exact",
@@ -89,6 +86,14 @@ def score(
             got=f"shape {np.shape(known)}",
             remedy="return one log-density per datum",
         )
+    if known is not None:
+        check_exact(known)
+    drawn = [_draw(method, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
+    K = np.mean([draw[0] for draw in drawn], axis=0)
+    L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
+
+    with np.errstate(invalid="ignore"):  # between two infinite values there is no gap
+        gap = None if known is None else known - K
 
     def in_bits(values: np.ndarray) -> Estimate:
         return data.units.in_units(estimate(values), "bits/point")
@@ -104,7 +109,7 @@ def score(
         K_values=K,
         exact_values=known,
         exact=None if known is None else in_bits(known),
-        gap=None if known is None else in_bits(known - K),
+        gap=None if gap is None else in_bits(gap),
         bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(estimate(K)),
     )
 

@@ -1,12 +1,15 @@
 """Scores as tables for a person: every figure with its standard error and unit."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 
+from dpm_ppl._wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
 from dpm_ppl.experiment import Reference
 from dpm_ppl.importance_scores import ImportanceScores
 from dpm_ppl.likelihood import Sandwich
@@ -21,7 +24,7 @@ ROWS = {
     "exact": "exact log-likelihood",
     "gap": "gap (exact - K)",
     "K_original": "K, data as given",
-    "bits_per_dim": "bits per dimension",
+    "bits_per_dim": f"code length, {AT_MOST}",
 }
 
 
@@ -48,44 +51,64 @@ def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference
     """The table, and below it what there is to hold it against."""
     console = Console(highlight=False)
     console.print(scores_table(scores))
+    for name, score in scores.items():
+        if failed := failures(score.K_values):
+            console.print(f"  {name}: K is {failed}")
     for reference in references:
         console.print(f"  for comparison: {reference.name}: {reference.value:g} {reference.unit}")
 
 
 def importance_table(scores: ImportanceScores) -> Table:
-    """The ladder: one row per number of particles, with its error over data and what the weights say about it.
-
-    ESS is the median over data, and k-hat is told only where there are enough particles to fit a tail.
-    """
-    title = f"Importance-weighted log-likelihood in {scores.unit}, from {scores.num_points:,} data"
-    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    """The ladder: one row per number of particles, with its error over data."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     has_exact = any(rung.gap for rung in scores.rungs)
-    headings = ("particles", "value", "rise", "gap to exact", "ESS", "bad k-hat")
-    for heading in headings:
-        if has_exact or heading != "gap to exact":
-            table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ["particles", "value", "rise"] + ["gap to exact"] * has_exact:
+        table.add_column(heading, justify="right", no_wrap=True)
     for rung in scores.rungs:
         gap = [rung.gap.plus_minus() if rung.gap else ""] if has_exact else []
         rise = rung.rise.plus_minus() if rung.rise else ""
-        tail = f"{rung.khat_bad_share:.0%}" if rung.num_draws >= FEWEST_FOR_KHAT else ""
-        table.add_row(f"{rung.num_particles:,}", rung.mean.plus_minus(), rise, *gap, f"{rung.ess_median:,.1f}", tail)
+        table.add_row(f"{rung.num_particles:,}", rung.mean.plus_minus(), rise, *gap)
     return table
 
 
 def print_importance_scores(scores: ImportanceScores) -> None:
-    """The ladder, and below it how far to trust it."""
+    """The ladder, and below it what comes out and how far to trust it."""
     console = Console(highlight=False)
+    console.print(f"Importance-weighted lower bounds of the log-likelihood, {scores.unit}:")
     console.print(importance_table(scores))
-    shares = ", ".join(f"{share:.0%} {verdict}" for verdict, share in scores.verdicts.items())
-    khat = f"k-hat median {scores.khat['median']:.2f}, largest {scores.khat['largest']:.2f}"
+    for line in _conclusions(scores):
+        console.print(Padding(line, (0, 0, 0, 2)))
+
+
+def _conclusions(scores: ImportanceScores) -> list[str]:
     last = scores.rungs[-1]
-    if last.num_draws < FEWEST_FOR_KHAT:
-        fewest = FEWEST_FOR_KHAT * last.num_particles // last.num_draws
-        khat = f"too few draws for k-hat, which needs {fewest:,} particles"
-    console.print(f"  data: {shares}; {khat}")
-    console.print(f"  second-order cumulant estimate, no bound: {scores.cumulant.plus_minus()} {scores.unit}")
+    at_least, at_most = (AT_LEAST, AT_MOST) if scores.doubtful_share > 0 else ("", "")
+    weighed, heldout = f"{scores.num_points:,}", f"{scores.num_heldout:,}"
+    lines = [f"log-likelihood: {last.mean.plus_minus(side=at_least)} {scores.unit}"]
     if scores.bits_per_dim is not None:
-        console.print(f"  bits per dimension, dequantisation noise integrated out: {scores.bits_per_dim.plus_minus()}")
+        bits = scores.bits_per_dim.plus_minus(side=at_most)
+        lines.append(f"code length: {bits} bits/dim, dequantisation noise integrated out")
+    if weighed != heldout:
+        lines.append(f"values are of all {heldout} held-out data, rises of the {weighed} of them that were weighed")
+    shares = [f"{percentage(share)} {verdict}" for verdict, share in scores.verdicts.items() if share]
+    lines.append(f"of the {weighed} data weighed: {', '.join(shares)}; {_weights(scores)}")
+    if last.num_draws > 1:
+        lines.append(f"second-order cumulant estimate, no bound: {scores.cumulant.plus_minus()} {scores.unit}")
+    return lines
+
+
+def _weights(scores: ImportanceScores) -> str:
+    last = scores.rungs[-1]
+    per_draw = last.num_particles // last.num_draws
+    if last.num_draws == 1:
+        return f"one draw of {per_draw:,} particles a datum: no error known"
+    ess = f"ESS {scores.ess_median:,.1f}" if math.isfinite(scores.ess_median) else "ESS unknown"
+    khat = f"k-hat {khat_words(scores.khat['median'])} (median), largest {khat_words(scores.khat['largest'])}"
+    if last.num_draws < FEWEST_FOR_KHAT:
+        khat = f"too few draws for k-hat, which needs {FEWEST_FOR_KHAT * per_draw:,} particles"
+    elif math.isnan(scores.khat["median"]):
+        khat = "no tail that k-hat could be fitted to"
+    return f"{ess} of {last.num_draws:,} draws (median); {khat}"
 
 
 def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
@@ -96,5 +119,5 @@ def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
     console.print(f"Sandwich, {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} simulated data:")
     console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}")
     console.print(f"  gap, at least the lower bound's bias: {gap}")
-    console.print(f"  {sandwich.forward.doubtful_share:.0%} of the simulated data not reliable")
+    console.print(f"  {percentage(sandwich.forward.doubtful_share)} of the simulated data not reliable")
     console.print("  This certifies the estimator on data simulated from the model; others can be harder.")

@@ -107,7 +107,7 @@ def test_bounds_as_a_table(fitted, folder):
     table = call_well("bounds", folder / "run", "--num-draws", 2).out
     assert "bits/point" in table
     assert "6 x 2 draws" in table
-    for figure in ("K - L_null", "bits per dimension", "bits/dim"):
+    for figure in ("K - L_null", "code length, at most", "bits/dim"):
         assert figure in table
 
 
@@ -230,7 +230,7 @@ def test_demo_fits_scores_and_draws_and_then_goes_on(tmp_path, monkeypatch):
         assert Path(figures[name]["picture"]).stat().st_size > 0
     again = call_well("demo", "--out", tmp_path)
     assert "update" not in again.err.replace("updates", "")
-    for text in ("exact log-likelihood", "gap (exact - K)", "bits per dimension", "figure1.png"):
+    for text in ("exact log-likelihood", "gap (exact - K)", "code length, at most", "figure1.png"):
         assert text in again.out
 
 

@@ -54,7 +54,9 @@ def test_pairing_removes_shared_noise():
         (Estimate(1234.5, 56.0, 7), "1234 ± 56 bits/point (n = 7)"),
         (Estimate(-14.43856, 0.0, 5), "-14.4386 bits/point (n = 5)"),
         (Estimate(-14.43856, 1e-16, 5), "-14.4386 ± < 0.0001 bits/point (n = 5)"),
-        (Estimate(1.5, float("nan"), 1), "1.5000 bits/point (n = 1)"),
+        (Estimate(1.5, float("nan"), 1), "1.5000 ± unknown bits/point (n = 1)"),
+        (Estimate(float("nan"), float("nan"), 3), "no figure (n = 3)"),
+        (Estimate(float("-inf"), float("nan"), 3), "-inf bits/point (n = 3)"),
     ],
 )
 def test_figures_are_shown_to_the_digits_they_have(result, text):

@@ -1,6 +1,7 @@
 """Importance-weighted figures in the units of the scores."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -9,6 +10,7 @@ from scipy.stats import norm
 
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.importance_scores import PROPOSALS, sandwich_json, summarise, weigh
 from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.likelihood import sandwich
@@ -71,8 +73,9 @@ def test_json_and_tables(capsys):
     shown = json.loads(json.dumps(scores.as_json() | result.as_json(), allow_nan=False))
     rows = shown["importance_weighted"]
     assert [row["num_particles"] for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
-    assert all(row.keys() >= {"mean", "se", "ess_median", "khat_bad_share", "gap", "rise"} for row in rows)
+    assert all(row.keys() >= {"mean", "se", "num_draws", "gap", "rise"} for row in rows)
     assert shown["importance_weighted_points"] == 30
+    assert 1 <= shown["ess_median"] <= 100
     assert sum(shown["verdicts"].values()) == pytest.approx(1)
     assert not any(name.endswith("_values") for name in shown)
     diffusion, data, _ = gaussian_case()
@@ -85,8 +88,45 @@ def test_json_and_tables(capsys):
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
     assert "…" not in text
-    for part in ("bad k-hat", "reliable", "certifies the estimator on data simulated from the model", "gap to exact"):
+    for part in (
+        "ESS",
+        "of 100 draws",
+        "k-hat",
+        "reliable",
+        "certifies the estimator on data simulated from the model",
+        "gap to exact",
+    ):
         assert part in text
+
+
+def told(result, capsys):
+    print_importance_scores(result)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_figure_says_which_data_it_is_of_and_whether_it_is_a_bound(capsys):
+    for num_points in (30, 400):
+        _, result = weighed(100, num_points)
+        text = told(result, capsys)
+        assert ("values are of all 400 held-out data, rises of the 30" in text) == (num_points == 30)
+        assert f"of the {num_points} data weighed: " in text
+        assert ("at least" in text) == (result.doubtful_share > 0)
+    doubtful = replace(
+        result, verdicts={"reliable": 0.5, "some new verdict": 0.5}, bits_per_dim=Estimate(2.0, 0.01, 30)
+    )
+    text = told(doubtful, capsys)
+    assert "log-likelihood: at least" in text
+    assert "code length: at most 2.000 ± 0.010 bits/dim" in text
+    assert "50% reliable, 50% some new verdict" in text
+
+
+def test_one_draw_has_no_known_error(capsys):
+    _, result = weighed(64, 30, "smc")
+    text = told(result, capsys)
+    assert "at least" in text
+    assert "one draw of 64 particles a datum: no error known" in text
+    assert "nan" not in text
+    assert "cumulant" not in text
 
 
 def test_without_an_exact_value(capsys):

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 # `dpm_ppl` is the package itself, the curated names: what stands before it must not reach for them.
 LAYERS = (
     {"_errors", "_types"},
-    {"_batches", "_divergences", "_files", "_progress", "_sites", "_sums", "steps"},
+    {"_batches", "_divergences", "_files", "_progress", "_sites", "_sums", "_wording", "steps"},
     {"kernels", "networks", "schedules"},
     {"diffusion"},
     {"chains", "step_sampling", "terms"},

@@ -119,7 +119,7 @@ def test_the_table_fits_eighty_columns(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("-1234.500 ± 0.012" in line for line in lines) == 7 + 5
-    for text in ("exact log-likelihood", "bits per dimension", "bits/sequence", "10,000 x 8 draws"):
+    for text in ("exact log-likelihood", "code length, at most", "bits/sequence", "10,000 x 8 draws"):
         assert any(text in line for line in lines)
 
 

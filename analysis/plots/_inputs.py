@@ -21,6 +21,12 @@ def finite_array(argument: str, values: ArrayLike, shape: tuple[int | str, ...])
     return array
 
 
+def left_out(shown: np.ndarray) -> str:
+    """For the label of an axis: how many of the data, `(datum,)`, a plot had to leave out."""
+    missing = int((~shown).sum())
+    return f", {missing:,} of {len(shown):,} data left out" if missing else ""
+
+
 def check_times(times: list[int]) -> None:
     """Raise `InputError` unless there are times, and no two alike: each is a column of its own."""
     if not times or len(set(times)) < len(times):

@@ -8,6 +8,7 @@ import xarray as xr
 from arviz_plots.plot_collection import PlotCollection
 
 from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.plots._inputs import left_out
 from dpm_ppl.analysis.plots._panels import (
     Group,
     band,
@@ -74,12 +75,15 @@ def plot_bound_per_step(
         title=title,
     )
     costs = divergences.values.astype(np.float64)
+    known = np.isfinite(costs).all(axis=1)
+    costs = costs[known] if known.any() else costs
     for panel, figure in (("divergence", estimate(costs) * factor), ("share", _cumulative_share(costs))):
         curve = curves({"KL of a step": (t, figure.mean, figure.se)})
         draw(collection, band, panel, curve)
         draw(collection, line, panel, curve)
-    label_axes(collection, "divergence", x="step t", y=f"E KL of step t ({unit})", log_x=log_x, log_y=log_y)
-    label_axes(collection, "share", x="step t", y="share of the steps 2 to t", log_x=log_x)
+    x_label = f"step t{left_out(known)}"
+    label_axes(collection, "divergence", x=x_label, y=f"E KL of step t ({unit})", log_x=log_x, log_y=log_y)
+    label_axes(collection, "share", x=x_label, y="share of the steps 2 to t", log_x=log_x)
     if entropy is not None:
         lower, upper = (np.asarray(side, np.float64) * factor for side in (entropy.lower, entropy.upper))
         lower = np.where(np.isfinite(lower), lower, np.nan)  # -inf at t = 1 for continuous data
@@ -141,7 +145,8 @@ def plot_ladder(
 ) -> PlotCollection:
     """From K to the log-likelihood: the mean bound against the number of particles, with one standard error over data.
 
-    A single datum has its Monte-Carlo standard error instead. The panel is called `bound`.
+    The mean is that of the data that were weighed (`plot_rungs` shows figures that stand for more); a single datum has
+    its Monte-Carlo standard error instead. A rung whose mean is not finite is not shown. The panel is called `bound`.
 
     **Arguments:**
 
@@ -161,7 +166,9 @@ def plot_ladder(
     if not weights or (exact is not None and "exact" in weights):
         got = "the name 'exact'" if weights else "none"
         raise InputError("weights", expected="groups by names other than 'exact'", got=got, remedy="name each method")
-    series = {name: _mean_ladder(group(given, "weights", "ladder", "ladder_se")) for name, given in weights.items()}
+    groups = {name: group(given, "weights", "ladder", "ladder_se") for name, given in weights.items()}
+    ladders = {name: _mean_ladder(given) for name, given in groups.items()}
+    series = {name: (x, y * factor + offset, se * factor) for name, (x, y, se) in ladders.items()}
     collection = panels(
         ["bound"],
         backend=backend,
@@ -169,16 +176,44 @@ def plot_ladder(
         figure_kwargs=figure_kwargs,
         title=title,
     )
-    drawn = curves({name: (x, y * factor + offset, se * factor) for name, (x, y, se) in series.items()})
-    for visual in (line, points, error_bars):
-        draw(collection, visual, "bound", drawn)
-    if exact is not None:
-        ends = [min(x[0] for x, *_ in series.values()), max(x[-1] for x, *_ in series.values())]
-        level = curves({"exact": (ends, np.full(2, exact.mean * factor + offset), np.full(2, exact.se * factor))})
-        draw(collection, band, "bound", level, label="exact_band")
-        draw(collection, line, "bound", level, label="exact", linestyle="C1")
+    _draw_ladders(collection, series, None if exact is None else exact * factor + offset)
     shown = "standardised data" if units is None else "the data as given"
+    shown += left_out(np.concatenate([_has_ladder(given) for given in groups.values()]))
     label_axes(collection, "bound", x=f"particles (densities of {shown})", y=f"mean bound ({unit})", log_x=True)
+    if exact is not None or len(series) > 1:
+        legend(collection, plot_collection)
+    return collection
+
+
+def plot_rungs(
+    rungs: Mapping[str, Mapping[int, Estimate]],
+    *,
+    exact: Estimate | None = None,
+    unit: str,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """Figures as they stand in a table, by method and number of particles: what `plot_ladder` draws of single data.
+
+    **Arguments:** `rungs`, by name, from the number of particles to the figure; `exact`, as a line in a band of one
+    standard error; `unit`, that of all of them. For the others see `plot_ladder`.
+
+    **Raises:** `InputError` where there are no figures.
+    """
+    if not rungs or not all(rungs.values()):
+        raise InputError("rungs", expected="figures of every method", got="none", remedy="leave such methods out")
+    collection = panels(
+        ["bound"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+    )
+    series = {name: _columns(figures) for name, figures in rungs.items()}
+    _draw_ladders(collection, series, exact)
+    label_axes(collection, "bound", x="particles", y=f"mean bound ({unit})", log_x=True)
     if exact is not None or len(series) > 1:
         legend(collection, plot_collection)
     return collection
@@ -236,9 +271,33 @@ def _cumulative_share(costs: np.ndarray) -> Estimate:
         return Estimate(share, estimate((sums - share * sums[:, -1:]) / total).se, len(costs))
 
 
+def _columns(figures: Mapping[int, Estimate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    means, errors = (np.array([float(getattr(one, part)) for one in figures.values()]) for part in ("mean", "se"))
+    return np.array(list(figures)), means, errors
+
+
+def _draw_ladders(
+    collection: PlotCollection,
+    series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
+    exact: Estimate | None,
+) -> None:
+    for visual in (line, points, error_bars):
+        draw(collection, visual, "bound", curves(series))
+    if exact is not None:
+        ends = [min(x[0] for x, *_ in series.values()), max(x[-1] for x, *_ in series.values())]
+        level = curves({"exact": (ends, np.full(2, exact.mean), np.full(2, exact.se))})
+        draw(collection, band, "bound", level, label="exact_band")
+        draw(collection, line, "bound", level, label="exact", linestyle="C1")
+
+
+def _has_ladder(weights: xr.Dataset) -> np.ndarray:
+    """Which data have numbers on all rungs, minus infinity among them."""
+    return ~np.isnan(weights["ladder"].transpose("datum", "rung").values).any(axis=1)
+
+
 def _mean_ladder(weights: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, errors = (weights[name].transpose("datum", "rung").values for name in ("ladder", "ladder_se"))
-    drawn = np.isfinite(values).all(axis=1)
+    drawn = _has_ladder(weights)
     if not drawn.any():
         raise InputError("weights", expected="data with a ladder", got="none", remedy="draw at least once per datum")
     mean = estimate(values[drawn])

@@ -8,6 +8,8 @@ from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._wording import khat_words
+from dpm_ppl.analysis.plots._inputs import left_out
 from dpm_ppl.analysis.plots._panels import (
     Group,
     Series,
@@ -71,7 +73,11 @@ def plot_weights(
     found = found.sel(datum=data)
     log_weights = found["log_weights"].transpose("datum", "draw").values
     counts, edges = weight_histogram(log_weights, num_bins)
-    names = [f"datum {i}, k-hat {khat:.2f}" for i, khat in zip(data, found["khat"].values, strict=True)]
+    failed = np.isnan(log_weights).any(axis=1)
+    names = [
+        f"datum {i}, {'weights that are no numbers' if bad else f'k-hat {khat_words(khat)}'}"
+        for i, khat, bad in zip(data, found["khat"].values, failed, strict=True)
+    ]
     if kind == "histogram":
         outline = [np.concatenate([[0], row, [0]]) for row in counts]
         series: dict[str, Series] = {
@@ -166,6 +172,7 @@ def plot_exact_against_estimated(
             got=f"shape {exact.shape}",
             remedy="evaluate the density at the data that were scored",
         )
+    missing = left_out(finite)
     exact, estimated, se = exact[finite], estimated[finite], se[finite]
     above = estimated - exact > TOO_HIGH * se
     x, y, error = exact * factor + offset, estimated * factor + offset, se * factor
@@ -184,14 +191,15 @@ def plot_exact_against_estimated(
     for visual in (error_bars, points):
         draw(collection, visual, "log_likelihood", drawn)
     shown = "standardised data" if units is None else "the data as given"
-    label_axes(collection, "log_likelihood", x=f"exact log p(x₀) of {shown} ({unit})", y=f"estimate ({unit})")
+    label_axes(collection, "log_likelihood", x=f"exact log p(x₀) of {shown} ({unit})", y=f"estimate ({unit}{missing})")
     legend(collection, plot_collection)
     return collection
 
 
 def _ecdf(log_weights: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
     ordered = np.sort(log_weights)
-    mean = np.logaddexp.reduce(ordered) - np.log(len(ordered))
+    with np.errstate(invalid="ignore"):  # of weights that are no numbers nothing is shown
+        mean = np.logaddexp.reduce(ordered) - np.log(len(ordered))
     share = np.arange(1, len(ordered) + 1) / len(ordered)
     there = np.isfinite(ordered)
     return factor * (ordered[there] - mean), share[there]

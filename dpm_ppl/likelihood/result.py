@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dpm_ppl._wording import AT_LEAST, percentage
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import RELIABLE, khat_of_tail, verdicts
 from dpm_ppl.likelihood.ladder import Ladder, ladder_of
@@ -53,8 +54,9 @@ class LogLikelihood:
         return estimate(self.log_likelihood[self.num_draws > 0])
 
     def __str__(self) -> str:
-        doubt = "" if self.doubtful_share == 0 else f", {self.doubtful_share:.0%} of the data not reliable"
-        return f"{self.mean().format('nats')}, {int(self.num_particles.min()):,} particles{doubt}"
+        doubt = f", {percentage(self.doubtful_share)} of the data not reliable" if self.doubtful_share else ""
+        mean = self.mean().format("nats", side=AT_LEAST if doubt else "")
+        return f"{mean}, {int(self.num_particles.min()):,} particles{doubt}"
 
     @classmethod
     def of(

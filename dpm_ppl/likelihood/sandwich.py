@@ -24,6 +24,7 @@ from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Batch, Cost, PRNGKey
+from dpm_ppl._wording import percentage
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
@@ -71,7 +72,7 @@ class Sandwich:
         doubt = self.forward.doubtful_share
         return (
             f"{len(self.x_0):,} simulated data, {self.num_particles:,} particles: {lower} <= log p <= {upper}, "
-            f"gap {gap}, {doubt:.0%} of the data not reliable; certifies simulated data only"
+            f"gap {gap}, {percentage(doubt)} of the data not reliable; certifies simulated data only"
         )
 
 

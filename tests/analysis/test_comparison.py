@@ -179,9 +179,45 @@ def test_order_ranks_and_words_agree():
             ),
         }
         compared = compare_bounds(results)
-        assert [ranks[0] for ranks in compared.ranks] == sorted(ranks[0] for ranks in compared.ranks)
-        assert compared.behind[1][0].mean >= 0
-        assert compared.contenders[0].name in compared.verdicts()[0]
+        first, second = compared.contenders
+        assert first.best.mean >= second.best.mean
+        assert compared.verdicts()[0].startswith(f"{first.name} has the best figure: ")
+        ahead = compared.behind[1][0].mean < 0
+        assert f"{second.name} is " in compared.verdicts()[1]
+        assert ("ahead of it" if ahead else "behind it") in compared.verdicts()[1]
+
+
+def test_the_order_is_that_of_the_values_where_ranks_overlap():
+    """One is known to be behind the first and another, though its value is worse, is not."""
+    noise = np.random.default_rng(4).normal(size=len(TRUE))
+    noise *= 40 / noise.std()
+    noise -= noise.mean()
+    compared = compare_bounds({"noisy": TRUE - 1 + noise, "near": TRUE - 0.5, "first": TRUE})
+    assert [one.name for one in compared.contenders] == ["first", "near", "noisy"]
+    assert compared.rank_words == ["1 to 2", "2 to 3", "1 to 3"]
+    assert [row[0] for row in compared.tables()[0].rows] == compared.rank_words
+
+
+SIDES = {
+    "given": (lambda d, x: TRUE[:40], None, ""),
+    "K": (lambda d, x: dpm.bound(d, x, KEY), None, "at least"),
+    "few weights": (lambda d, x: dpm.log_likelihood(d, x, KEY, 8), None, "at least"),
+    "K of levels": (lambda d, x: dpm.bound(d, x, KEY), 8, "at most"),
+}
+
+
+@pytest.mark.parametrize("case", SIDES)
+def test_a_bound_that_may_lie_far_off_says_so_in_the_figure(case):
+    make, levels, side = SIDES[case]
+    diffusion = DIFFUSIONS["gaussian"]()
+    x_0 = draw_data(diffusion, 40)
+    units = None if levels is None else dpm.Dataset.from_levels(np.arange(8).reshape(4, 2), levels).units
+    compared = compare_bounds({"a": make(diffusion, x_0)}, units=units)
+    figure = compared.contenders[0].best
+    shown = f"{side} {figure.plus_minus()}".strip()
+    assert compared.verdicts()[0].startswith(f"a: {shown} bits/")
+    assert shown in compared.tables()[0].rows[0]
+    assert compared.figures()[-1 if case != "few weights" else -2].get("side", "") == side
 
 
 def test_an_unknown_error_tells_nothing():
