@@ -1,91 +1,176 @@
-"""What the sites of a model and a guide must be like, for data to be scored one by one."""
+"""What there is to know of the sites of a program, found without any arithmetic."""
 
+from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import Any, NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import MaskedDistribution
+from numpyro import handlers
+from numpyro.distributions import Distribution, ImproperUniform, constraints
+from numpyro.ops.provenance import eval_provenance
+from numpyro.primitives import Messenger
 
 from dpm_ppl._types import Array
 
+Constraint = constraints.Constraint
+
+ELEMENTWISE = (
+    type(constraints.boolean),
+    constraints.greater_than,
+    constraints.less_than,
+    constraints.interval,
+    constraints.integer_interval,
+    constraints.integer_greater_than,
+)
+"""Supports that say of each number by itself, and without tolerance, whether it belongs to them."""
+
 
 class SiteFacts(NamedTuple):
-    """A site of a trace, without its values."""
+    """A sample, param or mutable site of a trace, without its values; what follows `kind` is of sample sites."""
 
     kind: str
-    is_observed: bool
-    holds_data: bool
-    is_auxiliary: bool
-    is_scaled: bool
-    is_masked: bool
-    plates: frozenset[tuple[str, int]]
+    is_observed: bool = False
+    holds_data: bool = False
+    is_auxiliary: bool = False
+    is_scaled: bool = False
+    is_fixed: bool = False
+    """Whether a latent site has a value that is not drawn from its law, by a handler such as `substitute`."""
+    is_backwards: bool = False
+    """Whether it stands in a scan in reverse."""
+    reads_data: bool = False
+    """Whether the law of a latent site of the model, drawn before the data, depends on them."""
+    plates: frozenset[tuple[str, int]] = frozenset()
     """Name and size of each plate around it."""
-    shape: tuple[int, ...]
-    """Of its log-densities."""
+    law_shape: tuple[int, ...] = ()
+    value_shape: tuple[int, ...] = ()
+    laws: frozenset[type] = frozenset()
+    """The classes of its law and of all that this is made of."""
+    support: Constraint | None = None
+    """Of one element."""
 
 
 Trace = dict[str, SiteFacts]
 
 
-def facts_of(trace: dict[str, dict[str, Any]], x_0: Array) -> Trace:
-    """The facts of the sample and param sites."""
-    return {name: _facts(site, x_0) for name, site in trace.items() if site["type"] in ("sample", "param")}
+class Probe(NamedTuple):
+    """The sites of model and guide for so many data."""
+
+    num_points: int
+    model: Trace
+    guide: Trace
 
 
-def fault_of(model: Trace, guide: Trace, num_points: int, params: dict[str, Any]) -> str | None:
-    """What keeps a program from being scored datum by datum, seen on `num_points` data; None if nothing does.
+def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) -> Probe:
+    """Both programs with these params, the model replaying what the guide has drawn."""
+    seeded = handlers.substitute(handlers.seed(model, 1), data=params)
+    found = []
 
-    Terms that are scaled, masked, shared by data or left out would give a wrong likelihood without a word.
-    """
-    data = [name for name, site in model.items() if site.holds_data]
-    if not data:
-        return "no site that observes x_0"
-    plates = {plate for name in data for plate in model[name].plates if plate[1] == num_points}
-    if not plates:
-        return f"site {data[0]!r} in no plate as long as the data"
-    for name, site in [*guide.items(), *model.items()]:
-        if site.kind == "param" and params and name not in params:
-            return f"no value in params for {name!r}"
-        fault = _fault_of_site(name, site, name in model, name in guide, num_points) if site.kind == "sample" else None
-        if fault is not None:
-            return fault
-    shared = [name for name, site in model.items() if _is_latent(site) and not plates & site.plates]
-    return f"site {shared[0]!r}, which all data share" if shared else None
+    def look() -> dict[str, Any]:
+        drawn = _traced(handlers.substitute(handlers.seed(guide, 0), data=params), x_0)
+        traced = _traced(handlers.replay(seeded, drawn), x_0)
+        found.extend(_facts_of(trace, x_0) for trace in (traced, drawn))
+        return {}
+
+    jax.eval_shape(look)
+    of_model, of_guide = found
+    readers, fixed = _alone(seeded, x_0)
+    for name, site in of_model.items():
+        of_model[name] = site._replace(reads_data=name in readers, is_fixed=name in fixed)
+    return Probe(len(x_0), of_model, of_guide)
 
 
-def has_params(model: Trace, guide: Trace) -> bool:
-    """Whether there is anything to train."""
-    return any(site.kind == "param" for site in (*model.values(), *guide.values()))
+def element_support(law: Distribution) -> Constraint | None:
+    """The support of one element of a law's values."""
+    support = law.support
+    while isinstance(support, constraints.independent):
+        support = support.base_constraint
+    return support
 
 
-def _fault_of_site(name: str, site: SiteFacts, in_model: bool, in_guide: bool, num_points: int) -> str | None:
-    if site.is_scaled:
-        return f"site {name!r}, which is scaled or of a subsampled plate"
-    if site.is_masked:
-        return f"site {name!r}, which is masked"
-    if site.is_observed:
-        return None
-    if not in_guide:
-        return f"site {name!r}, which the guide lacks"
-    if not in_model and not site.is_auxiliary:
-        return f"site {name!r} of the guide, which the model lacks"
-    if site.shape[:1] != (num_points,) and site.plates:
-        return f"site {name!r}, which does not have one value per datum"
-    return None
+def within(support: Constraint | None, values: Any) -> Any:
+    """Whether each value belongs to the support, where that can be told of each by itself; what is not a number may."""
+    return support(values) | (values != values) if isinstance(support, ELEMENTWISE) else True
 
 
-def _is_latent(site: SiteFacts) -> bool:
-    return site.kind == "sample" and not site.is_observed
+def all_within(trace: dict[str, dict[str, Any]]) -> Array:
+    """Whether all values of a trace lie in their supports; outside them many laws give nonsense, not a density of 0."""
+    sites = [site for site in trace.values() if site["type"] == "sample"]
+    return jnp.asarray([jnp.all(within(element_support(site["fn"]), site["value"])) for site in sites]).all()
+
+
+def parts_of(law: Any) -> Iterator[Distribution]:
+    """A law, and the laws that it transforms, masks, expands, mixes and so on."""
+    if isinstance(law, Distribution):
+        yield law
+        for part in vars(law).values():
+            for one in part if isinstance(part, list | tuple) else [part]:
+                yield from parts_of(one)
+
+
+class _Mark(Messenger):
+    """Marks the sites that a scan in reverse leaves behind, and latent sites that come with a value."""
+
+    is_backwards = False
+
+    def process_message(self, msg: dict[str, Any]) -> None:
+        if msg["type"] == "control_flow":
+            *_, self.is_backwards = msg["args"]
+        elif msg.get("_control_flow_done"):
+            msg["is_backwards"] = self.is_backwards
+        elif msg["type"] == "sample" and msg["value"] is not None:
+            msg["is_fixed"] = not msg["is_observed"]
+        elif msg["type"] == "sample" and ImproperUniform in map(type, parts_of(msg["fn"])):
+            msg["value"] = jnp.zeros(msg["fn"].shape())  # it cannot be drawn from, and has to be named
+
+
+def _traced(program: Callable, x_0: Array) -> dict[str, dict[str, Any]]:
+    with _Mark(), handlers.trace() as trace:
+        program(x_0)
+    return trace
+
+
+def _alone(model: Callable, x_0: Array) -> tuple[set[str], set[str]]:
+    """The latent sites of a model drawn by itself that, before it observes the data, depend on them; those fixed."""
+    fixed = set()
+
+    def before(x_0: Array) -> dict[str, Any]:
+        sites = [site for site in _traced(model, x_0).values() if site["type"] == "sample"]
+        fixed.update(site["name"] for site in sites if site.get("is_fixed"))
+        latents = takewhile(lambda site: not _holds(site, x_0), sites)
+        return {site["name"]: site["value"] for site in latents if not site["is_observed"]}
+
+    try:
+        return {name for name, origins in eval_provenance(before, x_0=x_0).items() if origins}, fixed
+    except NotImplementedError:  # a law that only has a density
+        return set(), fixed
+
+
+def _holds(site: dict[str, Any], x_0: Array) -> bool:
+    return site["is_observed"] and site["value"] is x_0
+
+
+def _facts_of(trace: dict[str, dict[str, Any]], x_0: Array) -> Trace:
+    kinds = ("sample", "param", "mutable")
+    return {name: _facts(site, x_0) for name, site in trace.items() if site["type"] in kinds}
 
 
 def _facts(site: dict[str, Any], x_0: Array) -> SiteFacts:
-    is_sample = site["type"] == "sample"
+    if site["type"] != "sample":
+        return SiteFacts(site["type"])
+    law = site["fn"]
     return SiteFacts(
-        kind=site["type"],
-        is_observed=is_sample and site["is_observed"],
-        holds_data=is_sample and site["is_observed"] and site["value"] is x_0,
-        is_auxiliary=is_sample and bool(site["infer"].get("is_auxiliary", False)),
-        is_scaled=is_sample and site["scale"] is not None,
-        is_masked=is_sample and isinstance(site["fn"], MaskedDistribution),
-        plates=frozenset((frame.name, frame.size) for frame in site["cond_indep_stack"]) if is_sample else frozenset(),
-        shape=np.shape(site["fn"].log_prob(site["value"])) if is_sample and not site["is_observed"] else (),
+        kind="sample",
+        is_observed=site["is_observed"],
+        holds_data=_holds(site, x_0),
+        is_auxiliary=bool(site["infer"].get("is_auxiliary", False)),
+        is_scaled=site["scale"] is not None,
+        is_fixed=site.get("is_fixed", False),
+        is_backwards=site.get("is_backwards", False),
+        plates=frozenset((frame.name, frame.size) for frame in site["cond_indep_stack"]),
+        law_shape=tuple(law.shape()),
+        value_shape=np.shape(site["value"]),
+        laws=frozenset(type(part) for part in parts_of(law)),
+        support=element_support(law),
     )

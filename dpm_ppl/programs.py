@@ -15,7 +15,9 @@ from numpyro import handlers
 from numpyro.infer.util import log_density
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._sites import SiteFacts, facts_of, fault_of, has_params
+from dpm_ppl._pushforward import change_of_variables
+from dpm_ppl._refusals import data_site, fault_of, outside_of
+from dpm_ppl._sites import Probe, all_within, probe
 from dpm_ppl._types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.chains import sample
 from dpm_ppl.diffusion import Diffusion, check_array
@@ -35,11 +37,11 @@ class Program(eqx.Module):
 
     **Arguments:**
 
-    - `model`: `model(x_0, num_points=None)` observes `x_0`, `(datum, *event_shape)`, in a plate as long as the data,
-      and returns them; with `x_0` None it draws `num_points` data. Every latent site stands in that plate.
+    - `model`: `model(x_0, num_points=None)` observes `x_0`, `(datum, *event_shape)`, at one site in a plate as long as
+      the data; with `x_0` None it draws `num_points` there and returns them. Every latent site stands in that plate.
     - `guide`: `guide(x_0)` draws the latent sites. Left out, there are none, and the likelihood is exact.
     - `event_shape`: the shape of one datum.
-    - `params`: values of the param sites, as `SVIRunResult.params` has them.
+    - `params`: values of the param sites, as `SVIRunResult.params` has them, and of mutable sites.
 
     **Raises:** `InputError` where a part is not of its kind.
     """
@@ -68,7 +70,7 @@ class Program(eqx.Module):
         return Program(self.model, self.guide, event_shape=self.event_shape, params=params)
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
-        """Raise `InputError` where data do not fit, or latent sites are shared by them."""
+        """Raise `InputError` where data do not fit, or what the program gives would not be their likelihood."""
         check_array(x_0, argument)
         if not np.shape(x_0) or np.shape(x_0)[1:] != self.event_shape:
             raise InputError(
@@ -77,61 +79,93 @@ class Program(eqx.Module):
                 got=f"shape {np.shape(x_0)}",
                 remedy="reshape the data, or write the program for their shape",
             )
-        self._check_sites(jnp.zeros((2, *self.event_shape), np.asarray(x_0[:1]).dtype))
+        if len(x_0):
+            model = self.check_sites(jnp.asarray(x_0[:1])).model
+            _refuse(outside_of(model, np.asarray(x_0)))
+
+    def check_sites(self, at: Batch) -> Probe:
+        """Raise `InputError` where weights would be no likelihood, whatever the data; `at` is one of them, `(1, *event)`.
+
+        **Returns:** what has been found of the sites.
+        """
+        probes = []
+        for num_points in (2, 3):
+            try:
+                probes.append(self._probe(num_points, at.dtype))
+            except InputError:
+                raise
+            except Exception as error:  # whatever the user's own code may raise
+                raise InputError(
+                    "model and guide",
+                    expected="programs of any number of data",
+                    got=f"with {num_points} of them {type(error).__name__}: {error}",
+                    remedy="let them depend on len(x_0), and not on the number of the training data",
+                ) from error
+        stated = change_of_variables(self.guide, self.params, at, probes[0])
+        _refuse(fault_of(probes, self.params, stated))
+        return probes[0]
 
     def log_weight(self, x_0: Datum, key: PRNGKey) -> Cost:
         """log p(x_0, z) - log q(z | x_0) for one draw of the latent sites: the ELBO is its mean, E w = p(x_0)."""
         guide = handlers.seed(self.guide, key)
         log_q, drawn = log_density(guide, (x_0[None],), {}, self.params)
         model = handlers.replay(handlers.seed(self.model, jax.random.fold_in(key, 1)), drawn)
-        log_p, _ = log_density(model, (x_0[None],), {}, self.params)
-        return jnp.asarray(log_p - log_q)
+        log_p, sites = log_density(model, (x_0[None],), {}, self.params)
+        return jnp.where(all_within(sites), log_p - log_q, -jnp.inf)
 
     def sample(self, key: PRNGKey, num_samples: int) -> Batch:
-        """Draws from the model, `(num_samples, *event_shape)`."""
-        model = handlers.substitute(handlers.seed(self.model, key), data=self.params)
-        return model(None, num_points=num_samples)
+        """Draws from the model, `(num_samples, *event_shape)`.
+
+        **Raises:** `InputError` where the model does not return the draws of the site that observes x_0.
+        """
+        return self._draw(key, num_samples)[0]
 
     def simulate(self, key: PRNGKey) -> tuple[Datum, Cost]:
-        """A datum from the model, and the log-weight of the latent sites that made it: E 1/w of these is 1 / p(x_0)."""
-        keys = jax.random.split(key, 3)
-        with handlers.trace() as drawn, handlers.seed(rng_seed=keys[0]), handlers.substitute(data=self.params):
-            x_0 = self.model(None, num_points=1)
-        guide = handlers.substitute(handlers.seed(self.guide, keys[1]), data=self.params)
-        behind = {name: drawn[name] for name in _latents(handlers.trace(guide).get_trace(x_0))}
-        log_q, _ = log_density(handlers.replay(handlers.seed(self.guide, keys[1]), behind), (x_0,), {}, self.params)
-        log_p, _ = log_density(handlers.replay(handlers.seed(self.model, keys[2]), behind), (x_0,), {}, self.params)
+        """A datum from the model, and the log-weight of the latent sites that made it: E 1/w of these is 1 / p(x_0).
+
+        **Raises:** `InputError` as `sample` does, and for sites that the guide alone has: what they were is not known.
+        """
+        draw_key, guide_key = jax.random.split(key)
+        x_0, log_p, drawn = self._draw(draw_key, 1)
+        guide = handlers.replay(handlers.seed(self.guide, guide_key), drawn)
+        log_q, sites = log_density(guide, (x_0,), {}, self.params)
+        for name, site in sites.items():
+            if site["type"] == "sample" and name not in drawn:
+                raise InputError(
+                    "guide",
+                    expected="no sites but the model's, so that their values behind a datum of the model are known",
+                    got=f"site {name!r}",
+                    remedy="draw from a TransformedDistribution in place of auxiliary sites, or do without a sandwich",
+                )
         return x_0[0], jnp.asarray(log_p - log_q)
 
     def has_params(self, dtype: Any) -> bool:
         """Whether there is anything to train, for data of this dtype."""
-        return has_params(*self._traces(jnp.zeros((2, *self.event_shape), dtype)))
+        _, model, guide = self._probe(2, dtype)
+        return any(site.kind != "sample" for site in (*model.values(), *guide.values()))
 
-    def _check_sites(self, two: Array) -> None:
-        """Raise `InputError` where the likelihood of single data would be another than that of the program."""
-        fault = fault_of(*self._traces(two), len(two), self.params)
-        if fault is not None:
+    def _draw(self, key: PRNGKey, num_points: int) -> tuple[Batch, Cost, dict[str, Any]]:
+        """Data from the model, the log-density of all that it drew, and its sites."""
+        returned = []
+
+        def model() -> None:
+            returned.append(self.model(None, num_points=num_points))
+
+        log_p, sites = log_density(handlers.seed(model, key), (), {}, self.params)
+        x_0 = returned[0]
+        is_drawn = any(site["type"] == "sample" and site["value"] is x_0 for site in sites.values())
+        of_data = data_site(self._probe(2, x_0.dtype).model) if is_drawn else None
+        if of_data is None or sites[of_data]["value"] is not x_0 or x_0.shape != (num_points, *self.event_shape):
             raise InputError(
-                "model and guide",
-                expected="x_0 observed in a plate of the data, and every latent site in it and drawn by the guide",
-                got=fault,
-                remedy="rewrite it; what all data share may be a param, and the guide must be amortised",
+                "model",
+                expected=f"the draws of the site that observes x_0, {(num_points, *self.event_shape)}, with x_0=None",
+                got="a return value that is something else",
+                remedy="return what numpyro.sample(..., obs=x_0) gives",
             )
+        return x_0, jnp.asarray(log_p), sites
 
-    def _traces(self, x_0: Array) -> tuple[dict[str, SiteFacts], dict[str, SiteFacts]]:
-        """What there is to know of the sites of model and guide, found without any arithmetic."""
-        found = []
-
-        def look() -> dict[str, Any]:
-            guide = handlers.substitute(handlers.seed(self.guide, 0), data=self.params)
-            drawn = handlers.trace(guide).get_trace(x_0)
-            model = handlers.substitute(handlers.seed(self.model, 1), data=self.params)
-            traced = handlers.trace(handlers.replay(model, drawn)).get_trace(x_0)
-            found.extend(facts_of(trace, x_0) for trace in (traced, drawn))
-            return {}
-
-        jax.eval_shape(look)
-        return found[0], found[1]
+    def _probe(self, num_points: int, dtype: Any) -> Probe:
+        return probe(self.model, self.guide, self.params, jnp.zeros((num_points, *self.event_shape), dtype))
 
 
 Method = Diffusion | Program
@@ -152,5 +186,11 @@ def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | No
     return jax.lax.map(lambda pair: program.log_weight(*pair), (x_0, keys), batch_size=size)
 
 
-def _latents(trace: dict[str, Any]) -> set[str]:
-    return {name for name, site in trace.items() if site["type"] == "sample" and not site["is_observed"]}
+def _refuse(fault: str | None) -> None:
+    if fault is not None:
+        raise InputError(
+            "model and guide",
+            expected="x_0 observed in a plate of the data, and every latent site in it and drawn by the guide",
+            got=fault,
+            remedy="rewrite it; what all data share may be a param, and the guide must be amortised",
+        )

@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = (
     {"_errors", "_types"},
     {"_batches", "_divergences", "_files", "_progress", "_sites", "_sums", "_wording", "steps"},
+    {"_pushforward", "_refusals"},
     {"kernels", "networks", "schedules"},
     {"diffusion"},
     {"chains", "step_sampling", "terms"},

@@ -7,9 +7,7 @@ import numpyro
 import numpyro.distributions as dist
 import optax
 import pytest
-from numpyro import handlers
 from numpyro.infer import SVI, Trace_ELBO
-from numpyro.infer.autoguide import AutoNormal
 from scipy.stats import norm
 
 import dpm_ppl as dpm
@@ -116,68 +114,11 @@ def test_a_second_call_compiles_nothing():
     assert estimator._log_weights._cached._cache_size() == before
 
 
-def shared(x_0=None, num_points=None):
-    mean = numpyro.sample("mean", dist.Normal())
-    with numpyro.plate("data", 1 if x_0 is None else len(x_0)):
-        return numpyro.sample("x_0", dist.Normal(mean, 1).expand([1]).to_event(1), obs=x_0)
-
-
-def guide_of_shared(x_0):
-    numpyro.sample("mean", dist.Normal())
-
-
-def subsampled(x_0=None, num_points=None):
-    with numpyro.plate("data", 300, subsample_size=len(x_0)):
-        z = numpyro.sample("z", dist.Normal())
-        return numpyro.sample("x_0", dist.Normal(z[..., None], NOISE).to_event(1), obs=x_0)
-
-
-def in_components(x_0=None, num_points=None):
-    with numpyro.plate("components", 3):
-        mean = numpyro.sample("mean", dist.Normal())
-    with numpyro.plate("data", len(x_0)):
-        return numpyro.sample("x_0", dist.Normal(mean[0], 1).expand([1]).to_event(1), obs=x_0)
-
-
-def guide_of_components(x_0):
-    with numpyro.plate("components", 3):
-        numpyro.sample("mean", dist.Normal())
-
-
-def generous_guide(x_0):
-    guide(x_0)
-    with numpyro.plate("data", len(x_0)):
-        numpyro.sample("w", dist.Normal())
-
-
-def forgetful(x_0=None, num_points=None):
-    with numpyro.plate("data", len(x_0)):
-        numpyro.sample("z", dist.Normal())
-
-
-def one_by_one(x_0=None, num_points=None):
-    z = numpyro.sample("z", dist.Normal().expand([len(x_0)]).to_event(1))
-    return numpyro.sample("x_0", dist.Normal(z[..., None], NOISE).to_event(2), obs=x_0)
-
-
 def made(*programs, **params):
     return lambda: Program(*programs, event_shape=(1,), params=params or BEST)
 
 
 CASES = {
-    "shared latent": (made(shared, guide_of_shared), X_0, "'mean', which all data share"),
-    "latents in a plate of their own": (
-        made(in_components, guide_of_components),
-        X_0,
-        "'mean', which does not have",
-    ),
-    "missing latent": (made(model), X_0, "'z', which the guide lacks"),
-    "a latent too many": (made(model, generous_guide), X_0, "'w' of the guide, which the model lacks"),
-    "subsampling": (made(subsampled, guide), X_0, "'z', which is scaled"),
-    "scaling": (made(handlers.scale(model, scale=0.1), guide), X_0, "'z', which is scaled"),
-    "masking": (made(handlers.mask(model, mask=False), guide), X_0, "'z', which is masked"),
-    "no observation": (made(forgetful, guide), X_0, "no site that observes x_0"),
-    "no plate": (made(one_by_one, guide), X_0, "'x_0' in no plate as long as the data"),
     "misspelt params": (made(model, guide, slop=0.5), X_0, "no value in params for 'slope'"),
     "no params": (lambda: Program(model, guide, event_shape=(1,)), X_0, "values for the param sites"),
     "event shape": (made(model, guide), X_0[:, 0], "event shape \\(1,\\)"),
@@ -227,13 +168,6 @@ def test_the_likelihood_of_simulated_data_lies_within_the_sandwich(slope, scale)
     # E 1/w over the sites that made a datum is 1 / p(x_0).
     ratio = dpm.estimate(np.exp(exact - bounds.log_weight_exact))
     assert abs(ratio.mean - 1) < 4 * ratio.se + 1e-5
-
-
-def test_a_guide_with_params_per_training_datum_is_refused():
-    automatic = AutoNormal(model)
-    fitted = SVI(model, automatic, optax.adam(1e-2), loss=Trace_ELBO()).run(KEY, 2, X_0, progress_bar=False)
-    with pytest.raises(dpm.InputError, match=r"as long as the data|one value per datum"):
-        dpm.log_likelihood(Program(model, automatic, event_shape=(1,), params=fitted.params), X_0, KEY, 4)
 
 
 def test_data_in_an_order_of_their_own_are_refused():

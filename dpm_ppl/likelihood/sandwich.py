@@ -86,6 +86,8 @@ def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: i
     if options.get("draw") is not None:
         raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
     check_sizes(num_data=num_data, num_particles=num_particles)
+    if isinstance(method, Program):
+        method.check_sites(jnp.zeros((1, *method.event_shape)))
     simulation_key, forward_key = jax.random.split(key)
     x_0, log_weight_exact = (np.asarray(part) for part in simulate(method, simulation_key, num_data))
     forward = log_likelihood(method, x_0, forward_key, num_particles, **options)
