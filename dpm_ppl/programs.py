@@ -84,7 +84,7 @@ class Program(eqx.Module):
             _refuse(outside_of(model, np.asarray(x_0)))
 
     def check_sites(self, at: Batch) -> Probe:
-        """Raise `InputError` where weights would be no likelihood, whatever the data; `at` is one of them, `(1, *event)`.
+        """Raise `InputError` where weights would be no likelihood of any data; `at` is one of them, `(1, *event)`.
 
         **Returns:** what has been found of the sites.
         """
