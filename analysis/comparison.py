@@ -8,7 +8,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from html import escape
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,10 +19,10 @@ from dpm_ppl._wording import listed, percentage
 from dpm_ppl.analysis.contender import FINITE, Contender, Scale, contender, is_above, known_better
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
-from dpm_ppl.estimates import Estimate, extended_mean, finite_or_none
-from dpm_ppl.importance_scores import FEWEST_FOR_CHOICE
+from dpm_ppl.estimates import Estimate, finite_or_none
 from dpm_ppl.likelihood import LogLikelihood
 from dpm_ppl.measured import Measured
+from dpm_ppl.subsets import extended_mean
 from dpm_ppl.units import Units
 
 Result = Measured | LogLikelihood | Bound | ArrayLike
@@ -74,7 +73,7 @@ class Comparison:
         direction = "above" if self.scale.better == "higher" else "below"
         said = [self._standing(place) for place in range(len(self.contenders))]
         for one in self.contenders:
-            if one.doubtful_share and one.rungs and one.is_finite:
+            if one.doubtful_share and one.is_weighed and one.is_finite:
                 said.append(
                     f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data that were weighed "
                     f"are not reliable; the truth may lie far {direction}."
@@ -176,7 +175,8 @@ def compare_bounds(
 ) -> Comparison:
     """Compare what was measured of several methods on the same data.
 
-    Each is ranked by its best lower bound: the importance-weighted log-likelihood where there are weights, K otherwise.
+    Each is ranked by its best lower bound: the importance-weighted log-likelihood where it is above K by more than the
+    error of the difference, K otherwise.
 
     **Arguments:**
 
@@ -226,23 +226,22 @@ def _check_units(a: Units, b: Units) -> None:
 def _difference(a: Contender, b: Contender) -> Estimate:
     """The mean of a - b over all data, nats, of their best values.
 
-    Where they were weighed on some of the data only, what is known of all is the control: of each its K or the exact
-    value, whichever leave the smallest standard error (of few data, the exact values without a choice).
+    Where they were weighed on some of the data only, K of all and the exact values help (see `extended_mean`).
     """
     both, places_a, places_b = np.intersect1d(a.places, b.places, return_indices=True)
     if both.size == 0:
         raise InputError(
             "results", expected="weights of some of the same data", got="none", remedy="weigh the first data of each"
         )
-    with np.errstate(invalid="ignore"):  # infinite values have no difference, and make no control
-        difference = a.values[places_a] - b.values[places_b]
-        pairs = [control_a - control_b for control_a, control_b in product(a.controls, b.controls)]
-    none = np.zeros(len(a.K_values))
-    controls = [none, *(control for control in pairs if np.isfinite(control).all())]
-    if len(both) < FEWEST_FOR_CHOICE:
-        controls = controls[-1:]
-    helped = [extended_mean(control, difference - control[both], both) for control in controls]
-    return min(helped, key=lambda estimate: np.nan_to_num(estimate.se, nan=np.inf))
+    exact, control = a.measured.scores.exact_values, _minus(a.control, b.control)
+    others = [] if exact is None else [_minus(exact, (a.control + b.control) / 2)]
+    return extended_mean(_minus(a.values[places_a], b.values[places_b]), both, control, others)
+
+
+def _minus(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a - b, and 0 where both are the same infinity: on such a datum neither is better."""
+    with np.errstate(invalid="ignore"):
+        return np.where(a == b, 0.0, a - b)
 
 
 def _is_unknown(gap: Estimate | None) -> bool:

@@ -25,7 +25,7 @@ def summary_table(comparison: "Comparison") -> TextTable:
             "method": one.name,
             "K": one.K.plus_minus(),
             "best bound": one.best.plus_minus(side=one.side),
-            "S": f"{one.rungs[-1].num_particles:,}" if one.rungs else "",
+            "S": f"{one.rungs[-1].num_particles:,}" if one.is_weighed else "",
             "gap to exact": one.gap.plus_minus() if one.gap else "",
             "behind first": comparison.behind[place][0].plus_minus() if place else "",
             "doubtful": "" if one.doubtful_share is None else percentage(one.doubtful_share),
@@ -92,6 +92,6 @@ def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
 
 
 def _weighed(contenders: list[Contender]) -> str:
-    counts = sorted({len(one.places) for one in contenders if one.rungs})
+    counts = sorted({len(one.places) for one in contenders if one.is_weighed})
     shown = " or ".join(f"{count:,}" for count in counts)
     return f", S particles on {shown} of them and from there to all by K and the exact value" if counts else ""

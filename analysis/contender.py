@@ -95,31 +95,46 @@ class Contender:
         return self.measured.scores.K_values
 
     @property
-    def controls(self) -> list[np.ndarray]:
-        """What is known of all data and goes with the best bound: K, and the exact value where there is one."""
-        weights, exact = self.measured.weights, self.measured.scores.exact_values
-        K = self.K_values if weights is None or self.is_exact else sharpened(self.K_values, weights)
-        return [K] if exact is None else [K, exact]
-
-    @property
     def is_exact(self) -> bool:
         """Whether all weights of a datum are equal, so that K is the log-likelihood itself."""
         weights = self.measured.weights
         return weights is not None and bool(np.all(weights.se * np.sqrt(weights.num_draws) < EQUAL_WEIGHTS))
 
     @property
+    def is_weighed(self) -> bool:
+        """Whether its best bound is the importance-weighted one: above K by more than the error of the difference.
+
+        Otherwise K is, which is as good a bound and knows all data. So few weighed data never make a method worse.
+        """
+        importance = self.measured.importance
+        if importance is None or self.is_exact:
+            return False
+        K, weighted = self.measured.scores.K.mean, importance.rungs[-1].mean.mean
+        if not np.isfinite(K):
+            return bool(np.isfinite(weighted))
+        return bool(weighted >= K) and is_above(importance.gain, 1.0)
+
+    @property
+    def _weights(self) -> LogLikelihood | None:
+        return self.measured.weights if self.is_weighed else None
+
+    @property
     def places(self) -> np.ndarray:
         """Which data `values` are of."""
-        weights = self.measured.weights
-        if weights is None or self.is_exact:
-            return np.arange(len(self.K_values))
-        return np.flatnonzero(weights.num_draws)
+        weights = self._weights
+        return np.arange(len(self.K_values)) if weights is None else np.flatnonzero(weights.num_draws)
 
     @property
     def values(self) -> np.ndarray:
         """The best lower bound of single data, nats."""
-        weights = self.measured.weights
-        return self.K_values if weights is None or self.is_exact else weights.log_likelihood[self.places]
+        weights = self._weights
+        return self.K_values if weights is None else weights.log_likelihood[self.places]
+
+    @property
+    def control(self) -> np.ndarray:
+        """What is known of all data and goes with `values`, nats: K, from all particles where there are weights."""
+        weights = self._weights
+        return self.K_values if weights is None else sharpened(self.K_values, weights)
 
     @property
     def K(self) -> Estimate:
@@ -140,12 +155,12 @@ class Contender:
     @property
     def best(self) -> Estimate:
         """The best lower bound, over all data."""
-        return self.scale.figure(self.rungs[-1].mean) if self.rungs else self.K
+        return self.scale.figure(self.rungs[-1].mean) if self.is_weighed else self.K
 
     @property
     def gap(self) -> Estimate | None:
         """What it lacks to the exact value, paired."""
-        if not self.rungs:
+        if not self.is_weighed:
             return self.gap_of_K
         gap = self.rungs[-1].gap
         return None if gap is None else self.scale.advantage(gap)
@@ -163,15 +178,13 @@ class Contender:
     @property
     def side(self) -> str:
         """`at least` or `at most` where `best` is a bound that may lie far from what it bounds; nothing elsewhere."""
-        far = self.form != GIVEN and not self.is_exact
-        if self.rungs:
-            far = self.measured.importance is not None and self.measured.importance.doubtful_share > 0
+        far = bool(self.doubtful_share) if self.is_weighed else self.form != GIVEN and not self.is_exact
         return self.scale.side if far else ""
 
     @property
     def kind_of_best(self) -> str:
         """What `best` is, in words."""
-        if self.rungs:
+        if self.is_weighed:
             return f"importance-weighted with {self.rungs[-1].num_particles:,} particles"
         return "its log-likelihood" if self.is_exact else self.form
 
@@ -197,7 +210,7 @@ class Contender:
                     gap=None if rung.gap is None else self.scale.advantage(rung.gap),
                 )
             )
-        rows[-1] |= {"side": self.side} if self.side else {}
+        rows[-1 if self.is_weighed else 0] |= {"side": self.side} if self.side else {}
         if importance is not None and self.rungs:
             rows[-1] |= {"ess_median": importance.ess_median, "doubtful_share": importance.doubtful_share}
             rows.append(

@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsFloat
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._widening import standard_error
 
 type Figure = float | np.ndarray
 
@@ -16,26 +17,35 @@ type Figure = float | np.ndarray
 class Estimate:
     """A Monte-Carlo mean, its standard error, and the number of independent values behind both.
 
-    `mean` and `se` are numbers, or arrays of one shape where several means were taken at once. Constants may be added
-    and multiplied in; the difference of two estimates is `paired_difference` of their values, which are seldom
-    independent. `se` is NaN where it cannot be known (one value, or infinite values) and 0 for an exact figure.
+    `mean` and `se` are numbers, or arrays of one shape where several means were taken at once. `mean` +- 1.96 `se`
+    covers 95 percent: for many values `se` is sd / sqrt(n), for few it is wider (see `estimate`). It is NaN where it
+    cannot be known (one value, or infinite values) and 0 for an exact figure.
+
+    Constants may be added and multiplied in. Two estimates may not: they are seldom independent, and their difference
+    is `paired_difference` of their values.
     """
 
     mean: Figure
     se: Figure
     num: int
 
-    def __add__(self, constant: int | float) -> "Estimate":
-        return Estimate(self.mean + constant, self.se, self.num)
+    __array_ufunc__ = None  # so that NumPy's numbers leave arithmetic to the methods below
 
-    def __sub__(self, constant: int | float) -> "Estimate":
-        return self + (-constant)
+    def __add__(self, constant: SupportsFloat) -> "Estimate":
+        return Estimate(self.mean + _constant(constant, "+"), self.se, self.num)
 
-    def __mul__(self, constant: int | float) -> "Estimate":
-        return Estimate(self.mean * constant, self.se * abs(constant), self.num)
+    def __sub__(self, constant: SupportsFloat) -> "Estimate":
+        return Estimate(self.mean - _constant(constant, "-"), self.se, self.num)
 
-    def __truediv__(self, constant: int | float) -> "Estimate":
-        return self * (1.0 / constant)
+    def __rsub__(self, constant: SupportsFloat) -> "Estimate":
+        return -self + constant
+
+    def __mul__(self, constant: SupportsFloat) -> "Estimate":
+        factor = _constant(constant, "*")
+        return Estimate(self.mean * factor, self.se * abs(factor), self.num)
+
+    def __truediv__(self, constant: SupportsFloat) -> "Estimate":
+        return self * (1.0 / _constant(constant, "/"))
 
     def __neg__(self) -> "Estimate":
         return self * -1.0
@@ -82,8 +92,28 @@ def finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def _constant(value: Any, operation: str) -> float:
+    if isinstance(value, Estimate):
+        raise InputError(
+            f"estimate {operation} estimate",
+            expected="a constant beside an estimate",
+            got="two estimates, whose common error is unknown",
+            remedy="use paired_difference of the values behind both, or estimate of their sum",
+        )
+    if np.ndim(value) or not isinstance(value, SupportsFloat):
+        raise InputError(
+            f"estimate {operation}", expected="a number", got=type(value).__name__, remedy="use one number at a time"
+        )
+    return float(value)
+
+
 def estimate(values: ArrayLike) -> Estimate:
-    """The mean over the leading axis of independent values, in float64, with its standard error sd / sqrt(n).
+    """The mean over the leading axis of independent values, in float64, with an error whose 1.96-fold covers 95 %.
+
+    For n values it is sd / sqrt(n), times Student's quantile over 1.96, times 1 + 1.08 skewness^2 / n (Hall 1992; the
+    skewness is estimated with a prior): of normal values 1.8 times at n = 10, 1.3 at 20, 1.03 at 100. A value that is
+    not a number leaves mean and error not a number, an infinite one an infinite mean without an error: no value is
+    left out.
 
     **Raises:** `InputError` where there is no value to average.
     """
@@ -95,11 +125,10 @@ def estimate(values: ArrayLike) -> Estimate:
             got=f"shape {values.shape}",
             remedy="pass an array with one entry per draw or per datum",
         )
-    num = len(values)
-    with np.errstate(invalid="ignore"):  # an infinite value leaves the mean infinite and its error unknown
+    with np.errstate(invalid="ignore"):  # infinite values of both signs have no mean
         mean = values.mean(axis=0)
-        se = values.std(axis=0, ddof=1) / np.sqrt(num) if num > 1 else np.full(mean.shape, np.nan)
-    return Estimate(mean, se, num) if mean.ndim else Estimate(float(mean), float(se), num)
+    se = standard_error(values)
+    return Estimate(mean, se, len(values)) if mean.ndim else Estimate(float(mean), float(se), len(values))
 
 
 def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
@@ -117,31 +146,3 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
         )
     with np.errstate(invalid="ignore"):  # two infinite values have no difference
         return estimate(a_values - b_values)
-
-
-def extended_mean(control: ArrayLike, gains: ArrayLike, known: np.ndarray) -> Estimate:
-    """The mean over all data of a figure that was compared with another for some of them.
-
-    It is the mean of `control` `(datum,)`, the other figure, plus that of `gains`, what the figure is above it for the
-    data whose places are `known`: the difference estimator of survey sampling (Cochran 1977, section 7.10). Its
-    standard error treats all data as draws. `num` counts the gains.
-
-    **Raises:** `InputError` where `known` does not give one place to each of the gains.
-    """
-    control, gains = np.asarray(control, np.float64), np.asarray(gains, np.float64)
-    if gains.shape != np.shape(known) or len(gains) == 0:
-        raise InputError(
-            "known",
-            expected=f"one place for each of the gains, shape {gains.shape}, and at least one",
-            got=f"shape {np.shape(known)}",
-            remedy="pass the places of the gains' data among all data",
-        )
-    rest = np.delete(control, known)
-    share = len(gains) / len(control)
-    # Grouped by datum, so that the two parts are independent and their errors add in squares.
-    compared = estimate(gains + share * control[known])
-    if len(rest) == 0:
-        return compared
-    others = estimate(rest) * (1 - share)
-    se = np.hypot(compared.se, others.se if len(rest) > 1 else 0.0)
-    return Estimate(compared.mean + others.mean, float(se), len(gains))

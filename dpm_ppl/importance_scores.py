@@ -11,7 +11,7 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
-from dpm_ppl.estimates import Estimate, extended_mean, finite_or_none, paired_difference
+from dpm_ppl.estimates import Estimate, finite_or_none, paired_difference
 from dpm_ppl.likelihood import (
     AbstractProposal,
     FromGuide,
@@ -26,6 +26,7 @@ from dpm_ppl.likelihood import (
 from dpm_ppl.likelihood.diagnostics import RELIABLE, VERDICTS
 from dpm_ppl.programs import Method, Program
 from dpm_ppl.scores import Scores
+from dpm_ppl.subsets import extended_mean
 from dpm_ppl.units import Units
 
 PROPOSALS: dict[str, AbstractProposal] = {
@@ -35,10 +36,6 @@ PROPOSALS: dict[str, AbstractProposal] = {
     "smc": SequentialMonteCarlo(64),
     "guide": FromGuide(),
 }
-
-FEWEST_FOR_CHOICE = 50
-"""Weighed data from which on the surest of several controls may be chosen: of fewer, the smallest standard error is by
-chance too small (at 20 data by a tenth to a fifth, at 100 by less than a tenth, in simulations of the worst case)."""
 
 NUM_POINTS = 100
 """Held-out data that importance weights look at where nobody says how many."""
@@ -73,15 +70,17 @@ class Rung:
 class ImportanceScores:
     """Importance-weighted figures of `num_heldout` data, `num_points` of which were weighed, and how far to trust them.
 
-    `rungs` lead from K to the log-likelihood. `cumulant` is the second-order estimate, no bound. `bits_per_dim` (less
-    is better) is there where the data have levels. `ess_median`, the effective number of the last rung's draws, `khat`
-    and `verdicts`, shares, are of the weighed data.
+    `rungs` lead from K to the log-likelihood; `gain` is what the last of them is above K, paired, for all held-out
+    data. `cumulant` is the second-order estimate, no bound. `bits_per_dim` (less is better) is there where the data
+    have levels. `ess_median`, the effective number of the last rung's draws, `khat` and `verdicts`, shares, are of the
+    weighed data.
     """
 
     unit: str
     num_heldout: int
     num_points: int
     rungs: list[Rung]
+    gain: Estimate
     cumulant: Estimate
     bits_per_dim: Estimate | None
     ess_median: float
@@ -100,6 +99,7 @@ class ImportanceScores:
             "importance_weighted": [rung.as_json() for rung in self.rungs],
             "importance_weighted_points": self.num_points,
             "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
+            "importance_weighted_gain": self.gain.as_json(),
             "cumulant": self.cumulant.as_json(),
             "ess_median": finite_or_none(self.ess_median),
             "khat": {name: finite_or_none(value) for name, value in self.khat.items()},
@@ -153,23 +153,30 @@ def weigh(
 def summarise(result: LogLikelihood, units: Units, scores: Scores) -> ImportanceScores:
     """The figures of `result`, whose data are the first of those that `scores` has scored.
 
-    Weights cost far more than K, so fewer data bear them. Their mean over all of `data` is that of K, or of the exact
-    value where that tells more, plus what they are above it on average over the fewer data: a difference estimator,
-    whose standard error counts both parts.
+    Weights cost far more than K, so fewer data bear them. Their mean over all of `data` follows from K, and where it is
+    known the exact value, of all (see `extended_mean`).
     """
     known = np.flatnonzero(result.num_draws)
     columns = result.ladder.values.T
-    control = _control(result, scores, known)
-    exact = scores.exact_values
+    K, exact = sharpened(scores.K_values, result), scores.exact_values
+    with np.errstate(invalid="ignore"):  # infinite values are left out by extended_mean
+        lacking = None if exact is None else exact - K
 
     def extended(values: np.ndarray) -> Estimate:
-        return extended_mean(control, values - control[known], known)
+        return extended_mean(values, known, K, [] if lacking is None else [lacking])
 
     def gap(values: np.ndarray) -> Estimate | None:
-        return None if exact is None else in_bits(extended_mean(exact - control, control[known] - values, known))
+        if exact is None or lacking is None:
+            return None
+        return in_bits(extended_mean(exact[known] - values, known, lacking, [K]))
 
     def in_bits(figure: Estimate) -> Estimate:
         return units.in_units(figure, "bits/point")
+
+    def gain(values: np.ndarray) -> Estimate:
+        with np.errstate(invalid="ignore"):
+            above = values - K[known]
+        return in_bits(extended_mean(above, known, np.zeros(len(K)), [K] if lacking is None else [K, lacking]))
 
     rungs = []
     particles_per_draw = int(result.num_particles[known[0]] // result.num_draws[known[0]])
@@ -193,6 +200,7 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
         num_heldout=scores.num_points,
         num_points=len(known),
         rungs=rungs,
+        gain=gain(final),
         cumulant=in_bits(extended(result.cumulant[known])),
         bits_per_dim=None if units.num_levels is None else units.bits_per_dim(extended(final)),
         ess_median=float(np.median(ess)) if ess.size else np.nan,
@@ -200,23 +208,6 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
         verdicts={name: float(np.mean(result.verdict[known] == name)) for name in VERDICTS},
         interrupted=result.interrupted,
     )
-
-
-def _control(result: LogLikelihood, scores: Scores, known: np.ndarray) -> np.ndarray:
-    """What is known of all data and goes with their log-likelihood, `(datum,)`: K or the exact value.
-
-    Both leave the mean where it is; the one is taken that leaves it with the smaller standard error.
-    """
-    K, exact = sharpened(scores.K_values, result), scores.exact_values
-    controls = [K] if exact is None or not np.isfinite(exact).all() else [K, exact]
-    if len(known) < FEWEST_FOR_CHOICE:
-        return controls[-1]
-
-    def se(control: np.ndarray) -> float:
-        value = extended_mean(control, result.log_likelihood[known] - control[known], known).se
-        return float(value) if np.isfinite(value) else np.inf
-
-    return min(controls, key=se)
 
 
 def sharpened(K_values: np.ndarray, result: LogLikelihood) -> np.ndarray:

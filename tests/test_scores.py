@@ -9,7 +9,7 @@ import pytest
 
 from dpm_ppl import scores
 from dpm_ppl.data import Dataset
-from dpm_ppl.estimates import Estimate
+from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.schedules import Erasure
 from dpm_ppl.scores import Scores, score
@@ -54,9 +54,8 @@ def test_draws_are_averaged_datum_by_datum_before_the_standard_error(monkeypatch
     monkeypatch.setattr(scores, "bound", lambda *_, **__: next(draws))
     result = score(nothing_learned(), Dataset.from_continuous(REAL), KEY, num_draws=2)
     for figure, both in ((result.K, K), (result.L_null, L_null), (result.K_minus_L_null, K - L_null)):
-        per_datum = both.mean(axis=0) / LN_2
-        assert figure.mean == pytest.approx(per_datum.mean(), rel=1e-12)
-        assert figure.se == pytest.approx(per_datum.std(ddof=1) / math.sqrt(30), rel=1e-12)
+        expected = estimate(both.mean(axis=0) / LN_2)
+        assert (figure.mean, figure.se) == pytest.approx((expected.mean, expected.se), rel=1e-12)
         assert figure.num == 30
 
 
@@ -84,7 +83,7 @@ def test_figures_of_a_known_model_in_every_unit():
     for figure, expected in ((result.K, log_density), (result.L_null, log_density), (result.K_original, original)):
         noise = 0 if figure is result.L_null else result.K_minus_L_null.se
         assert figure.mean == pytest.approx(expected.mean() / LN_2, rel=1e-5, abs=4 * noise)
-    assert result.L_null.se == pytest.approx(log_density.std(ddof=1) / math.sqrt(30) / LN_2, rel=1e-4)
+    assert result.L_null.se == pytest.approx(estimate(log_density).se / LN_2, rel=1e-4)
     assert result.K_original.mean - result.K.mean == pytest.approx(-2 * math.log2(data.units.scale), rel=1e-9)
     assert (result.unit, result.num_points, result.num_draws) == ("bits/pair", 30, 1)
     assert result.exact is result.gap is result.bits_per_dim is None

@@ -7,6 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._widening import PRIOR_SQUARED_SKEWNESS, widening
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.running import Moments, RunningWeights
 
@@ -17,7 +18,7 @@ class Ladder:
 
     - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
     - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
-      Monte-Carlo standard error (NaN for a single group).
+      Monte-Carlo standard error (NaN for a single group), wide enough for few groups of skewed values.
     - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
       with the draws that both share paired (NaN where there is one group).
     """
@@ -81,7 +82,16 @@ def _mean(values: np.ndarray) -> np.ndarray:
 
 def _se(values: np.ndarray) -> np.ndarray:
     num = values.shape[1]
-    return values.std(axis=1, ddof=1) / np.sqrt(num) if num > 1 else np.full(len(values), np.nan)
+    return values.std(axis=1, ddof=1) * _per_spread(num) if num > 1 else np.full(len(values), np.nan)
+
+
+def _per_spread(num_groups: np.ndarray | int) -> np.ndarray:
+    """Standard errors per standard deviation of a group's value.
+
+    Running sums keep no third moment, and few groups would not show it: a rise is about half a squared difference of
+    logarithms, as skewed as a chi-square law with one degree of freedom, and that is what is allowed for.
+    """
+    return np.asarray(widening(num_groups, PRIOR_SQUARED_SKEWNESS) / np.sqrt(num_groups))
 
 
 def ladder_of(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
@@ -115,5 +125,5 @@ def _column(moments: Moments, weights: RunningWeights, rungs: range) -> tuple[np
     if not rungs:
         return np.empty((weights.num_data, 0)), np.empty((weights.num_data, 0))
     groups = [weights.num_draws >> rung for rung in rungs]
-    spread = [np.sqrt(moments.variance(rung, num) / num) for rung, num in zip(rungs, groups, strict=True)]
-    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1)
+    spread = [np.sqrt(moments.variance(rung, num)) for rung, num in zip(rungs, groups, strict=True)]
+    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1) * _per_spread(np.array(groups))

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._widening import widening
 from dpm_ppl.likelihood import ladder, log_likelihood
 from tests.instances import DIFFUSIONS, draw_data
 
@@ -23,10 +24,10 @@ def test_rungs_of_any_size():
     got = ladder(LOG_WEIGHTS, (1, 10, 100, 1000))
     groups = np.log(np.exp(LOG_WEIGHTS).reshape(3, 100, 10).mean(axis=2))
     np.testing.assert_allclose(got.values[:, 1], groups.mean(axis=1))
-    np.testing.assert_allclose(got.se[:, 1], groups.std(axis=1, ddof=1) / 10)
+    np.testing.assert_allclose(got.se[:, 1], groups.std(axis=1, ddof=1) / 10 * widening(100, 8.0))
     rises = groups - LOG_WEIGHTS.reshape(3, 100, 10).mean(axis=2)
     np.testing.assert_allclose(got.rises[:, 0], rises.mean(axis=1))
-    np.testing.assert_allclose(got.rises_se[:, 0], rises.std(axis=1, ddof=1) / 10)
+    np.testing.assert_allclose(got.rises_se[:, 0], rises.std(axis=1, ddof=1) / 10 * widening(100, 8.0))
     assert (got.rises > 0).all()
     assert (got.rises_se[:, 0] < np.hypot(got.se[:, 0], got.se[:, 1])).all()
     assert [mean.mean for mean in got.means()] == sorted(mean.mean for mean in got.means())
@@ -36,6 +37,16 @@ def test_rungs_that_do_not_divide_each_other():
     got = ladder(LOG_WEIGHTS, (3, 7))
     assert np.isnan(got.rises_se).all()
     np.testing.assert_allclose(got.rises[:, 0], got.values[:, 1] - got.values[:, 0])
+
+
+@pytest.mark.parametrize("num_draws", [(16, 32), (64, 128), (4, 128), (1, 2)])
+def test_errors_of_rises_cover_for_few_groups(num_draws):
+    """256 draws of log-normal weights hold 16, 4, two or more groups; the truth is that of two million draws."""
+    rng = np.random.default_rng(0)
+    many = ladder(rng.normal(size=(200, 1 << 13)), num_draws)
+    found = ladder(rng.normal(size=(1000, 256)), num_draws)
+    covered = np.abs(found.rises[:, 0] - many.rises[:, 0].mean()) <= 1.96 * found.rises_se[:, 0]
+    assert covered.mean() > 0.93 - 3 * np.sqrt(0.93 * 0.07 / 1000)
 
 
 @pytest.mark.parametrize("wrong", [(), (0, 1), (10, 1), (1, 1), (1, 1001)])

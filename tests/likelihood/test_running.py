@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from dpm_ppl._widening import widening
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import TAIL, RunningWeights
 
@@ -41,6 +42,10 @@ def test_the_estimate_and_its_moments(lengths):
     )
 
 
+def plain_se(values):
+    return values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
+
+
 @PIECES
 def test_the_ladder_averages_groups_of_the_same_draws(lengths):
     ladder = LogLikelihood.of([kept(LOG_WEIGHTS, *lengths)], 1).ladder
@@ -52,13 +57,13 @@ def test_the_ladder_averages_groups_of_the_same_draws(lengths):
         means.append(values)
         np.testing.assert_allclose(ladder.values[:, rung], values.mean(axis=1), rtol=1e-12)
         if values.shape[1] > 1:
-            expected = values.std(axis=1, ddof=1) / np.sqrt(values.shape[1])
+            expected = plain_se(values) * widening(values.shape[1], 8.0)
             np.testing.assert_allclose(ladder.se[:, rung], expected, rtol=1e-8)
     for rung, (below, above) in enumerate(pairwise(means)):
         pairs = below[:, : 2 * above.shape[1]].reshape(3, -1, 2).mean(axis=2)
         np.testing.assert_allclose(ladder.rises[:, rung], (above - pairs).mean(axis=1), rtol=1e-6)
         if above.shape[1] > 1:
-            expected = (above - pairs).std(axis=1, ddof=1) / np.sqrt(above.shape[1])
+            expected = plain_se(above - pairs) * widening(above.shape[1], 8.0)
             np.testing.assert_allclose(ladder.rises_se[:, rung], expected, rtol=1e-6)
     assert (ladder.rises[:, :-1] > 0).all()
 
