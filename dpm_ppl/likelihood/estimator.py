@@ -16,7 +16,7 @@ from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
-from dpm_ppl.likelihood.fingerprint import fingerprint
+from dpm_ppl.likelihood.fingerprint import computation, fingerprint
 from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
@@ -63,9 +63,10 @@ def log_likelihood(
     - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
     - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
       call can be finished and a finished one extended; saved every 20 seconds, on Ctrl-C and at the end. Asked for
-      fewer than it has, it gives what it has.
+      fewer than it has, it gives what it has. It belongs to what is computed, as JAX traces it, and to the data.
 
-    **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else.
+    **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else or
+    of a method that calls back to Python.
     """
     if proposal is None:
         proposal = default_proposal(method)
@@ -76,7 +77,8 @@ def log_likelihood(
     if num_draws > MOST_DRAWS:
         raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
     chunks = _Chunks(np.asarray(x_0), data_chunk, devices)
-    identity = "" if checkpoint is None else fingerprint(method, proposal, draw, chunks.x_0, key, chunks.size)
+    parts = (method, proposal, draw)
+    program, identity = ("", "") if checkpoint is None else _identity(parts, chunks.x_0, key, chunks.size)
     seed = int(np.ravel(jax.random.key_data(key))[-1])
     kept = read_weights(checkpoint, identity, seed, len(chunks)) or [
         RunningWeights(len(index), seed) for index in chunks.indices
@@ -91,7 +93,7 @@ def log_likelihood(
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
         for place, first, num in _schedule(kept, num_draws, draws_chunk):
             values = _log_weights(
-                method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk
+                method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk, program
             )
             values = np.asarray(values, np.float64)[: kept[place].num_data, :num]
             kept[place].add(values)
@@ -124,20 +126,46 @@ def _log_weights(
     first: Array,
     num_draws: int,
     steps_chunk: int | None,
+    program: str,
 ) -> Array:
-    """Log-weights `(datum, draw)` of draws `first`, `first + 1` ... of the data with these numbers."""
+    """Log-weights `(datum, draw)` of draws `first`, `first + 1` ... of the data with these numbers.
 
-    def of_draw(datum: Array, datum_key: PRNGKey, index: Array) -> Array:
-        draw_key = jax.random.fold_in(datum_key, index)
-        if draw is not None:
-            datum = draw(datum[None], jax.random.fold_in(draw_key, 0))[0]
-        return proposal.log_weight(method, datum, draw_key, steps_chunk=steps_chunk)
+    Another `program`, as where a global has changed that the method reads, is compiled anew.
+    """
 
     def of_datum(datum: Array, number: Array) -> Array:
-        datum_key = jax.random.fold_in(key, number)
-        return jax.vmap(of_draw, in_axes=(None, None, 0))(datum, datum_key, first + jnp.arange(num_draws))
+        def of_draw(index: Array) -> Array:
+            return _log_weight(method, proposal, draw, datum, jax.random.fold_in(key, number), index, steps_chunk)
+
+        return jax.vmap(of_draw)(first + jnp.arange(num_draws))
 
     return jax.vmap(of_datum)(x_0, number)
+
+
+def _log_weight(
+    method: Method,
+    proposal: AbstractProposal,
+    draw: Draw | None,
+    datum: Array,
+    datum_key: PRNGKey,
+    index: Array,
+    steps_chunk: int | None,
+) -> Array:
+    """The log-weight of draw number `index` of a datum."""
+    draw_key = jax.random.fold_in(datum_key, index)
+    if draw is not None:
+        datum = draw(datum[None], jax.random.fold_in(draw_key, 0))[0]
+    return proposal.log_weight(method, datum, draw_key, steps_chunk=steps_chunk)
+
+
+def _identity(parts: tuple, x_0: np.ndarray, key: PRNGKey, data_chunk: int) -> tuple[str, str]:
+    """Digests of how a weight is computed by method, proposal and `draw`, and of that with all it is computed from."""
+
+    def compute(parts: tuple, datum: Array, datum_key: PRNGKey, index: Array) -> Array:
+        return _log_weight(*parts, datum, datum_key, index, None)
+
+    program = computation(compute, parts, jnp.asarray(x_0[0]), key, jnp.asarray(0))
+    return program, fingerprint(program, jax.tree.leaves(eqx.filter(parts, eqx.is_array)), x_0, key, data_chunk)
 
 
 class _Chunks:

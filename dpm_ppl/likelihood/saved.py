@@ -3,13 +3,14 @@
 import os
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._files import replacing, whole_archive
 from dpm_ppl.likelihood.running import RunningWeights
 
-FORMAT = "dpm_ppl running weights 1"
+FORMAT, OLD_FORMAT = "dpm_ppl running weights 2", "dpm_ppl running weights 1"
 
 
 def write_weights(path: str | os.PathLike[str], identity: str, kept: list[RunningWeights]) -> None:
@@ -18,7 +19,14 @@ def write_weights(path: str | os.PathLike[str], identity: str, kept: list[Runnin
         f"{place}/{name}": array for place, weights in enumerate(kept) for name, array in weights.arrays().items()
     }
     with replacing(Path(path)) as file:
-        np.savez(file, allow_pickle=False, format=np.array(FORMAT), identity=np.array(identity), **arrays)
+        np.savez(
+            file,
+            allow_pickle=False,
+            format=np.array(FORMAT),
+            jax=np.array(jax.__version__),
+            identity=np.array(identity),
+            **arrays,
+        )
 
 
 def read_weights(
@@ -26,16 +34,19 @@ def read_weights(
 ) -> list[RunningWeights] | None:
     """What `write_weights` has kept, or None where there is no file yet.
 
-    **Raises:** `InputError` for a damaged or foreign file, and for the weights of something else.
+    **Raises:** `InputError` for a damaged or foreign file or one of an older version, and for the weights of something
+    else, which they are for another version of JAX too where it traces the program otherwise.
     """
     if path is None or not Path(path).exists():
         return None
     try:
         with whole_archive(Path(path)) as archive:
             arrays = dict(archive)
-        if str(arrays.pop("format")) != FORMAT:
+        form = str(arrays.pop("format"))
+        if form not in (FORMAT, OLD_FORMAT):
             raise KeyError("format")
         found = str(arrays.pop("identity"))
+        version = str(arrays.pop("jax", ""))
     except Exception as failure:  # a damaged archive fails in many ways, all of which mean the same
         raise InputError(
             "checkpoint",
@@ -43,12 +54,16 @@ def read_weights(
             got=f"a damaged or foreign one, {path} ({type(failure).__name__})",
             remedy="delete it, or name another",
         ) from failure
-    if found != identity:
+    if form == OLD_FORMAT or found != identity:
+        older = f"those of an older version, which did not know what they are of, in {path}"
+        other = f"those of something else in {path}"
+        if version != jax.__version__:
+            other = f"{other}, or of the same traced by JAX {version}"
         raise InputError(
             "checkpoint",
             expected="the weights of this method, these data, this key, proposal and data_chunk",
-            got=f"those of something else in {path}",
-            remedy="name another file, or delete this one",
+            got=older if form == OLD_FORMAT else other,
+            remedy="name another file, or delete this one, and they are drawn anew",
         )
     chunks: list[dict[str, np.ndarray]] = [{} for _ in range(num_chunks)]
     for name, array in arrays.items():

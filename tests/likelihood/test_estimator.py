@@ -243,6 +243,20 @@ def test_a_damaged_checkpoint(tmp_path):
             log_likelihood(diffusion, x_0, KEY, 4, checkpoint=path)
 
 
+def test_a_checkpoint_of_an_older_version_or_another_jax(tmp_path):
+    path, diffusion = tmp_path / "weights.npz", make()
+    asked = diffusion, draw_data(diffusion, 2), KEY, 4
+    log_likelihood(*asked, checkpoint=path)
+    arrays = dict(np.load(path))
+    for changed, says in (
+        ({"format": "dpm_ppl running weights 1"}, "got those of an older version"),
+        ({"identity": "other", "jax": "0.0.1"}, "got those of something else .*, or of the same traced by JAX 0.0.1"),
+    ):
+        np.savez(path, **(arrays | {name: np.array(value) for name, value in changed.items()}))
+        with pytest.raises(InputError, match=f"{says}.*; name another file, or delete this one"):
+            log_likelihood(*asked, checkpoint=path)
+
+
 def test_data_shared_out_over_devices():
     program = """
         import json, jax, numpy as np
