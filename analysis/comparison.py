@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._checks import check_exact
 from dpm_ppl._errors import InputError
-from dpm_ppl._wording import listed, percentage
+from dpm_ppl._wording import AT_LEAST, listed, percentage
 from dpm_ppl.analysis.contender import FINITE, Contender, Scale, contender, is_above, known_better
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
@@ -70,13 +70,13 @@ class Comparison:
 
     def verdicts(self) -> list[str]:
         """What the figures say, in words."""
-        direction = "above" if self.scale.better == "higher" else "below"
+        where = "log-likelihood may lie far above" if self.scale.side == AT_LEAST else "code length may lie far below"
         said = [self._standing(place) for place in range(len(self.contenders))]
         for one in self.contenders:
             if one.doubtful_share and one.is_weighed and one.is_finite:
                 said.append(
                     f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data that were weighed "
-                    f"are not reliable; the truth may lie far {direction}."
+                    f"are not reliable; its {where}."
                 )
         return [*said, self._against_exact()] if self.exact is not None else said
 

@@ -4,7 +4,6 @@ import math
 from typing import TYPE_CHECKING
 
 from dpm_ppl._wording import AT_MOST, percentage
-from dpm_ppl.analysis.contender import Contender
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.estimates import Estimate
 
@@ -32,10 +31,12 @@ def summary_table(comparison: "Comparison") -> TextTable:
         }
         rows.append([cells[heading] for heading in headings])
     scale, num_points = comparison.scale, len(comparison.contenders[0].K_values)
-    note = (
-        f"Mean ± standard error of all {num_points:,} held-out data{_weighed(comparison.contenders)}. Gaps and "
-        "differences are paired. By value; ranks within two standard errors, each pair by itself, stay open."
-    )
+    note = f"Mean ± standard error of all {num_points:,} held-out data{_weighed(comparison)}."
+    if several:
+        note += (
+            " In the order of the values; gaps and differences are paired, and ranks within two standard errors, each "
+            "pair by itself, stay open."
+        )
     align = "c" * several + "l" + "r" * (len(headings) - several - 1)
     return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
 
@@ -91,7 +92,8 @@ def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
     return [cells.get(heading, "") for heading in headings]
 
 
-def _weighed(contenders: list[Contender]) -> str:
-    counts = sorted({len(one.places) for one in contenders if one.is_weighed})
-    shown = " or ".join(f"{count:,}" for count in counts)
-    return f", S particles on {shown} of them and from there to all by K and the exact value" if counts else ""
+def _weighed(comparison: "Comparison") -> str:
+    counts = {len(one.places) for one in comparison.contenders if one.is_weighed}
+    fewer = " or ".join(f"{count:,}" for count in sorted(counts - {len(comparison.contenders[0].K_values)}))
+    by = "K" if comparison.exact is None else "K and the exact value"
+    return f", S particles on {fewer} of them and from there to all by {by}" if fewer else ""
