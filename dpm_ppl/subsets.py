@@ -1,5 +1,6 @@
 """The mean over all data of a figure that is known for some of them: the regression estimator of survey sampling."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,7 +36,8 @@ def extended_mean(
     all those known by 2.5 standard deviations of the steadiest regressor, as few data may miss a minority that is
     unlike them. `num` counts the known values.
 
-    Where `values` or `control` are not all finite it is the mean of `values` alone.
+    Where `values` or `control` are not all finite it is the mean of `values` alone; but it is not a number where
+    `control` is not, for some datum that has no value: a figure that fails on one of all data is none.
 
     **Raises:** `InputError` where `known` does not give one place to each of the values.
     """
@@ -48,6 +50,8 @@ def extended_mean(
             remedy="pass the places of the values' data among all data",
         )
     num, num_all = len(values), len(control)
+    if np.isnan(np.delete(control, known)).any():
+        return Estimate(math.nan, math.nan, num)
     if num == num_all or not (np.isfinite(control).all() and np.isfinite(values).all()):
         return estimate(values)
     telling = [column for column in (control, *map(np.asarray, others)) if np.isfinite(column).all() and np.ptp(column)]

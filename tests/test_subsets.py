@@ -78,7 +78,8 @@ def test_what_is_not_finite_is_no_help(bad):
     values, control = np.random.default_rng(0).normal(size=20), np.random.default_rng(1).normal(size=100)
     other = np.where(np.arange(100) == 50, bad, 0.0)
     assert extended_mean(values, np.arange(20), control, [other]) == extended_mean(values, np.arange(20), control)
-    assert extended_mean(values, np.arange(20), other) == estimate(values)
+    found = extended_mean(values, np.arange(20), other)
+    assert np.isnan(found.mean) if np.isnan(bad) else found == estimate(values)
 
 
 @pytest.mark.parametrize("known", [np.arange(3), np.arange(0)])

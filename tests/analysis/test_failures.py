@@ -14,7 +14,7 @@ from dpm_ppl.analysis.comparison import compare_bounds
 from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree import bound_group, held_out_elpd, pointwise_group, weights_group
-from dpm_ppl.measured import measure
+from dpm_ppl.measured import _check_order, measure
 from dpm_ppl.tables import print_importance_scores, print_scores
 from tests.analysis.plots.backends import panel
 
@@ -83,29 +83,31 @@ def test_an_exact_value_must_be_a_number(wrong):
 
 
 class Breaking(dpm.AbstractNetwork):
-    """Zero outputs, but no numbers from `limit` on."""
+    """Zero outputs, but no numbers from `limit` on, on the side of `sign`."""
 
     limit: float = eqx.field(static=True)
+    sign: float = eqx.field(static=True)
 
     def __call__(self, x_t, step):
-        return jnp.where(x_t < self.limit, 0.0, jnp.nan)[..., None] * jnp.ones(2)
+        return jnp.where(self.sign * x_t < self.limit, 0.0, jnp.nan)[..., None] * jnp.ones(2)
 
 
-def diffusion(limit):
-    return dpm.Diffusion(dpm.GaussianKernel(), dpm.LogSNR(4, 8.0, -2.0), Breaking(limit), (1,))
+def diffusion(limit, sign=1.0):
+    return dpm.Diffusion(dpm.GaussianKernel(), dpm.LogSNR(4, 8.0, -2.0), Breaking(limit, sign), (1,))
 
 
-NUM_WEIGHED, FAILED = 60, 7
-VALUES = np.where(np.arange(80) == FAILED, 50.0, np.r_[DRAWS[:80]])[:, None]
+NUM_WEIGHED, FAILED, NOT_WEIGHED = 60, 7, 70
+VALUES = DRAWS[:80, None].copy()
+VALUES[[FAILED, NOT_WEIGHED], 0] = 50.0, -50.0
 DATA = dpm.Dataset.from_continuous(VALUES, reference=dpm.Dataset.from_continuous(DRAWS[:, None]))
 
 
 @pytest.fixture(scope="module")
 def measured():
-    """One datum fails of those that are weighed, and all of them; beside what the same chain gives where none does."""
-    limits = {"one": 20.0, "all": -np.inf, "none": np.inf}
+    """One datum fails of those that are weighed, one of the others, or all; and what the same chain gives otherwise."""
+    limits = {"one": (20.0,), "another": (20.0, -1.0), "all": (-np.inf,), "none": (np.inf,)}
     options = {"num_particles": 64, "num_points": NUM_WEIGHED}
-    return {name: measure(diffusion(limit), DATA, KEY, **options) for name, limit in limits.items()}
+    return {name: measure(diffusion(*limit), DATA, KEY, **options) for name, limit in limits.items()}
 
 
 def test_a_diffusion_that_fails_on_one_datum_says_so_and_keeps_the_others(measured, capsys):
@@ -128,13 +130,22 @@ def test_a_diffusion_that_fails_on_one_datum_says_so_and_keeps_the_others(measur
     assert "nan" not in shown
 
 
+def test_one_failure_does_not_hide_that_data_are_in_an_order():
+    K_values = np.r_[np.nan, np.full(50, -1.0), np.full(50, -9.0)] + np.random.default_rng(0).normal(size=101)
+    with pytest.raises(dpm.InputError, match="data in random order"):
+        _check_order(K_values, 40)
+    _check_order(np.random.default_rng(0).permutation(K_values), 40)
+
+
 def test_it_stands_last_in_a_comparison(measured):
     compared = compare_bounds(measured)
-    assert [one.name for one in compared.contenders] == ["none", "one", "all"]
-    assert compared.rank_words == ["1", "2 to 3", "2 to 3"]
-    _, one, of_all, *_ = compared.verdicts()
-    assert f"not a number for 1 of {NUM_WEIGHED} data; tied with all" in one
-    assert f"not a number for {NUM_WEIGHED} of {NUM_WEIGHED} data" in of_all
+    assert [one.name for one in compared.contenders] == ["none", "one", "another", "all"]
+    assert compared.rank_words == ["1", *["2 to 4"] * 3]
+    assert not any(one.is_finite for one in compared.contenders[1:])
+    _, one, another, of_all, *_ = compared.verdicts()
+    for said in (one, another):
+        assert "no figure, for its log-likelihood is not a number for 1 of 80 data; tied with" in said
+    assert "not a number for 80 of 80 data" in of_all
     assert "nan" not in str(compared)
     json.dumps(compared.as_json(), allow_nan=False)
 
@@ -169,7 +180,7 @@ def test_plots_show_the_others_and_say_how_many_they_leave_out(measured):
 def test_weights_that_are_no_numbers_are_named(measured):
     kept = dpm.log_likelihood(diffusion(20.0), VALUES[:9].astype(np.float32), KEY, 64, keep_log_weights=True)
     collection = plot_weights(weights_group(kept), data=[0, FAILED], backend="none")
-    names = [str(name) for name in collection.aes["color"]["member"].values]
+    names = [str(name) for name in collection.get_aes_as_dataset("color")["member"].values]
     assert names[1] == f"datum {FAILED}, weights that are no numbers"
 
 
