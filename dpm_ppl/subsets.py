@@ -15,7 +15,7 @@ FEWEST_FOR_SLOPES = 10
 constant."""
 _PRIOR_VALUES = 5
 """How many values the prior, slopes of zero, is worth."""
-_UNSEEN = 2.5
+_UNSEEN = 3.0
 """By how many standard deviations of the steadiest regressor one more datum may differ from all those seen."""
 
 
@@ -33,7 +33,7 @@ def extended_mean(
     where the slopes in the part of a known datum are fitted to the other known ones, so that nothing is biased however
     few they are (Cochran 1977, chapter 7; cross-fitting). The standard error treats all data as draws. It has three
     parts: the known values as the fit to the others leaves them; the predictions; and one more datum that differs from
-    all those known by 2.5 standard deviations of the steadiest regressor, as few data may miss a minority that is
+    all those known by 3 standard deviations of the steadiest regressor, as few data may miss a minority that is
     unlike them. `num` counts the known values.
 
     Where `values` or `control` are not all finite it is the mean of `values` alone; but it is not a number where

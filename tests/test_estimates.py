@@ -11,12 +11,12 @@ from dpm_ppl.estimates import Estimate, estimate, paired_difference
 
 @pytest.mark.parametrize("num", [2, 10, 1000])
 def test_mean_and_standard_error_of_known_values(num):
-    """Student's quantile, and what Hall's expansion asks for the skewness, estimated with a prior of 8 from 20."""
+    """Student's quantile, and what Hall's expansion asks for the skewness, estimated with a prior of 12 from 20."""
     values = np.random.default_rng(0).exponential(size=num)
     result = estimate(values)
     assert (result.mean, result.num) == (pytest.approx(values.mean()), num)
     squared = float(skew(values, bias=False)) ** 2 if num > 2 else 0.0
-    squared = (num * squared + 20 * 8) / (num + 20)
+    squared = (num * squared + 20 * 12) / (num + 20)
     wider = t.ppf(0.975, num - 1) / 1.96 * (1 + (1.96**4 + 2 * 1.96**2 - 3) / 18 * squared / num)
     assert result.se == pytest.approx(wider * values.std(ddof=1) / np.sqrt(num), rel=1e-9)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 
-from benchmarks.coverage import datasets, per_datum
+from benchmarks.coverage import datasets, per_datum, two_samples
 from benchmarks.coverage.row import Row
 
 HEADINGS = ["regime", "figure", "coverage", "repetitions", "called reliable"]
@@ -28,7 +28,7 @@ def main(options: Options) -> int:
     _print(HEADINGS)
     print("| --- | --- | ---: | ---: | ---: |")
     rows: list[Row] = []
-    for measure in (*datasets.MEASURES, *per_datum.MEASURES):
+    for measure in (*datasets.MEASURES, *two_samples.MEASURES, *per_datum.MEASURES):
         if options.only not in measure.__name__:
             continue
         # Seeded by its name, so that a new measure leaves the figures of the others as they are.

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._widening import PRIOR_SQUARED_SKEWNESS, widening
+from dpm_ppl._widening import CHI_SQUARE_1, widening
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.running import Moments, RunningWeights
 
@@ -91,7 +91,7 @@ def _per_spread(num_groups: np.ndarray | int) -> np.ndarray:
     Running sums keep no third moment, and few groups would not show it: a rise is about half a squared difference of
     logarithms, as skewed as a chi-square law with one degree of freedom, and that is what is allowed for.
     """
-    return np.asarray(widening(num_groups, PRIOR_SQUARED_SKEWNESS) / np.sqrt(num_groups))
+    return np.asarray(widening(num_groups, CHI_SQUARE_1) / np.sqrt(num_groups))
 
 
 def ladder_of(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 from scipy.stats import binom, norm
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LogisticRegression
 
 import dpm_ppl as dpm
@@ -93,19 +94,18 @@ def test_mmd_between_gaussians(bandwidth):
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.2, 0.5])
-def test_mmd_is_unbiased_and_its_error_the_spread_over_repetitions(shift):
+def test_mmd_is_unbiased_and_its_error_covers(shift):
+    exact = exact_mmd2(shift, 1.0, 3, 1.5)
     results = [
         maximum_mean_discrepancy(
             gaussian(2 * i, 40), gaussian(2 * i + 1, 60, shift), bandwidth=1.5, num_permutations=60
-        )
-        for i in range(100)
+        ).value
+        for i in range(200)
     ]
-    mean = dpm.estimate([result.value.mean for result in results])
-    assert abs(mean.mean - exact_mmd2(shift, 1.0, 3, 1.5)) < 4 * mean.se
-    spread = mean.se * math.sqrt(mean.num)
-    ratio = np.mean([result.value.se for result in results]) / spread
-    margin = 4 / math.sqrt(2 * 100)
-    assert 1 - margin < ratio < 1 + margin + 0.3 * (shift == 0)  # never below the null's, it is larger on average there
+    means, errors = np.array([(result.mean, result.se) for result in results]).T
+    assert abs(means.mean() - exact) < 4 * means.std() / math.sqrt(200)
+    assert np.mean(np.abs(means - exact) <= 1.96 * errors) > 0.93 - 3 * math.sqrt(0.93 * 0.07 / 200)
+    assert errors.mean() < 1.8 * means.std(), "an error that is too wide covers anything"
 
 
 def test_mmd_agrees_with_the_sums_over_pairs_whatever_the_chunk():
@@ -118,6 +118,27 @@ def test_mmd_agrees_with_the_sums_over_pairs_whatever_the_chunk():
     for rows_chunk in (1, 7, 100):
         result = maximum_mean_discrepancy(a, b, bandwidth=1.0, rows_chunk=rows_chunk)
         assert result.value.mean == pytest.approx(expected, rel=1e-10)
+
+
+class FirstCoordinate(ClassifierMixin, BaseEstimator):
+    """A rule of known accuracy."""
+
+    def fit(self, x, y):
+        return self
+
+    def predict(self, x):
+        return (x[:, 0] > 0).astype(int)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0, 4.0])
+def test_the_error_of_an_accuracy_covers_up_to_that_of_one(shift):
+    """Of 20 draws a rule of accuracy 0.98 mostly gets all right, which does not make it sure."""
+    covered = []
+    for i in range(600):
+        a, b = gaussian(2 * i, 20, -shift / 2, num_coordinates=1), gaussian(2 * i + 1, 20, shift / 2, num_coordinates=1)
+        value = classifier_two_sample(a, b, classifier=FirstCoordinate()).value
+        covered.append(abs(value.mean - norm.cdf(shift / 2)) <= 1.96 * value.se)
+    assert np.mean(covered) > 0.93 - 3 * math.sqrt(0.93 * 0.07 / 600)
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "neighbours", LogisticRegression()])
