@@ -22,7 +22,6 @@ _PRIOR_SQUARED_SKEWNESS, _PRIOR_VALUES = 12.0, 20
 five being far off, cover less than 93 percent (`benchmarks/coverage`)."""
 
 
-
 def widening(num: Numbers, squared_skewness: Numbers, degrees: Numbers | None = None) -> np.ndarray:
     """The factor on sd / sqrt(num); NaN for one value. `degrees` of freedom are num - 1 if not given."""
     from scipy.special import stdtrit

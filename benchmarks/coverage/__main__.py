@@ -18,7 +18,7 @@ class Options:
     """Share of nominal 95 percent intervals that hold the truth, for every error that the library prints."""
 
     quick: bool = False
-    """400 repetitions of each instead of 2,000."""
+    """400 repetitions of each instead of 2,000 (of what is slow, 500)."""
     only: str = ""
     """Only the measures whose name contains this."""
 
