@@ -43,7 +43,8 @@ def groups():
 
 
 def mean_and_se(values):
-    return values.mean(axis=0), values.std(axis=0, ddof=1) / np.sqrt(len(values))
+    figure = dpm.estimate(values)
+    return np.asarray(figure.mean), np.asarray(figure.se)
 
 
 def assert_drawn(got, *columns):
