@@ -10,11 +10,11 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array, Batch
+from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule, Learned
-from dpm_ppl.steps import Step
+from dpm_ppl.steps import Step, check_steps_move
 
 Edge = Literal["fixed", "learned"]
 
@@ -70,6 +70,8 @@ class Diffusion(eqx.Module):
                 got="Learned",
                 remedy="use Erasure, Linear, Cosine or Fixed",
             )
+        if self.edge == "learned":
+            self.check_steps_move(self.steps[:1])
         self._check_network()
 
     def _check_network(self) -> None:
@@ -139,6 +141,11 @@ class Diffusion(eqx.Module):
         """q(x_{t-1} | x_t, x_0)."""
         return self.kernel.bridge(x_t, x_0, self._aligned(step)).to_event(self.event_dim)
 
+    def draw_bridge(self, x_0: Batch, step: Step, key: PRNGKey) -> tuple[Batch, Distribution]:
+        """A draw x_t ~ q(x_t | x_0) and q(x_{t-1} | x_t, x_0) from it, which may know more of x_t than its value."""
+        x_t, bridge = self.kernel.draw_bridge(x_0, self._aligned(step), key)
+        return x_t, bridge.to_event(self.event_dim)
+
     def reverse(self, x_t: Batch, step: Step) -> Distribution:
         """p(x_{t-1} | x_t), with the network applied to every element of the batch."""
         return self.kernel.reverse(self._outputs(x_t, step), x_t, self._aligned(step)).to_event(self.event_dim)
@@ -184,6 +191,14 @@ class Diffusion(eqx.Module):
                 remedy="reshape the data, or build the diffusion for their shape",
             )
         self.kernel.check_data(x_0)
+
+    def check_steps_move(self, steps: Step | None = None) -> None:
+        """Raise `InputError` where steps (all for None) of real values are too small to be seen in x_t.
+
+        K is exact all the same, as the noise behind x_t is known; weights of paths and a learned last step read x_t.
+        """
+        if self.kernel.reparametrised:
+            check_steps_move("schedule", self.steps if steps is None else steps)
 
     def _aligned(self, step: Step) -> Step:
         """Rates with singleton axes for the event, so that they broadcast against values."""

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.steps import Step, fixed_steps, traced_steps
+from dpm_ppl.steps import Step, check_steps_move, fixed_steps, smallest_rates, traced_steps
 
 
 class AbstractSchedule(eqx.Module):
@@ -165,8 +165,9 @@ class Learned(AbstractSchedule):
 
     def __init__(self, initial: AbstractSchedule):
         steps = initial.steps()
+        check_steps_move("initial", steps)
         self.beta_1 = float(np.exp(np.float64(steps.log_beta[0])))
-        self.logits = jnp.clip(steps.logit_beta[1:], -25.0, 10.0)
+        self.logits = jnp.minimum(steps.logit_beta[1:], 10.0)
 
     def __check_init__(self):
         _check_rates("initial", np.asarray([self.beta_1]))
@@ -186,8 +187,9 @@ class Learned(AbstractSchedule):
         def from_first(first: float, rest: Array) -> Array:
             return jnp.concatenate([jnp.full(1, first, rest.dtype), rest])
 
-        log_alpha = from_first(math.log1p(-self.beta_1), jax.nn.log_sigmoid(-self.logits))
-        log_beta = from_first(math.log(self.beta_1), jax.nn.log_sigmoid(self.logits))
+        logits = jnp.maximum(self.logits, math.log(smallest_rates()[1]))  # however far training moves them
+        log_alpha = from_first(math.log1p(-self.beta_1), jax.nn.log_sigmoid(-logits))
+        log_beta = from_first(math.log(self.beta_1), jax.nn.log_sigmoid(logits))
         return traced_steps(log_alpha, log_beta)
 
 

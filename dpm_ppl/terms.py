@@ -22,8 +22,8 @@ def step_divergence(guide: Diffusion, model: Diffusion, x_0: Batch, step: Step, 
     `step` is one for the whole batch or one per element. `guide` and `model` are the same diffusion, but for gradients
     that treat the two chains apart.
     """
-    x_t = guide.marginal(x_0, step).sample(key)
-    return kl_divergence(guide.bridge(x_t, x_0, step), model.reverse(x_t, step))
+    x_t, bridge = guide.draw_bridge(x_0, step, key)
+    return kl_divergence(bridge, model.reverse(x_t, step))
 
 
 def step_divergences(

@@ -5,10 +5,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import log_sigmoid, log_softmax, logsumexp
-from numpyro.distributions import Normal
 
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate
+from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule
 from tests import reference
@@ -16,19 +16,20 @@ from tests import reference
 
 def as_given(location, scale, x_t, step):
     """A readout whose outputs are the mean and the log variance themselves."""
-    return location, scale
+    forward = jnp.exp(0.5 * step.log_alpha) * x_t
+    return (location - forward) * jnp.exp(-0.5 * step.log_beta), scale - step.log_beta
 
 
-class SigmaPoints(Normal):
+class SigmaPoints(NormalStep):
     """A normal law whose draws lie one standard deviation above and below the mean, in turn along the first axis.
 
     Averages of a quadratic function over an even number of them are exact.
     """
 
-    def sample(self, key, sample_shape=()):
-        loc = jnp.broadcast_to(self.loc, (*sample_shape, *self.batch_shape))
-        signs = 1.0 - 2.0 * (jnp.arange(len(loc)) % 2)
-        return loc + self.scale * signs.reshape(-1, *[1] * (loc.ndim - 1))
+    def noise(self, key, sample_shape=()):
+        noise = jnp.ones((*sample_shape, *self.batch_shape))
+        signs = 1.0 - 2.0 * (jnp.arange(len(noise)) % 2)
+        return noise * signs.reshape(-1, *[1] * (noise.ndim - 1))
 
 
 class SigmaPointKernel(GaussianKernel):
@@ -36,7 +37,7 @@ class SigmaPointKernel(GaussianKernel):
 
     def marginal(self, x_0, step):
         law = GaussianKernel.marginal(self, x_0, step)
-        return SigmaPoints(law.loc, law.scale)
+        return SigmaPoints(law.start, law.log_unit, law.displacement)
 
 
 class LinearNetwork(AbstractNetwork):

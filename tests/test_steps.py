@@ -21,6 +21,8 @@ def test_all_that_is_known_of_a_step(x64):
         (steps.logit_beta, np.log(BETAS / (1 - BETAS))),
         (jnp.exp(steps.log_alpha_bar_prev), [1, *alpha_bar[:-1]]),
         (jnp.exp(steps.log_noise_prev), [0, *(1 - alpha_bar[:-1])]),
+        (jnp.exp(steps.log_noise_ratio), [0, *((1 - alpha_bar[:-1]) / (1 - alpha_bar[1:]))]),
+        (jnp.exp(steps.log_noise_gain), [1, *((alpha_bar[:-1] - alpha_bar[1:]) / (1 - alpha_bar[1:]))]),
     ]:
         np.testing.assert_allclose(got, expected, rtol=1e-14)
 
@@ -43,6 +45,10 @@ def test_float32_keeps_the_digits_of_hardly_any_noise(beta_1):
     np.testing.assert_allclose(steps.log_noise, exact, rtol=1e-6)
     traced = traced_steps(jnp.log1p(-jnp.asarray(betas)), jnp.log(jnp.asarray(betas)))
     np.testing.assert_allclose(traced.log_noise, exact, rtol=3e-6)
+    signal = np.arange(1, 100) * np.log1p(-betas[0])
+    for got in (steps, traced):
+        np.testing.assert_allclose(got.log_noise_ratio[1:], exact[:-1] - exact[1:], rtol=1e-5)
+        np.testing.assert_allclose(got.log_noise_gain[1:], signal + np.log(beta_1) - exact[1:], rtol=1e-5)
     assert traced.log_noise_prev[0] == -np.inf
 
 

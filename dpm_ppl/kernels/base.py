@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from numpyro.distributions import Distribution
 
-from dpm_ppl._types import Array, Outputs, Values
+from dpm_ppl._types import Array, Outputs, PRNGKey, Values
 from dpm_ppl.steps import Step
 
 
@@ -38,6 +38,14 @@ class AbstractKernel(eqx.Module):
     @abc.abstractmethod
     def bridge(self, x_t: Values, x_0: Values, step: Step) -> Distribution:
         """q(x_{t-1} | x_t, x_0); for t = 1 it is the point x_0."""
+
+    def draw_bridge(self, x_0: Values, step: Step, key: PRNGKey) -> tuple[Values, Distribution]:
+        """A draw x_t ~ q(x_t | x_0) and the bridge from it.
+
+        To be overridden by a kernel whose draws lose in rounding what the bridge needs to know.
+        """
+        x_t = self.marginal(x_0, step).sample(key)
+        return x_t, self.bridge(x_t, x_0, step)
 
     @abc.abstractmethod
     def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> Distribution:

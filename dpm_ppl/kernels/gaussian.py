@@ -4,30 +4,34 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal
 
-from dpm_ppl._types import Array, Outputs, Values
+from dpm_ppl._types import Array, Outputs, PRNGKey, Values
+from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.steps import Step
 
 Readout = Callable[[Array, Array, Values, Step], tuple[Array, Array]]
+"""How far the reverse step's mean lies from the forward kernel's, in its deviations sqrt(beta_t), and the logarithm of
+its variance over beta_t: from location, scale, x_t and the step. Both are 0 where location and scale are."""
 
 
 def perturbation(location: Array, scale: Array, x_t: Values, step: Step) -> tuple[Array, Array]:
-    """Mean and log variance as the paper perturbs the forward kernel (eq. 64-65).
+    """Shift and log-ratio as the paper perturbs the forward kernel (eq. 64-65).
 
     The variance is sigmoid(scale + logit beta_t) and the mean shrinks x_t towards `location`. The paper prints the
     factor 1 - variance; its square root is what makes zero outputs the forward kernel, as its text says.
     """
-    logit = scale + step.logit_beta
-    shrinkage = jnp.exp(0.5 * jax.nn.log_sigmoid(-logit))
-    return location + shrinkage * (x_t - location), jax.nn.log_sigmoid(logit)
+    growth = jnp.logaddexp(step.log_alpha, scale + step.log_beta)  # 1 - variance is alpha_t exp(-growth)
+    loss = -jnp.expm1(0.5 * (step.log_alpha - growth))  # 1 - sqrt(1 - variance)
+    excess = jnp.exp(0.5 * step.log_alpha) * jnp.expm1(-0.5 * growth)  # sqrt(1 - variance) - sqrt(alpha_t)
+    per_deviation = jnp.exp(-0.5 * jnp.maximum(step.log_beta, -160.0))  # finite where both of these underflow
+    return (loss * location + excess * x_t) * per_deviation, scale - growth
 
 
 def noise_prediction(location: Array, scale: Array, x_t: Values, step: Step) -> tuple[Array, Array]:
-    """Mean and log variance from a prediction of the noise in x_t, as one would do it today.
+    """Shift and log-ratio from a prediction of the noise in x_t, as one would do it today.
 
     The predicted noise is sqrt(noise_t) x_t + sqrt(alpha_bar_t) location: its first term is the best guess for data
     from N(0, 1), and what is left for the network is the velocity of Salimans and Ho (2022), well scaled at both ends
@@ -39,18 +43,20 @@ def noise_prediction(location: Array, scale: Array, x_t: Values, step: Step) -> 
     the average over x_t, not for each. At t = 1, which only a learned edge asks for, the lower value is 0 and the
     variance is beta_1 exp(scale).
     """
-    pull = jnp.exp(0.5 * (step.log_alpha_bar_prev - step.log_noise) + step.log_beta)
-    mean = jnp.exp(0.5 * step.log_alpha) * x_t - pull * location
-    at_edge = jnp.isneginf(step.log_noise_prev)
-    log_ratio = step.log_noise - jnp.where(at_edge, 0.0, step.log_noise_prev)  # of beta_t to the bridge's variance
-    return mean, step.log_beta + jnp.where(at_edge, scale, jnp.tanh(0.5 * scale) * log_ratio)
+    at_edge = jnp.isneginf(step.log_noise_ratio)
+    log_lowest = jnp.where(at_edge, 0.0, step.log_noise_ratio)
+    log_ratio = jnp.where(at_edge, scale, -jnp.tanh(0.5 * scale) * log_lowest)
+    return -jnp.exp(0.5 * step.log_noise_gain) * location, log_ratio
 
 
 class GaussianKernel(AbstractKernel):
     """N(sqrt(1 - beta) x, beta) per coordinate, with pi = N(0, 1).
 
     `readout` says what the two outputs per coordinate mean: `perturbation` (the paper's) or `noise_prediction`, or any
-    function of the same form that returns mean and log variance, and the forward kernel for zero outputs.
+    function of the same form. It returns the shift of the mean from the forward kernel's, in units of sqrt(beta_t), and
+    log(variance / beta_t), both 0 for zero outputs.
+
+    The four laws that start from a value are `NormalStep`s: what they share with x is never subtracted.
     """
 
     readout: Readout = eqx.field(static=True, default=perturbation)
@@ -60,21 +66,34 @@ class GaussianKernel(AbstractKernel):
     def stationary(self, event_shape: tuple[int, ...]) -> Distribution:
         return Normal(jnp.zeros(event_shape), jnp.ones(event_shape))
 
-    def transition(self, x_prev: Values, step: Step) -> Distribution:
-        return _normal(jnp.exp(0.5 * step.log_alpha) * x_prev, step.log_beta)
+    def transition(self, x_prev: Values, step: Step) -> NormalStep:
+        return NormalStep(x_prev, 0.5 * step.log_beta, _decay(x_prev, step.log_alpha, step.log_beta))
 
-    def marginal(self, x_0: Values, step: Step) -> Distribution:
-        return _normal(jnp.exp(0.5 * step.log_alpha_bar) * x_0, step.log_noise)
+    def marginal(self, x_0: Values, step: Step) -> NormalStep:
+        return NormalStep(x_0, 0.5 * step.log_noise, _decay(x_0, step.log_alpha_bar, step.log_noise))
 
-    def bridge(self, x_t: Values, x_0: Values, step: Step) -> Distribution:
-        from_x_0 = jnp.exp(0.5 * step.log_alpha_bar_prev + step.log_beta - step.log_noise)
-        from_x_t = jnp.exp(0.5 * step.log_alpha + step.log_noise_prev - step.log_noise)
-        return _normal(from_x_0 * x_0 + from_x_t * x_t, step.log_beta + step.log_noise_prev - step.log_noise)
+    def bridge(self, x_t: Values, x_0: Values, step: Step) -> NormalStep:
+        return self._bridge(x_t, x_0, self.marginal(x_0, step).noise_of(x_t), step)
 
-    def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> Distribution:
-        return _normal(*self.readout(outputs[..., 0], outputs[..., 1], x_t, step))
+    def draw_bridge(self, x_0: Values, step: Step, key: PRNGKey) -> tuple[Values, NormalStep]:
+        """From the noise as drawn, of which x_t is rounded to hold less the smaller it is."""
+        law = self.marginal(x_0, step)
+        noise = law.noise(key)
+        x_t = law.at(noise)
+        return x_t, self._bridge(x_t, x_0, noise, step)
+
+    def reverse(self, outputs: Outputs, x_t: Values, step: Step) -> NormalStep:
+        return self._after(x_t, step, *self.readout(outputs[..., 0], outputs[..., 1], x_t, step))
+
+    def _bridge(self, x_t: Values, x_0: Values, noise: Array, step: Step) -> NormalStep:
+        velocity = jnp.exp(0.5 * step.log_alpha_bar) * noise - jnp.exp(0.5 * step.log_noise) * x_0
+        return self._after(x_t, step, -jnp.exp(0.5 * step.log_noise_gain) * velocity, step.log_noise_ratio)
+
+    def _after(self, x_t: Values, step: Step, shift: Array, log_ratio: Array) -> NormalStep:
+        """`transition`, its mean moved by `shift` of its deviations and its variance multiplied by exp(log_ratio)."""
+        return NormalStep(x_t, 0.5 * step.log_beta, _decay(x_t, step.log_alpha, step.log_beta) + shift, log_ratio)
 
 
-def _normal(mean: Array, log_variance: Array) -> Normal:
-    # Unchecked, because a point that is known for certain (the bridge at t = 1) has no spread.
-    return Normal(mean, jnp.broadcast_to(jnp.exp(0.5 * log_variance), jnp.shape(mean)), validate_args=False)
+def _decay(x: Values, log_kept: Array, log_variance: Array) -> Array:
+    """(sqrt(kept) - 1) x in deviations of the noise that takes its place, of variance 1 - kept."""
+    return -x * jnp.exp(0.5 * log_variance) / (1 + jnp.exp(0.5 * log_kept))

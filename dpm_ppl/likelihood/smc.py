@@ -148,6 +148,7 @@ class SequentialMonteCarlo(AbstractProposal):
         return False  # resampling ties them together
 
     def check(self, diffusion: Diffusion) -> None:
+        diffusion.check_steps_move()
         self._check_resample()
         if self.twist is None:
             return

@@ -108,6 +108,7 @@ class Trajectories(AbstractProposal):
         return self.move is independent or self.num_particles == 1
 
     def check(self, diffusion: Diffusion) -> None:
+        diffusion.check_steps_move()
         if self.move is not independent and not diffusion.kernel.reparametrised:
             raise InputError(
                 "proposal",

@@ -103,8 +103,8 @@ def _scale_output(variance: Array, step: Step) -> Array:
     """The `scale` with which `noise_prediction` gives the bridge's variance, widened by that of x_0 given x_t."""
     at_edge = jnp.isneginf(step.log_noise_prev)
     log_noise_prev = jnp.where(at_edge, step.log_noise, step.log_noise_prev)  # any finite number: not used at t = 1
-    pull = step.log_alpha_bar_prev + step.log_beta - step.log_noise - log_noise_prev
-    log_widening = jnp.log1p(jnp.exp(pull) * variance)
-    log_ratio = jnp.where(at_edge, 1.0, step.log_noise - log_noise_prev)
+    log_widening = jnp.log1p(jnp.exp(step.log_noise_gain - log_noise_prev) * variance)
+    # Positive where nothing of the signal is left to lose, and the widening is 0.
+    log_ratio = jnp.where(at_edge, 1.0, jnp.maximum(-step.log_noise_ratio, jnp.finfo(variance.dtype).tiny))
     share = jnp.clip(log_widening / (2 * log_ratio), 1e-4, 1 - 1e-4)
     return jnp.where(at_edge, jnp.log(variance) - step.log_beta, jnp.log(share) - jnp.log1p(-share))
