@@ -55,6 +55,21 @@ def test_the_exact_value_is_reached_and_not_passed(proposal, num_points):
         assert abs(first.gap.mean - scores.gap.mean) < 4 * np.hypot(first.gap.se, scores.gap.se)
 
 
+def test_every_proposal_gives_the_same_figure_with_the_same_control():
+    """The mean of all data, from few of them and K: unlike as particles are, figures and errors agree."""
+    diffusion, data, exact = gaussian_case()
+    scores = score(diffusion, data, KEY)
+    truth = exact(np.asarray(data.values)).mean() / np.log(2)
+    means = []
+    for proposal in sorted(PROPOSALS.keys() - {"guide"}):
+        weights = weigh(diffusion, data, KEY, num_particles=128, num_points=20, proposal=proposal)
+        means.append(summarise(weights, data.units, scores).rungs[-1].mean)
+    errors = np.array([mean.se for mean in means])
+    assert errors.max() < 1.25 * errors.min()
+    assert np.ptp([mean.mean for mean in means]) < errors.min()
+    assert all(abs(mean.mean - truth) < 4 * mean.se for mean in means)
+
+
 def test_levels_have_their_noise_integrated_out():
     """The probabilities of the levels under N(0, 1), which one draw of noise each would underestimate."""
     diffusion = Diffusion(GaussianKernel(), Erasure(4), AtRest(2), (1,))
