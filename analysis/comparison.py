@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike
 from dpm_ppl._checks import check_exact
 from dpm_ppl._errors import InputError
 from dpm_ppl._wording import AT_LEAST, listed, percentage
-from dpm_ppl.analysis.contender import FINITE, Contender, Scale, contender, is_above, known_better
+from dpm_ppl.analysis.contender import Contender, contender, is_above, known_better
+from dpm_ppl.analysis.scale import FINITE, Scale
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, finite_or_none

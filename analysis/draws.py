@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -142,23 +142,34 @@ def coordinate_names(posterior: xr.Dataset, sites: list[str]) -> list[str]:
     return [f"{site}[{', '.join(map(str, index))}]" if index else site for site, index in indices]
 
 
-def mixing_of(values: np.ndarray) -> tuple[float, float]:
-    """The smallest effective sample size and the largest R-hat of coordinates that move, `(chain, draw, coordinate)`.
+class Mixing(NamedTuple):
+    """How well chains mix: of the coordinates that move the smallest effective sample size and the largest R-hat.
 
-    All draws where there is no such coordinate; NaN for the R-hat of a single chain.
+    The first is the number of draws where no coordinate moves, the second NaN there and for a single chain.
     """
+
+    constants: tuple[str, ...]
+    ess: float
+    rhat: float
+
+
+def mixing_of(values: np.ndarray, names: list[str]) -> Mixing:
+    """Of draws `(chain, draw, coordinate)` whose coordinates have these names."""
     from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
 
-    num_chains, num_draws, num_coordinates = values.shape
-    if num_coordinates == 0:
-        return float(num_chains * num_draws), np.nan
+    still = np.ptp(values, axis=(0, 1)) == 0
+    constants = tuple(np.array(names)[still].tolist())
+    num_chains, num_draws, _ = values.shape
+    if still.all():
+        return Mixing(constants, float(num_chains * num_draws), np.nan)
+    by_coordinate = values[:, :, ~still].transpose(2, 0, 1)
     axes = {"chain_axis": 1, "draw_axis": 2}
     # Chains that each stay at a value of their own have an infinite R-hat, and balanced bits none for their distance
     # from the median, which ArviZ then leaves aside.
     with np.errstate(divide="ignore", invalid="ignore"):
-        smallest = float(np.min(ess(values.transpose(2, 0, 1), **axes)))
-        largest = float(np.max(rhat(values.transpose(2, 0, 1), **axes))) if num_chains > 1 else np.nan
-    return smallest, largest
+        smallest = float(np.min(ess(by_coordinate, **axes)))
+        largest = float(np.max(rhat(by_coordinate, **axes))) if num_chains > 1 else np.nan
+    return Mixing(constants, smallest, largest)
 
 
 def num_independent(num_draws: int, ess: float) -> int:

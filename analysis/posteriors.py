@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
-from dpm_ppl._wording import khat_words
+from dpm_ppl._wording import khat_words, listed
 from dpm_ppl.analysis import posterior_tables
 from dpm_ppl.analysis.distances import (
     Distance,
@@ -27,6 +27,7 @@ from dpm_ppl.analysis.distances import (
 from dpm_ppl.analysis.draws import (
     Draws,
     FittedGuide,
+    Mixing,
     coordinate_names,
     coordinates,
     mixing_of,
@@ -237,13 +238,11 @@ def _rows(
 ) -> tuple[PosteriorRow, ...]:
     draws = {name: coordinates(tree["posterior"].to_dataset(), sites) for name, tree in trees.items()}
     names = coordinate_names(next(iter(trees.values()))["posterior"].to_dataset(), sites)
-    compared, mixing, constants = {}, {}, {}
+    mixing = {name: mixing_of(values, names) for name, values in draws.items()}
+    compared = {}
     for name, values in draws.items():
-        still = np.ptp(values, axis=(0, 1)) == 0
-        constants[name] = tuple(np.array(names)[still].tolist())
-        mixing[name] = mixing_of(values[:, :, ~still])
         num_values = values.shape[0] * values.shape[1]
-        compared[name] = thinned(values, min(most_draws, num_independent(num_values, mixing[name][0])))
+        compared[name] = thinned(values, min(most_draws, num_independent(num_values, mixing[name].ess)))
     if reference is not None:
         centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
         compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
@@ -251,7 +250,6 @@ def _rows(
     rows = []
     for name, values in draws.items():
         num_chains, num_draws = values.shape[:2]
-        smallest_ess, largest_rhat = mixing[name]
         fewest, found = 0, []
         if reference is not None and name != reference:
             fewest = min(len(compared[name]), len(compared[reference]))
@@ -262,15 +260,11 @@ def _rows(
                 name=name,
                 num_chains=num_chains,
                 num_draws=num_chains * num_draws,
-                constants=constants[name],
-                ess=smallest_ess,
-                rhat=largest_rhat,
+                **mixing[name]._asdict(),
                 distances={distance.name: distance for distance in found},
                 num_compared=len(compared[name]),
                 weights=weights.get(name),
-                verdict=_verdict(
-                    found, largest_rhat, constants[name], weights.get(name), allowed, name == reference, fewest
-                ),
+                verdict=_verdict(found, mixing[name], weights.get(name), allowed, name == reference, fewest),
             )
         )
     return tuple(rows)
@@ -278,16 +272,15 @@ def _rows(
 
 def _verdict(
     found: Sequence[Distance],
-    rhat: float,
-    constants: Sequence[str],
+    mixing: Mixing,
     weights: WeightCheck | None,
     allowed: float,
     is_reference: bool,
     fewest: int,
 ) -> str:
     words = ["the reference"] if is_reference else []
-    if rhat > LARGEST_RHAT:
-        words.append(f"its chains disagree (R-hat {rhat:.3g})")
+    if mixing.rhat > LARGEST_RHAT:
+        words.append(f"its chains disagree (R-hat {mixing.rhat:.3g})")
     if apart := [f"{distance.name} p = {distance.p_value:.2g}" for distance in found if distance.p_value <= allowed]:
         words.append(f"differs from the reference ({', '.join(apart)})")
     elif found:
@@ -298,8 +291,7 @@ def _verdict(
         doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
         words.append(f"importance weights {doubt or 'reliable, '}k-hat {khat_words(weights.khat)}")
     words = words or ["nothing to hold it against"]
-    if constants:
-        more = len(constants) - MOST_NAMED
-        named = ", ".join(constants[:MOST_NAMED]) + (f" and {more:,} more" if more > 0 else "")
+    if mixing.constants:
+        named = listed(list(mixing.constants), MOST_NAMED)
         words.append(f"without R-hat and effective sample size, for they are constant: {named}")
     return "; ".join(words)

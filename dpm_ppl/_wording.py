@@ -17,8 +17,10 @@ def percentage(share: float) -> str:
     return "> 99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
-def listed(names: list[str]) -> str:
-    """`a`, `a and b`, `a, b and c`."""
+def listed(names: list[str], most: int = 10) -> str:
+    """`a`, `a and b`, `a, b and c`; `a, b and 7 more` for more than `most`."""
+    if len(names) > most:
+        names = [*names[:most], f"{len(names) - most:,} more"]
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 

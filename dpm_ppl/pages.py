@@ -119,13 +119,15 @@ def _ladders(compared: Comparison) -> list[PagePicture]:
         return []
     drawn = plot_rungs(climbing, exact=compared.exact, unit=scale.unit, **DRAWN)
     caption = f"From one particle to many, in the values of the tables; {scale.better} is better."
-    if limits := _limits(climbing, 1.0 if scale.better == "higher" else -1.0):
+    if limits := _limits(climbing, compared.exact, 1.0 if scale.better == "higher" else -1.0):
         set_ylim(None, drawn.get_target("bound", {}), limits=limits)
         caption += " What is far worse is cut off."
     return [PagePicture(drawn, caption, f"Bounds of {', '.join(climbing)} against the number of particles")]
 
 
-def _limits(climbing: Mapping[str, Mapping[int, Estimate]], sign: float) -> tuple[float, float] | None:
+def _limits(
+    climbing: Mapping[str, Mapping[int, Estimate]], exact: Estimate | None, sign: float
+) -> tuple[float, float] | None:
     """Limits that keep one steep ladder from flattening all others, where that is needed."""
     values = [sign * np.array([float(figure.mean) for figure in rungs.values()]) for rungs in climbing.values()]
     values = [finite for one in values if (finite := one[np.isfinite(one)]).size]
@@ -134,7 +136,8 @@ def _limits(climbing: Mapping[str, Mapping[int, Estimate]], sign: float) -> tupl
     lowest = min(last) - 2 * reach
     if min(one[0] for one in values) >= lowest:
         return None
-    low, high = sorted((float(sign * lowest), float(sign * (max(last) + 0.2 * reach))))
+    best = max(last) if exact is None else max(*last, sign * float(exact.mean))
+    low, high = sorted((float(sign * lowest), float(sign * (best + 0.2 * reach))))
     return low, high
 
 

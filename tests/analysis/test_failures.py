@@ -15,6 +15,7 @@ from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree import bound_group, held_out_elpd, pointwise_group, weights_group
 from dpm_ppl.measured import _check_order, measure
+from dpm_ppl.pages import _limits
 from dpm_ppl.tables import print_importance_scores, print_scores
 from tests.analysis.plots.backends import panel
 
@@ -175,6 +176,24 @@ def test_plots_show_the_others_and_say_how_many_they_leave_out(measured):
     shown = panel(plot_bound_per_step(terms, backend="none"), "divergence")
     assert shown.x_label == "step t, 1 of 80 data left out"
     assert np.isfinite(shown.lines[0]).all()
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_steep_ladder_flattens_no_other(sign):
+    """The limits leave out what is far worse, never the last rungs or the exact value, whichever way is better."""
+
+    def ladder(*values):
+        return {2**i: dpm.Estimate(sign * value, 0.1, 9) for i, value in enumerate(values)}
+
+    exact = dpm.Estimate(sign * 2.0, 0.1, 9)
+    near, steep = ladder(-1.5, -1.2, -1.0), ladder(-80.0, -4.0, -1.5)
+    assert _limits({"near": near}, exact, sign) is None
+    for lost in (np.nan, -np.inf):
+        limits = _limits({"near": near, "steep": steep | {9: ladder(lost)[1]}}, exact, sign)
+        assert limits is not None
+        low, high = sorted(sign * limit for limit in limits)
+        assert -80 < low < -1.5
+        assert high > 2
 
 
 def test_weights_that_are_no_numbers_are_named(measured):

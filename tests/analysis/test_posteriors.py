@@ -197,7 +197,7 @@ def test_a_constant_coordinate_hides_nothing(still):
     assert (row.rhat, row.ess) == (alone.rhat, alone.ess)
     assert row.constants == (f"{still}[0]", f"{still}[1]")
     assert row.verdict == f"{alone.verdict}; without R-hat and effective sample size, for they are constant: " + (
-        f"{still}[0], {still}[1]"
+        f"{still}[0] and {still}[1]"
     )
     told = compare_posteriors({"m": sites}, reference="m", with_chains=["m"]).rows[0].verdict
     assert told.startswith("the reference; its chains disagree")

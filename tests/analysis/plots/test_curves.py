@@ -8,7 +8,7 @@ from arviz_base import rc_context
 from arviz_plots.plot_collection import PlotCollection
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder, plot_schedule, plot_training
+from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder, plot_rungs, plot_schedule, plot_training
 from dpm_ppl.analysis.tree import bound_group, to_datatree, weights_group
 from dpm_ppl.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, legend_names, panel, panel_names
@@ -176,6 +176,18 @@ def test_ladder_leaves_out_data_without_draws():
 
 
 @every_backend
+def test_rungs_show_figures_as_they_are(backend):
+    """And what is not finite has no place."""
+    rungs = {"a": {1: dpm.Estimate(-np.inf, np.nan, 9), 4: dpm.Estimate(-2.0, 0.5, 9), 8: dpm.Estimate(-1.0, 0.25, 9)}}
+    shown = panel(plot_rungs(rungs, exact=dpm.Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend), "bound")
+    assert (shown.x_label, shown.y_label, shown.log_x) == ("particles", "mean bound (bits/dim)", True)
+    assert_drawn(shown.lines[0], [4, 8], [-2, -1])
+    assert_drawn(*shown.bars, [4, 8], [-2.5, -1.25], [-1.5, -0.75])
+    assert_drawn(shown.lines[1], [1, 8], [0.5, 0.5])
+    assert_drawn(*shown.bands, [1, 8], [0.375] * 2, [0.625] * 2)
+
+
+@every_backend
 def test_training_shows_what_rows_have(backend):
     collection = plot_training(ROWS, unit="bits/dim", backend=backend)
     loss, bound = panel(collection, "loss"), panel(collection, "K")
@@ -257,6 +269,7 @@ def bad_calls():
         "diffusions": lambda: plot_schedule({}),
         "weights, another group": lambda: plot_ladder(bound),
         "weights, none": lambda: plot_ladder({}),
+        "rungs, none": lambda: plot_rungs({"a": {}}, unit="bits"),
         "weights, two exact": lambda: plot_ladder({"exact": short}, exact=dpm.Estimate(0.0, 0.0, 1)),
         "weights, without draws": lambda: plot_ladder(gone),
         "unit, without units": lambda: plot_ladder(short, unit="bits/coordinate"),
