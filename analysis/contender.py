@@ -13,7 +13,6 @@ from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.importance_scores import Rung, sharpened, summarise
 from dpm_ppl.likelihood import LogLikelihood
-from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS
 from dpm_ppl.measured import Measured
 from dpm_ppl.scores import Scores
 from dpm_ppl.units import Units
@@ -45,7 +44,7 @@ class Contender:
     def is_exact(self) -> bool:
         """Whether all weights of a datum are equal, so that K is the log-likelihood itself."""
         weights = self.measured.weights
-        return weights is not None and bool(np.all(weights.se * np.sqrt(weights.num_draws) < EQUAL_WEIGHTS))
+        return weights is not None and bool(weights.is_exact.all())
 
     @property
     def is_weighed(self) -> bool:

@@ -23,7 +23,7 @@ from dpm_ppl.comparing import Trained, training_rows
 from dpm_ppl.demo import picture_of
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.likelihood.diagnostics import MOST_RELIABLE_KHAT, MOST_RELIABLE_SE
+from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_VERDICT, MOST_RELIABLE_KHAT
 from dpm_ppl.measured import Measured
 from dpm_ppl.programs import sample_from
 
@@ -45,10 +45,10 @@ TERMS = {
     "follow by what is known of both, K and the exact value.",
     "gap to exact": "What a figure lacks to the exact log-likelihood of the same data, paired datum by datum.",
     "ESS": "Effective sample size of the weights of a datum, of its draws.",
-    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, an estimate is not "
-    "reliable.",
-    "doubtful": f"Share of the weighed data whose estimate is not reliable: too few draws, k-hat too large for "
-    f"so many, or a standard error above {MOST_RELIABLE_SE} nats.",
+    "k-hat": f"Shape of the tail of the weights; above {MOST_RELIABLE_KHAT}, or less for few draws, more draws help "
+    "little.",
+    "doubtful": "Share of the data whose estimate is not reliable: weights so uneven that its standard error may not "
+    f"cover, or fewer than {FEWEST_FOR_VERDICT} draws.",
     "±": "One standard error, over data.",
 }
 

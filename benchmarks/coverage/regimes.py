@@ -71,3 +71,53 @@ WORLDS = {
     "one datum in seven very heavy, exact value known": World(share=1 / 7, heavy=2.5, misfit=1.0),
     "one datum in twenty very heavy": World(share=0.05, heavy=3.0),
 }
+
+
+def _lognormal(deviation: float) -> Sampler:
+    return lambda rng, shape: rng.normal(-(deviation**2) / 2, deviation, shape)
+
+
+def _pareto(index: float) -> Sampler:
+    return lambda rng, shape: index * rng.exponential(size=shape) + np.log1p(-index)
+
+
+def _contaminated(share: float, index: float) -> Sampler:
+    """Weights that are equal but for a share of a Pareto law."""
+    return lambda rng, shape: np.log(1 - share + share * np.exp(_pareto(index)(rng, shape)))
+
+
+def _of_squares(slope: float, num: int) -> Sampler:
+    """log w is `slope` times a chi-squared variable: heavy above 0, where 2 slope is the tail index, bounded below."""
+    return lambda rng, shape: slope * rng.chisquare(num, shape) + num / 2 * np.log1p(-2 * slope)
+
+
+def _mixture(share: float, narrow: float, wide: float) -> Sampler:
+    """A share of the log-weights spreads more than the others."""
+
+    def draw(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        deviation = np.where(rng.random(shape) < share, wide, narrow)
+        mean = (1 - share) * np.exp(narrow**2 / 2) + share * np.exp(wide**2 / 2)
+        return deviation * rng.normal(size=shape) - np.log(mean)
+
+    return draw
+
+
+def _inverse_gamma(shape_of_gamma: float) -> Sampler:
+    return lambda rng, shape: np.log((shape_of_gamma - 1) / rng.gamma(shape_of_gamma, size=shape))
+
+
+WEIGHTS: dict[str, Sampler] = {
+    **{f"log-normal weights, sd {deviation:g}": _lognormal(deviation) for deviation in (0.1, 0.3, 0.5, 1.0, 1.5, 2.0)},
+    **{f"Pareto weights, tail {index:g}": _pareto(index) for index in (0.1, 0.2, 0.36, 0.5, 0.64, 0.8)},
+    **{f"one in ten Pareto, tail {index:g}": _contaminated(0.1, index) for index in (0.36, 0.5, 0.7, 0.9)},
+    "one in a hundred Pareto, tail 0.7": _contaminated(0.01, 0.7),
+    "log w = z^2 / 10": _of_squares(0.1, 1),
+    "log w = 3 z^2 / 10": _of_squares(0.3, 1),
+    "log w = |z|^2 / 10, 8 dimensions": _of_squares(0.1, 8),
+    "log w = -z^2 / 2": _of_squares(-0.5, 1),
+    "log w = -|z|^2 / 2, 8 dimensions": _of_squares(-0.5, 8),
+    "log-normal, sd 0.2, one in ten sd 1": _mixture(0.1, 0.2, 1.0),
+    "inverse gamma weights, tail 0.25": _inverse_gamma(4.0),
+    "inverse gamma weights, tail 0.45": _inverse_gamma(2.2),
+}
+"""Laws of log-weights whose weights have mean 1."""

@@ -17,12 +17,13 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._progress import count_display, interruptible
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.likelihood.fingerprint import computation, fingerprint
-from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal
+from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal, latents_are_discrete
+from dpm_ppl.likelihood.hidden_states import jumps_of
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
 from dpm_ppl.likelihood.trajectories import AbstractProposal
-from dpm_ppl.programs import Method
+from dpm_ppl.programs import Method, Program
 
 type Draw = Callable[..., Any]
 _SECONDS_BETWEEN_SAVES = 20.0
@@ -92,6 +93,8 @@ def log_likelihood(
         method, key = eqx.filter_shard((method, key), everywhere)
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
         for place, first, num in _schedule(kept, num_draws, draws_chunk):
+            if kept[place].num_draws == 0:
+                kept[place].jumps = jumps_of(method, *chunks[place], key, steps_chunk)[: kept[place].num_data]
             values = _log_weights(
                 method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk, program
             )
@@ -112,7 +115,8 @@ def log_likelihood(
     if checkpoint is not None and todo:
         write_weights(checkpoint, identity, kept)
     all_kept = _joined(log_weights, kept) if keep_log_weights else None
-    return LogLikelihood.of(kept, proposal.num_particles, interrupted=interrupted, log_weights=all_kept)
+    exact = draw is None and isinstance(method, Program) and not latents_are_discrete(method, chunks.x_0.dtype)
+    return LogLikelihood.of(kept, proposal.num_particles, exact=exact, interrupted=interrupted, log_weights=all_kept)
 
 
 @eqx.filter_jit

@@ -1,6 +1,11 @@
 """Particles of a NumPyro program: latent sites drawn by its guide."""
 
+from typing import Any
+
 import equinox as eqx
+import jax
+import jax.numpy as jnp
+from numpyro import handlers
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Cost, Datum, PRNGKey
@@ -22,6 +27,20 @@ class FromGuide(AbstractProposal):
 
     def log_weight(self, method: Program, x_0: Datum, key: PRNGKey, *, steps_chunk: int | None) -> Cost:
         return method.log_weight(x_0, key)
+
+
+def latents_are_discrete(program: Program, dtype: Any) -> list[bool]:
+    """For every site that the guide draws, whether its values are discrete; no site means an exact likelihood."""
+    found: list[bool] = []
+
+    def look() -> None:
+        guide = handlers.substitute(handlers.seed(program.guide, 0), data=program.params)
+        drawn = handlers.trace(guide).get_trace(jnp.zeros((1, *program.event_shape), dtype))
+        laws = [site["fn"] for site in drawn.values() if site["type"] == "sample" and not site["is_observed"]]
+        found.extend(bool(law.support.is_discrete) for law in laws)
+
+    jax.eval_shape(look)
+    return found
 
 
 def default_proposal(method: Method) -> AbstractProposal:

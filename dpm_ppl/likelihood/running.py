@@ -15,6 +15,8 @@ NUM_REPLICATES = 100
 """Of the bootstrap: its standard error is known to 1 / sqrt(200), 7 percent."""
 TAIL = 1024
 """Largest weights kept per datum; k-hat wants 3 sqrt(S) of S draws, and from 116,000 on makes do with these."""
+BULK = 1024
+"""First weights kept per datum, a fair sample of all of them."""
 
 
 @dataclass
@@ -46,8 +48,9 @@ class RunningWeights:
     """What is kept of `num_draws` log-weights of each of a chunk of data.
 
     - `peak`: the largest log-weight, to which all sums of weights are relative.
-    - `weight_sum`, `square_sum`: of w and of w^2.
-    - `tail`: the largest log-weights, in no order.
+    - `weight_sum`, `square_sum`, `cube_sum`: of w, w^2 and w^3.
+    - `tail`: the largest log-weights, in no order; `bulk`: the first.
+    - `jumps`: of `hidden_states`, if they are needed.
     - `replicate_*`: the same draws counted Poisson(1) times each, in `NUM_REPLICATES` ways (Poisson bootstrap): number,
       sum of w, of log w and of its square; logarithms relative to `origin`, the first of them.
     - `rungs`, `rises`: moments of the log-mean of 2^j draws that follow each other, and of what that is above the mean
@@ -60,7 +63,10 @@ class RunningWeights:
     peak: np.ndarray = field(init=False)
     weight_sum: np.ndarray = field(init=False)
     square_sum: np.ndarray = field(init=False)
+    cube_sum: np.ndarray = field(init=False)
     tail: np.ndarray = field(init=False)
+    bulk: np.ndarray = field(init=False)
+    jumps: np.ndarray = field(init=False)
     origin: np.ndarray = field(init=False)
     replicate_num: np.ndarray = field(init=False)
     replicate_weight: np.ndarray = field(init=False)
@@ -75,8 +81,9 @@ class RunningWeights:
     def __post_init__(self):
         num, rungs = self.num_data, (NUM_RUNGS, self.num_data)
         self.peak = np.full(num, -np.inf)
-        self.weight_sum, self.square_sum, self.origin = np.zeros((3, num))
-        self.tail = np.empty((num, 0))
+        self.weight_sum, self.square_sum, self.cube_sum, self.origin = np.zeros((4, num))
+        self.tail, self.bulk = np.empty((2, num, 0))
+        self.jumps = np.empty((num, 0, 2))
         self.replicate_num = np.zeros(NUM_REPLICATES)
         self.replicate_weight, self.replicate_log, self.replicate_square = np.zeros((3, num, NUM_REPLICATES))
         self.pending = np.zeros(rungs)
@@ -89,11 +96,13 @@ class RunningWeights:
             self.origin = np.where(np.isfinite(log_weights[:, 0]), log_weights[:, 0], 0.0)
         tail = np.concatenate([self.tail, log_weights], axis=1)
         self.tail = np.partition(tail, -TAIL, axis=1)[:, -TAIL:] if tail.shape[1] > TAIL else tail
+        self.bulk = np.concatenate([self.bulk, log_weights[:, : BULK - self.bulk.shape[1]]], axis=1)
         with np.errstate(invalid="ignore"):  # a weight of zero has an infinite logarithm, a failed one none
             self._rescale(log_weights)
             weights = np.exp(log_weights - finite_or_zero(self.peak)[:, None])
             self.weight_sum += weights.sum(axis=1)
             self.square_sum += np.square(weights).sum(axis=1)
+            self.cube_sum += (weights**3).sum(axis=1)
             self._resample(log_weights, weights)
             self._climb(log_weights)
         self.num_draws += log_weights.shape[1]
@@ -103,6 +112,7 @@ class RunningWeights:
         factor = np.exp(np.where(np.isfinite(self.peak), self.peak - finite_or_zero(peak), 0.0))
         self.weight_sum *= factor
         self.square_sum *= factor**2
+        self.cube_sum *= factor**3
         self.replicate_weight *= factor[:, None]
         self.peak = peak
 

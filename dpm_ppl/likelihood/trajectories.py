@@ -123,8 +123,10 @@ class Trajectories(AbstractProposal):
         return logsumexp(log_weights) - jnp.log(self.num_particles)
 
 
-def log_weight_of_paths(diffusion: Diffusion, x_0: Batch, key: PRNGKey, move: Move, steps_chunk: int | None) -> Cost:
-    """Log-weights of one forward path from every element of `x_0`, `(particle, *event)`.
+def log_weight_of_paths(
+    diffusion: Diffusion, x_0: Batch, key: PRNGKey, move: Move, steps_chunk: int | None, *, x_1: Batch | None = None
+) -> Cost:
+    """Log-weights of one forward path from every element of `x_0`, `(particle, *event)`, by way of `x_1` if given.
 
     The path is drawn `steps_chunk` steps at a time; the network is then evaluated at all of them side by side, so
     memory depends on the chunk alone.
@@ -135,6 +137,8 @@ def log_weight_of_paths(diffusion: Diffusion, x_0: Batch, key: PRNGKey, move: Mo
     def forward(x_prev: Array, inputs: tuple[Step, Array]) -> tuple[Array, Array]:
         step, _ = inputs
         x_t = move(diffusion.transition(x_prev, step), jax.random.fold_in(key, step.t))
+        if x_1 is not None:
+            x_t = jnp.where(step.t == 1, x_1, x_t)
         return x_t, x_t
 
     def over_chunk(carry: tuple[Array, Array, Array], chunk: tuple[Step, Array]):
