@@ -37,7 +37,9 @@ from dpm_ppl.analysis.draws import (
     weighted_draws,
 )
 from dpm_ppl.estimates import Estimate, estimate
-from dpm_ppl.likelihood.diagnostics import RELIABLE, effective_sample_size, pareto_khat, verdicts
+from dpm_ppl.likelihood import LogLikelihood
+from dpm_ppl.likelihood.diagnostics import DOUBTFUL, LARGEST_USABLE_KHAT, RELIABLE, UNUSABLE, is_khat_bad
+from dpm_ppl.likelihood.running import RunningWeights
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -57,8 +59,9 @@ LARGEST_RHAT = 1.01
 class WeightCheck:
     """What the importance weights of an approximation against its model say of it (Yao et al. 2018, section 2).
 
-    `khat` and `ess` are those of `num_draws` weights; `elbo` is their mean log, nats; `verdict` is `reliable`,
-    `doubtful` or `unusable` (see `dpm_ppl.likelihood.verdicts`).
+    `khat` and `ess` are those of `num_draws` weights; `elbo` is their mean log, nats. `verdict` is that of the evidence
+    they estimate (see `dpm_ppl.likelihood.verdicts`), but at best `doubtful` where k-hat is more than so many draws
+    allow, and `unusable` above 1: of an approximation k-hat says how far it is from its target.
     """
 
     khat: float
@@ -83,9 +86,15 @@ def check_weights(log_weights: ArrayLike) -> WeightCheck:
             got=f"shape {log_weights.shape}{wrong}",
             remedy="one per draw; where the model or the guide gives none, find out why",
         )
-    num_draws, ess, khat = len(log_weights), float(effective_sample_size(log_weights)), float(pareto_khat(log_weights))
-    se = np.sqrt(max(1 / ess - 1 / num_draws, 0.0))  # of the log-mean weight, delta method
-    return WeightCheck(khat, ess, num_draws, estimate(log_weights), str(verdicts(khat, se, num_draws)))
+    running = RunningWeights(1, seed=0)
+    running.add(log_weights[None])
+    found = LogLikelihood.of([running], 1)
+    khat, verdict = float(found.khat[0]), str(found.verdict[0])
+    if khat > LARGEST_USABLE_KHAT:
+        verdict = UNUSABLE
+    elif verdict == RELIABLE and is_khat_bad(khat, len(log_weights)):
+        verdict = DOUBTFUL
+    return WeightCheck(khat, float(found.ess[0]), len(log_weights), estimate(log_weights), verdict)
 
 
 @dataclass(frozen=True)

@@ -87,10 +87,10 @@ def most_bulk_index(num_draws: np.ndarray | int) -> np.ndarray:
 
 
 def verdicts(
-    se: np.ndarray,
-    ess: np.ndarray,
-    bulk: np.ndarray,
-    shape: np.ndarray,
+    se: np.ndarray | float,
+    ess: np.ndarray | float,
+    bulk: np.ndarray | float,
+    shape: np.ndarray | float,
     num_draws: np.ndarray | int,
     hidden: np.ndarray | float = 0.0,
 ) -> np.ndarray:

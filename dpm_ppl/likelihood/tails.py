@@ -55,7 +55,7 @@ def _shapes(excesses: np.ndarray) -> np.ndarray:
 
 def shape_error(shape: np.ndarray, size: int) -> np.ndarray:
     """Standard error of a shape fitted to `size` excesses (Hosking and Wallis 1987), that of 0 for lighter tails."""
-    return np.maximum(1 + shape, 1.0) / np.sqrt(size)
+    return np.asarray(np.maximum(1 + shape, 1.0) / np.sqrt(size))
 
 
 def skewness_factor(means: np.ndarray, squares: np.ndarray, cubes: np.ndarray, num_draws: int) -> np.ndarray:

@@ -13,7 +13,15 @@ from scipy.stats import genpareto
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.chains import forward_chain, reverse_chain
-from dpm_ppl.likelihood import effective_sample_size, log_likelihood, pareto_khat, verdicts, weight_histogram
+from dpm_ppl.likelihood import (
+    LogLikelihood,
+    effective_sample_size,
+    log_likelihood,
+    pareto_khat,
+    verdicts,
+    weight_histogram,
+)
+from dpm_ppl.likelihood.running import RunningWeights
 from tests.instances import DIFFUSIONS, draw_data
 
 KEY = jax.random.key(0)
@@ -75,29 +83,36 @@ def test_a_guide_that_is_too_narrow_is_flagged(scale, verdict):
     log_weights = importance_weights(KEY, model, guide, 10_000)
     khat = pareto_khat(log_weights)
     assert khat == pytest.approx(psis_diagnostic(KEY, {}, model, guide, num_particles=10_000), abs=0.05)
-    se = np.sqrt(1 / effective_sample_size(log_weights) - 1e-4)
-    assert verdicts(khat, se, 10_000) == verdict
+    running = RunningWeights(1, seed=0)
+    running.add(np.asarray(log_weights)[None])
+    assert LogLikelihood.of([running], 1).verdict == verdict
 
 
 @pytest.mark.parametrize(
-    ("khat", "se", "num_draws", "verdict"),
+    ("bulk", "shape", "num_draws", "ess", "hidden", "verdict"),
     [
-        (0.3, 0.05, 1000, "reliable"),
-        (0.69, 0.05, 10_000, "reliable"),
-        (0.69, 0.05, 100, "doubtful"),  # 1 - 1 / log10(100) = 0.5
-        (0.8, 0.05, 10_000, "doubtful"),
-        (1.1, 0.05, 10_000, "unusable"),
-        (0.3, 0.2, 1000, "doubtful"),
-        (0.3, 0.6, 1000, "unusable"),
-        (np.nan, 0.05, 1000, "doubtful"),
-        (np.nan, 0.0, 1000, "reliable"),
-        (0.9, 1e-5, 1000, "reliable"),
-        (-np.inf, 0.05, 1000, "reliable"),
-        (0.3, np.nan, 1, "unusable"),
+        (0.3, 0.9, 1000, 500, 0.0, "reliable"),
+        (0.5, 0.9, 256, 100, 0.0, "doubtful"),  # 256 draws bear an index of 0.45,
+        (0.5, 0.9, 1000, 500, 0.0, "reliable"),  # and a thousand one of 0.57
+        (0.74, 0.9, 10_000_000, 1000, 0.0, "reliable"),
+        (0.8, 0.9, 10_000_000, 1000, 0.0, "doubtful"),
+        (2.0, 0.2, 256, 100, 0.0, "reliable"),  # a light tail beyond doubt, however uneven the bulk
+        (2.0, 0.9, 256, 100, 0.0, "unusable"),
+        (0.0, np.inf, 256, 255, 0.0, "reliable"),  # equal weights have ties and no tail
+        (0.3, 0.2, 255, 200, 0.0, "too few draws"),
+        (0.3, 0.9, 1000, 9, 0.0, "doubtful"),
+        (0.0, np.inf, 1000, 999, 0.2, "doubtful"),
+        (0.0, np.inf, 1000, 999, np.nan, "doubtful"),
+        (np.nan, np.inf, 1000, 500, 0.0, "unusable"),
     ],
 )
-def test_verdicts(khat, se, num_draws, verdict):
-    assert verdicts(np.array([khat]), np.array([se]), num_draws) == [verdict]
+def test_verdicts(bulk, shape, num_draws, ess, hidden, verdict):
+    assert verdicts(np.array([0.1]), float(ess), bulk, shape, num_draws, hidden) == [verdict]
+
+
+@pytest.mark.parametrize(("num_draws", "verdict"), [(1, "too few draws"), (2, "unusable"), (1000, "unusable")])
+def test_an_estimate_without_an_error_is_not_usable(num_draws, verdict):
+    assert verdicts(np.array([np.nan]), 1.0, 0.0, 0.0, num_draws) == [verdict]
 
 
 def test_khat_of_weights_without_a_tail():

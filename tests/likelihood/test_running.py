@@ -35,7 +35,8 @@ def test_the_estimate_and_its_moments(lengths):
     np.testing.assert_allclose(result.log_likelihood, logsumexp(LOG_WEIGHTS, axis=1) - np.log(1000), rtol=1e-12)
     np.testing.assert_allclose(result.ess, weights.sum(axis=1) ** 2 / (weights**2).sum(axis=1), rtol=1e-10)
     relative_error = weights.std(axis=1, ddof=1) / weights.mean(axis=1) / np.sqrt(1000)
-    np.testing.assert_allclose(result.se, relative_error, rtol=1e-8)
+    np.testing.assert_allclose(result.se_delta, relative_error, rtol=1e-8)
+    assert (result.se >= result.se_delta).all()
     np.testing.assert_allclose(result.K, LOG_WEIGHTS.mean(axis=1), rtol=1e-12)
     np.testing.assert_allclose(
         result.cumulant, LOG_WEIGHTS.mean(axis=1) + LOG_WEIGHTS.var(axis=1, ddof=1) / 2, rtol=1e-12
@@ -119,7 +120,7 @@ def test_a_failed_weight_is_not_hidden(wrong):
     log_weights[0, 40] = wrong
     result = LogLikelihood.of([kept(log_weights, 30)], 1)
     assert not np.isfinite(result.log_likelihood[0])
-    assert list(result.verdict) == ["unusable", "reliable"]
+    assert list(result.verdict) == ["unusable", "too few draws"]
 
 
 def test_saved_and_read_they_go_on_alike():
