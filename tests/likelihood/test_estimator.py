@@ -195,7 +195,7 @@ def test_what_an_early_interruption_leaves(monkeypatch):
     assert list(result.num_particles) == [16, 16, 0, 0]
     assert list(np.isnan(result.log_likelihood)) == [False, False, True, True]
     assert result.mean().num == 2
-    assert list(result.verdict[2:]) == ["unusable", "unusable"]
+    assert list(result.verdict[2:]) == ["too few draws", "too few draws"]
 
 
 def test_log_weights_that_an_interruption_leaves(monkeypatch):
