@@ -59,7 +59,7 @@ def log_likelihood(
     - `draw`: makes the data of a draw from `x_0`, `(data (num, *event), key)`, for instance by adding dequantisation
       noise. The figure is then the log-likelihood with that noise integrated out.
     - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
-      their product, and on the number of data by about 12 KB for each; not on S or T.
+      their product, and on the number of data by about 20 KB for each; not on S or T.
     - `devices`: share the data of each chunk out over these JAX devices.
     - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
     - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
