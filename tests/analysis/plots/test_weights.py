@@ -7,6 +7,7 @@ import pytest
 import dpm_ppl as dpm
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree import weights_group
+from dpm_ppl.likelihood.diagnostics import VERDICTS
 from dpm_ppl.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel
 from tests.instances import DIFFUSIONS, draw_data
@@ -91,7 +92,7 @@ def test_khat_is_coloured_by_verdict_between_the_thresholds(backend):
     assert_drawn(shown.lines[1], [0, 50], [1, 1])
     assert len(shown.lines) == 2
     if backend != "none":
-        assert legend_names(collection) == ["reliable", "doubtful", "unusable"]
+        assert legend_names(collection) == list(VERDICTS)
 
 
 @every_backend
