@@ -56,13 +56,15 @@ BOUND_TERMS = {
 }
 ESTIMATES = {
     "log_likelihood": ("log-mean of the importance weights", "nats"),
-    "se": ("Monte-Carlo standard error of log_likelihood, delta method", "nats"),
-    "se_bootstrap": ("Monte-Carlo standard error of log_likelihood, bootstrap over draws", "nats"),
+    "se": ("Monte-Carlo standard error of log_likelihood", "nats"),
+    "se_delta": ("the same by the delta method alone", "nats"),
+    "se_bootstrap": ("the same from a bootstrap over draws", "nats"),
     "ess": ("effective sample size of the weights", "draws"),
     "khat": ("Pareto shape of the largest weights", "1"),
+    "bulk_index": ("tail index that the middle of the weights has", "1"),
     "cumulant": ("E log w + Var(log w) / 2", "nats"),
     "cumulant_se": ("Monte-Carlo standard error of cumulant", "nats"),
-    "verdict": ("reliable, doubtful or unusable", "text"),
+    "verdict": ("reliable, doubtful, unusable or too few draws", "text"),
     "num_draws": ("draws behind the estimate", "draws"),
 }
 
