@@ -1,5 +1,7 @@
 """What holds for every experiment of the zoo, its variants and both edges, without running any."""
 
+import re
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -45,6 +47,7 @@ def test_declaration(name, variant, edge):
     assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
     units = {experiment.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.references} <= units
+    assert all(re.search(r"\(\d{4}\)", reference.name) for reference in experiment.references)  # published
     np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
 
 
