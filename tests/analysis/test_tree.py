@@ -155,8 +155,8 @@ def test_data_without_draws_are_missing_from_the_ladder():
     drawn = np.array([True, False, True])
     ladder = Ladder(np.array([1]), *np.ones((2, 2, 1)), *np.empty((2, 2, 0)))
     part = {name: value[:3] for name, value in vars(result).items() if np.shape(value)[:1] == result.se.shape}
-    part |= {"num_draws": drawn * 1, "num_particles": drawn * 4}
-    group = weights_group(replace(result, **part, ladder=ladder, interrupted=True, log_weights=None))
+    part |= {"num_draws": drawn * 1, "num_particles": drawn * 4, "log_weights": None}
+    group = weights_group(replace(result, **part, ladder=ladder, interrupted=True))
     np.testing.assert_array_equal(group.ladder, [[1.0], [np.nan], [1.0]])
     assert (group.attrs["interrupted"], group.attrs["particles_per_draw"]) == (1, 4)
     assert "log_weights" not in group
