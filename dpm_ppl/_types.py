@@ -8,6 +8,7 @@ from jaxtyping import Array, Float, Int, Key, Num, UInt32
 PRNGKey = Key[Array, ""] | UInt32[Array, "2"]
 
 Values = Num[Array, "*shape"]  # coordinates of any shape: kernels act on each by itself
+Uniforms = Float[Array, "*shape"]  # numbers strictly between 0 and 1, one for each of them
 Outputs = Float[Array, "*shape outputs"]  # what a network says about each of them
 Datum = Num[Array, "*event"]
 Batch = Num[Array, "..."]  # data or paths, the event axes behind any batch axes
@@ -29,5 +30,6 @@ __all__ = [
     "PerDatum",
     "PerDatumStep",
     "PerStep",
+    "Uniforms",
     "Values",
 ]

@@ -10,7 +10,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array, Batch, PRNGKey
+from dpm_ppl._types import Array, Batch, Uniforms
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule, Learned
@@ -141,9 +141,12 @@ class Diffusion(eqx.Module):
         """q(x_{t-1} | x_t, x_0)."""
         return self.kernel.bridge(x_t, x_0, self._aligned(step)).to_event(self.event_dim)
 
-    def draw_bridge(self, x_0: Batch, step: Step, key: PRNGKey) -> tuple[Batch, Distribution]:
-        """A draw x_t ~ q(x_t | x_0) and q(x_{t-1} | x_t, x_0) from it, which may know more of x_t than its value."""
-        x_t, bridge = self.kernel.draw_bridge(x_0, self._aligned(step), key)
+    def draw_bridge(self, x_0: Batch, step: Step, uniform: Uniforms) -> tuple[Batch, Distribution]:
+        """A draw x_t ~ q(x_t | x_0) and q(x_{t-1} | x_t, x_0) from it, which may know more of x_t than its value.
+
+        `uniform`, one number between 0 and 1 for each coordinate, says which draw.
+        """
+        x_t, bridge = self.kernel.draw_bridge(x_0, self._aligned(step), uniform)
         return x_t, bridge.to_event(self.event_dim)
 
     def reverse(self, x_t: Batch, step: Step) -> Distribution:

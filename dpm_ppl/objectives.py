@@ -23,6 +23,7 @@ from numpyro.primitives import Messenger, mutable
 
 from dpm_ppl._chain_sites import ChainCost, FirstStep, are_same, base_of, factors_of, with_base
 from dpm_ppl._errors import InputError
+from dpm_ppl._lattice import Lattice, uniforms
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl._types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.chains import ForwardChain, ReverseChain
@@ -119,7 +120,8 @@ class DiffusionELBO(ELBO):
     ) -> Cost:
         """-sum_{t>=2} KL_t - KL(q(x_T | x_0) || pi), estimated per element of the batch; updates `losses` in place."""
         if self.num_sampled_steps is None:
-            divergence = accurate_sum(step_divergences(guide, model, x_0, key, chunk_size=self.steps_chunk))
+            points = Lattice(key, x_0.shape, guide.event_dim)
+            divergence = accurate_sum(step_divergences(guide, model, x_0, points, chunk_size=self.steps_chunk))
         else:
             divergence = self._sampled_divergence(guide, model, x_0, key, losses)
         return -divergence - end_divergence(guide, x_0)
@@ -136,7 +138,8 @@ class DiffusionELBO(ELBO):
         )
         # Data and draws along one axis: XLA makes a program with an axis for each about 6% slower.
         repeated = jnp.repeat(flat, index.shape[1], axis=0)
-        divergence = step_divergence(guide, model, repeated, guide.steps[index.ravel() + 1], draw_key)
+        uniform = uniforms(draw_key, repeated.shape)
+        divergence = step_divergence(guide, model, repeated, guide.steps[index.ravel() + 1], uniform)
         if losses is not None:
             losses.update(update_step_losses(losses, index.ravel(), divergence))
         return (divergence.reshape(index.shape) * factor).mean(axis=1).reshape(batch_shape)

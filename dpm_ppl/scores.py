@@ -11,7 +11,7 @@ import numpy as np
 from dpm_ppl._checks import check_exact, check_scored
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Batch, PRNGKey
-from dpm_ppl.bounds import bound
+from dpm_ppl.bounds import bound_of_draw
 from dpm_ppl.data import Dataset
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.programs import Method, Program, log_weights
@@ -65,6 +65,8 @@ def score(
 ) -> Scores:
     """Score `method` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
 
+    The draws of a datum share out the noise of x_t between them (`bound`), which leaves K little of it.
+
     Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
@@ -88,7 +90,7 @@ def score(
         )
     if known is not None:
         check_exact(known)
-    drawn = [_draw(method, data, rows, jax.random.fold_in(key, i), steps_chunk, data_chunk) for i in range(num_draws)]
+    drawn = [_draw(method, data, rows, key, (i, num_draws), steps_chunk, data_chunk) for i in range(num_draws)]
     K = np.mean([draw[0] for draw in drawn], axis=0)
     L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
 
@@ -119,13 +121,16 @@ def _draw(
     data: Dataset,
     rows: Batch,
     key: PRNGKey,
+    draw: tuple[int, int],
     steps_chunk: int | None,
     data_chunk: int | None,
 ) -> tuple[np.ndarray, ...]:
-    draw_key, bound_key = jax.random.split(key)
+    """One draw for every datum, of which `draw` says its number and how many there are."""
+    draw_key, own_key = jax.random.split(jax.random.fold_in(key, draw[0]))
     x_0 = data.draw(rows, draw_key)
     if isinstance(method, Program):
         check_scored(method, x_0)
-        return (np.asarray(log_weights(method, x_0, bound_key, data_chunk), np.float64),)
-    terms = bound(method, x_0, bound_key, steps_chunk=steps_chunk, data_chunk=data_chunk)
+        return (np.asarray(log_weights(method, x_0, own_key, data_chunk), np.float64),)
+    shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
+    terms = bound_of_draw(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
     return np.asarray(terms.K, np.float64), np.asarray(terms.L_null, np.float64)

@@ -6,36 +6,46 @@ with edge = E_{q(x_1 | x_0)} log p(x_0 | x_1): the paper's equation 12 in its al
 steps of it, bounds all of them. Data are `(datum, *event)`; costs are nats.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from numpyro.distributions.kl import kl_divergence
 
 from dpm_ppl._sums import accurate_sum, map_chunks
-from dpm_ppl._types import Batch, Cost, PRNGKey
+from dpm_ppl._types import Array, Batch, Cost, Int, PRNGKey, Uniforms
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.steps import Step
 
 
-def step_divergence(guide: Diffusion, model: Diffusion, x_0: Batch, step: Step, key: PRNGKey) -> Cost:
+def step_divergence(guide: Diffusion, model: Diffusion, x_0: Batch, step: Step, uniform: Uniforms) -> Cost:
     """One draw of KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) with x_t ~ q(x_t | x_0), per element of the batch.
 
-    `step` is one for the whole batch or one per element. `guide` and `model` are the same diffusion, but for gradients
-    that treat the two chains apart.
+    `step` is one for the whole batch or one per element; `uniform`, of the shape of `x_0`, says which x_t is drawn.
+    `guide` and `model` are the same diffusion, but for gradients that treat the two chains apart.
     """
-    x_t, bridge = guide.draw_bridge(x_0, step, key)
+    x_t, bridge = guide.draw_bridge(x_0, step, uniform)
     return kl_divergence(bridge, model.reverse(x_t, step))
 
 
 def step_divergences(
-    guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, *, chunk_size: int | None = None
+    guide: Diffusion,
+    model: Diffusion,
+    x_0: Batch,
+    points: Callable[[Int[Array, ""]], Uniforms],
+    *,
+    chunk_size: int | None = None,
 ) -> Cost:
-    """`step_divergence` at t = 2..T, shape `(T - 1, *batch)`, `chunk_size` steps side by side."""
-    steps = guide.steps[1:]
+    """`step_divergence` at t = 2..T, shape `(T - 1, *batch)`, `chunk_size` steps side by side.
+
+    `points` gives the uniform numbers of step t. Those of a `Lattice` are shared out between the steps, of which one
+    has nearly the divergence of the next: their sum has far less noise than with numbers drawn for each step anew.
+    """
 
     def at_step(step: Step) -> Cost:
-        return step_divergence(guide, model, x_0, step, jax.random.fold_in(key, step.t))
+        return step_divergence(guide, model, x_0, step, points(step.t))
 
-    return map_chunks(at_step, steps, chunk_size)
+    return map_chunks(at_step, guide.steps[1:], chunk_size)
 
 
 def end_divergence(guide: Diffusion, x_0: Batch) -> Cost:
@@ -53,9 +63,9 @@ def fixed_edge(diffusion: Diffusion, x_0: Batch) -> Cost:
     return log_stationary(diffusion, x_0) + divergence_from_stationary(diffusion, x_0, diffusion.steps[0])
 
 
-def learned_edge(diffusion: Diffusion, x_0: Batch, key: PRNGKey) -> Cost:
-    """An estimate of E log p(x_0 | x_1) from one draw x_1 ~ q(x_1 | x_0)."""
-    x_1 = diffusion.marginal(x_0, diffusion.steps[0]).sample(key)
+def learned_edge(diffusion: Diffusion, x_0: Batch, uniform: Uniforms) -> Cost:
+    """An estimate of E log p(x_0 | x_1) from one draw x_1 ~ q(x_1 | x_0), the one at `uniform`."""
+    x_1, _ = diffusion.draw_bridge(x_0, diffusion.steps[0], uniform)
     return diffusion.edge_law(x_1).log_prob(x_0) - first_surprise(diffusion, x_0, x_1)
 
 

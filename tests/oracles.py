@@ -26,10 +26,9 @@ class SigmaPoints(NormalStep):
     Averages of a quadratic function over an even number of them are exact.
     """
 
-    def noise(self, key, sample_shape=()):
-        noise = jnp.ones((*sample_shape, *self.batch_shape))
-        signs = 1.0 - 2.0 * (jnp.arange(len(noise)) % 2)
-        return noise * signs.reshape(-1, *[1] * (noise.ndim - 1))
+    def noise_at(self, uniform):
+        signs = 1.0 - 2.0 * (jnp.arange(len(uniform)) % 2)
+        return jnp.ones_like(uniform) * signs.reshape(-1, *[1] * (uniform.ndim - 1))
 
 
 class SigmaPointKernel(GaussianKernel):

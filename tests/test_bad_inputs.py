@@ -231,7 +231,7 @@ def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked
     bad = CASES[name]
     monkeypatch.chdir(here)
     monkeypatch.setattr(training, "_chunk_program", works)
-    monkeypatch.setattr(scores, "bound", works)
+    monkeypatch.setattr(scores, "bound_of_draw", works)
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())
         assert (called.code, called.out) == (2, "")

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._lattice import uniforms
 from dpm_ppl.bounds import bound, entropy_bounds
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import GaussianKernel, noise_prediction
@@ -67,7 +68,7 @@ def test_more_draws_bring_less_noise():
     diffusion = DIFFUSIONS["gaussian"]()
     x_0 = jnp.tile(draw_data(diffusion, 1), (300, 1))
     one, nine = (np.asarray(bound(diffusion, x_0, KEY, num_draws=num).K, np.float64) for num in (1, 9))
-    assert one.std() / nine.std() == pytest.approx(3, rel=0.25)
+    assert one.std() / nine.std() > 3  # by at least the root of nine, as they share out the noise between them
     assert abs(one.mean() - nine.mean()) < 4 * np.hypot(one.std(), nine.std()) / np.sqrt(300)
 
 
@@ -75,7 +76,7 @@ def test_more_draws_bring_less_noise():
 def test_the_learned_edge_of_real_numbers_is_estimated_without_the_noise_of_x_1(scale):
     diffusion = small(GaussianKernel(noise_prediction), Erasure(8, beta_1=0.01), edge="learned", scale=scale)
     x_0 = jnp.broadcast_to(draw_data(diffusion, 1), (4000, 2))
-    got = np.asarray(learned_edge(diffusion, x_0, KEY), np.float64)
+    got = np.asarray(learned_edge(diffusion, x_0, uniforms(KEY, x_0.shape)), np.float64)
     x_1 = diffusion.marginal(x_0, diffusion.steps[0]).sample(jax.random.key(1))
     plain = np.asarray(diffusion.edge_law(x_1).log_prob(x_0), np.float64)
     assert abs(got.mean() - plain.mean()) < 4 * np.hypot(got.std(), plain.std()) / np.sqrt(4000)

@@ -12,7 +12,18 @@ ROOT = Path(__file__).parents[1]
 # `dpm_ppl` is the package itself, the curated names: what stands before it must not reach for them.
 LAYERS = (
     {"_errors", "_types"},
-    {"_batches", "_divergences", "_files", "_progress", "_sites", "_sums", "_widening", "_wording", "steps"},
+    {
+        "_batches",
+        "_divergences",
+        "_files",
+        "_lattice",
+        "_progress",
+        "_sites",
+        "_sums",
+        "_widening",
+        "_wording",
+        "steps",
+    },
     {"_pushforward", "_refusals"},
     {"kernels", "networks", "schedules"},
     {"diffusion"},

@@ -11,6 +11,7 @@ from numpyro.distributions.kl import kl_divergence
 from numpyro.infer import Trace_ELBO
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._lattice import Lattice
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl.bounds import bound
 from dpm_ppl.chains import ForwardChain, forward_chain, reverse_chain
@@ -114,8 +115,9 @@ def test_a_random_network_as_in_float64(readout, edge, learned):
         @eqx.filter_value_and_grad
         def cost(network):
             model = eqx.tree_at(lambda d: d.network, diffusion, network)
-            steps = accurate_sum(step_divergences(model, model, x_0, KEY)).sum()
-            return steps - learned_edge(model, x_0, KEY).sum() if edge == "learned" else steps
+            points = Lattice(KEY, x_0.shape, 1)
+            steps = accurate_sum(step_divergences(model, model, x_0, points)).sum()
+            return steps - learned_edge(model, x_0, points(jnp.ones((), int))).sum() if edge == "learned" else steps
 
         def log_weight(path):
             before = jnp.concatenate([x_0[None], path[:-1]])

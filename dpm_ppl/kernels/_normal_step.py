@@ -1,12 +1,14 @@
 """The normal law of one step, held in units of that step, where float32 still sees it."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
 from numpyro.distributions import Normal
 from numpyro.distributions.kl import kl_divergence
 
-from dpm_ppl._types import Array, PRNGKey, Values
+from dpm_ppl._types import Array, PRNGKey, Uniforms, Values
 
 
 class NormalStep(Normal):
@@ -27,9 +29,9 @@ class NormalStep(Normal):
         # Unchecked, because a point that is known for certain (the bridge at t = 1) has no spread.
         Normal.__init__(self, mean, jnp.exp(self.log_unit + 0.5 * self.log_ratio), validate_args=False)
 
-    def noise(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
-        """A draw of the noise, which `at` makes a draw of the law."""
-        return jax.random.normal(key, sample_shape + self.batch_shape)
+    def noise_at(self, uniform: Uniforms) -> Array:
+        """The noise that stands at these shares of its law."""
+        return math.sqrt(2) * jax.scipy.special.erfinv(2 * uniform - 1)
 
     def at(self, noise: Array) -> Array:
         """The value that has this noise, rounded."""
@@ -41,7 +43,7 @@ class NormalStep(Normal):
 
     def sample(self, key: PRNGKey | None, sample_shape: tuple[int, ...] = ()) -> Array:
         assert key is not None
-        return self.at(self.noise(key, sample_shape))
+        return self.at(jax.random.normal(key, sample_shape + self.batch_shape))
 
     def log_prob(self, value: ArrayLike) -> Array:
         return -0.5 * (self.noise_of(value) ** 2 + self.log_ratio + jnp.log(2 * jnp.pi)) - self.log_unit

@@ -6,7 +6,8 @@ import equinox as eqx
 import numpy as np
 from numpyro.distributions import Distribution
 
-from dpm_ppl._types import Array, Outputs, PRNGKey, Values
+from dpm_ppl._types import Array, Outputs, Uniforms, Values
+from dpm_ppl.kernels._quantiles import quantile
 from dpm_ppl.steps import Step
 
 
@@ -39,12 +40,13 @@ class AbstractKernel(eqx.Module):
     def bridge(self, x_t: Values, x_0: Values, step: Step) -> Distribution:
         """q(x_{t-1} | x_t, x_0); for t = 1 it is the point x_0."""
 
-    def draw_bridge(self, x_0: Values, step: Step, key: PRNGKey) -> tuple[Values, Distribution]:
-        """A draw x_t ~ q(x_t | x_0) and the bridge from it.
+    def draw_bridge(self, x_0: Values, step: Step, uniform: Uniforms) -> tuple[Values, Distribution]:
+        """The x_t that stands at the share `uniform` of q(x_t | x_0), and the bridge from it.
 
-        To be overridden by a kernel whose draws lose in rounding what the bridge needs to know.
+        To be overridden by a kernel whose draws lose in rounding what the bridge needs to know, or whose `marginal` has
+        neither `icdf` nor `enumerate_support`.
         """
-        x_t = self.marginal(x_0, step).sample(key)
+        x_t = quantile(self.marginal(x_0, step), uniform)
         return x_t, self.bridge(x_t, x_0, step)
 
     @abc.abstractmethod

@@ -7,7 +7,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal
 
-from dpm_ppl._types import Array, Outputs, PRNGKey, Values
+from dpm_ppl._types import Array, Outputs, Uniforms, Values
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.steps import Step
@@ -75,10 +75,10 @@ class GaussianKernel(AbstractKernel):
     def bridge(self, x_t: Values, x_0: Values, step: Step) -> NormalStep:
         return self._bridge(x_t, x_0, self.marginal(x_0, step).noise_of(x_t), step)
 
-    def draw_bridge(self, x_0: Values, step: Step, key: PRNGKey) -> tuple[Values, NormalStep]:
+    def draw_bridge(self, x_0: Values, step: Step, uniform: Uniforms) -> tuple[Values, NormalStep]:
         """From the noise as drawn, of which x_t is rounded to hold less the smaller it is."""
         law = self.marginal(x_0, step)
-        noise = law.noise(key)
+        noise = law.noise_at(uniform)
         x_t = law.at(noise)
         return x_t, self._bridge(x_t, x_0, noise, step)
 
