@@ -30,6 +30,9 @@ class SigmaPoints(NormalStep):
         signs = 1.0 - 2.0 * (jnp.arange(len(uniform)) % 2)
         return jnp.ones_like(uniform) * signs.reshape(-1, *[1] * (uniform.ndim - 1))
 
+    def sample(self, key, sample_shape=()):
+        return self.at(self.noise_at(jnp.zeros((*sample_shape, *self.batch_shape))))
+
 
 class SigmaPointKernel(GaussianKernel):
     """The Gaussian kernel with exact averages over x_t, where all that depends on it is quadratic."""
