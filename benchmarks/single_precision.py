@@ -1,6 +1,6 @@
 """What float32 costs K: `python -m benchmarks.single_precision` prints a table; exit code 1 where it is too much.
 
-A chain that has learned nothing has K = L_null exactly, and it is the best chain for data from N(0, 1). The averages over
+A chain that has learned nothing has K = L_null exactly, and is the best chain for data from N(0, 1). The averages over
 x_t are taken at two points that make them exact, so any distance is rounding.
 """
 

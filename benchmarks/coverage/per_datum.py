@@ -5,6 +5,7 @@ Every repetition is one datum: of weights drawn from a law, or of a chain whose 
 
 from collections.abc import Iterator
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,8 +18,11 @@ from dpm_ppl.kernels import BernoulliKernel, clean_rate
 from dpm_ppl.likelihood import LogLikelihood, log_likelihood
 from dpm_ppl.likelihood.diagnostics import RELIABLE
 from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules import Erasure, Fixed
+from dpm_ppl.steps import Step
 from tests import reference
+from tests.instances import small
 from tests.likelihood.exact import bits, probabilities_of_bits
 from tests.oracles import atoms_diffusion, linear_diffusion
 
@@ -26,6 +30,15 @@ NUM_DRAWS = (64, 256, 1024)
 LEAST = 0.94
 FEWEST_JUDGED = 20
 """Reliable estimates of a regime below which their coverage is printed and not judged."""
+
+
+class Sure(AbstractNetwork):
+    """The same log-odds for every bit at every step."""
+
+    log_odds: float = eqx.field(static=True)
+
+    def __call__(self, x_t: jax.Array, step: Step) -> jax.Array:
+        return jnp.full((*x_t.shape, 1), self.log_odds)
 
 
 def laws_of_weights(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
@@ -69,11 +82,27 @@ def _chains_of_bits() -> dict[str, tuple[Diffusion, list[tuple[int, ...]]]]:
     rare = np.array([[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]])
     return {
         "one bit, always 0, beta_1 = 0.01": (atoms_diffusion(kernel, Erasure(100), one), [(0,), (1,)]),
-        "the same, beta_1 = 0.001": (atoms_diffusion(kernel, Erasure(100, beta_1=0.001), one), [(1,)]),
+        "one bit, always 0, beta_1 = 0.001": (atoms_diffusion(kernel, Erasure(100, beta_1=0.001), one), [(1,)]),
         "three equal bits, T = 50": (atoms_diffusion(kernel, Erasure(50), three), [(0, 0, 0), (0, 1, 0)]),
         "four bits, one state in 1,000": (
             atoms_diffusion(kernel, Erasure(40, beta_1=0.005), rare, np.array([0.5, 0.499, 0.001])),
             [(1, 1, 0, 0), (1, 1, 1, 1), (0, 1, 0, 1)],
+        ),
+        "one bit, a network sure of 0, beta_1 = 0.01": (
+            Diffusion(BernoulliKernel(0.5), Erasure(100), Sure(-9.0), (1,)),
+            [(0,), (1,)],
+        ),
+        "one bit, a network sure of 0, beta_1 = 0.001": (
+            Diffusion(BernoulliKernel(0.5), Erasure(100, beta_1=0.001), Sure(-9.0), (1,)),
+            [(1,)],
+        ),
+        "five bits, a random network": (
+            small(BernoulliKernel(0.2), Erasure(20), (5,), network="sigmoid", scale=3.0),
+            [(0, 0, 0, 0, 0), (0, 1, 0, 1, 0)],
+        ),
+        "five bits, a random network, learned edge": (
+            small(BernoulliKernel(0.2), Erasure(20), (5,), network="sigmoid", scale=3.0, edge="learned"),
+            [(0, 0, 0, 0, 0), (0, 1, 0, 1, 0)],
         ),
         "five steps": (atoms_diffusion(kernel, Fixed(np.linspace(0.05, 0.9, 5)), three), [(0, 0, 0), (1, 0, 1)]),
     }
