@@ -50,7 +50,7 @@ def exactly(z):
 
 @pytest.mark.parametrize("scored", [program(**BEST), Program(density, event_shape=(1,))], ids=["best guide", "density"])
 def test_where_nothing_is_lost_every_weight_is_the_likelihood(scored):
-    result = dpm.log_likelihood(scored, X_0, KEY, 8)
+    result = dpm.log_likelihood(scored, X_0, KEY, 256)
     np.testing.assert_allclose(log_weights(scored, X_0, KEY), EXACT, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(result.log_likelihood, EXACT, rtol=1e-5, atol=1e-5)
     assert set(result.verdict) == {"reliable"}
