@@ -104,11 +104,12 @@ def _summary(weights: RunningWeights, exact: bool) -> dict[str, np.ndarray]:
     hidden = hidden_mass(weights.jumps, estimates, num) if num else np.full_like(ess, np.nan)
     equal = (plain * np.sqrt(num) < EQUAL_WEIGHTS) & (hidden <= EQUAL_WEIGHTS)
     widen, shape = _allowances(weights, hidden)
+    se = widen(plain)
     known_exactly = np.isfinite(estimates) & exact
     bulk = bulk_index(weights.bulk)
     return {
         "log_likelihood": estimates,
-        "se": np.where(known_exactly, 0.0, widen(plain)),
+        "se": np.where(known_exactly, 0.0, se),
         "se_delta": np.where(known_exactly, 0.0, plain),
         "se_bootstrap": np.where(known_exactly, 0.0, widen(replicate)),
         "ess": ess,
@@ -116,7 +117,7 @@ def _summary(weights: RunningWeights, exact: bool) -> dict[str, np.ndarray]:
         "bulk_index": bulk,
         "cumulant": weights.rungs.mean[0] + weights.rungs.variance(0, num) / 2,
         "cumulant_se": cumulant_replicate.std(axis=1, ddof=1),
-        "verdict": np.where(known_exactly, RELIABLE, verdicts(widen(plain), ess, bulk, shape, num, hidden)),
+        "verdict": np.where(known_exactly, RELIABLE, verdicts(se, ess, bulk, shape, num, hidden)),
         "is_exact": equal | known_exactly,
         "num_draws": np.full(weights.num_data, num),
     }
