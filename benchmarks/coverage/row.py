@@ -5,14 +5,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import binom
 
 NORMAL_QUANTILE = 1.96
 """What users take times a standard error for 95 percent."""
 
+ENOUGH = 400
+"""Repetitions from which a coverage is judged as it is."""
+SURPRISE = 0.001
+"""Of fewer, a row fails where so few hits would be this improbable if the least coverage were the true one: the table
+has some 300 rows."""
+
 
 @dataclass(frozen=True)
 class Row:
-    """`hits` of `repetitions` intervals held the truth; it holds where their share is at least `least`.
+    """`hits` of `repetitions` intervals held the truth. The row holds where that is at least `least`, as far as known.
 
     `reliable_share` is the share of all estimates that were called reliable, where only those are judged.
     """
@@ -30,6 +37,8 @@ class Row:
 
     @property
     def holds(self) -> bool:
+        if 0 < self.repetitions < ENOUGH:
+            return bool(binom.cdf(self.hits, self.repetitions, self.least) >= SURPRISE)
         return bool(self.coverage >= self.least)  # NaN holds nothing
 
     def cells(self) -> list[str]:

@@ -18,9 +18,8 @@ LARGEST_USABLE_KHAT = 1.0
 
 FEWEST_FOR_VERDICT = 256
 """Draws below which no verdict means anything: k-hat is uncertain by 0.3 at 64 and by 0.2 at 256."""
-LIGHT_SHAPE = 0.45
-"""A tail that is lighter than this by four standard errors needs no look at the bulk."""
 SHAPE_ERRORS = 4.0
+"""Standard errors by which a tail must be light beyond doubt before no look at the bulk is needed."""
 LARGEST_USABLE_INDEX = 1.0
 """Bulk index at which even the middle of the weights is spread like a law without a mean."""
 FEWEST_EFFECTIVE = 10
@@ -86,6 +85,14 @@ def most_bulk_index(num_draws: np.ndarray | int) -> np.ndarray:
     return np.minimum(0.45 + 0.06 * np.log2(np.maximum(num_draws, 1) / 256), 0.75)
 
 
+def most_light_shape(num_draws: np.ndarray | int) -> np.ndarray:
+    """Shape below which a tail, four standard errors added, is light beyond doubt: 0.45 from 1,024 draws on.
+
+    For 256, whose upper quarter may miss all that is heavy, 0.2.
+    """
+    return np.minimum(0.2 + 0.125 * np.log2(np.maximum(num_draws, 1) / 256), 0.45)
+
+
 def verdicts(
     se: np.ndarray | float,
     ess: np.ndarray | float,
@@ -98,16 +105,16 @@ def verdicts(
 
     Reliable means that the truth lies within 1.96 of the standard error in 94 of 100 cases. That is measured
     (`python -m benchmarks.coverage`) for weights whose `bulk` index is at most `most_bulk_index`, or whose tail is
-    light beyond doubt: `shape`, its index with four standard errors added, at most 0.45. It does not go by k-hat: of
-    the samples from a heavy tail that would choose those that have missed it. Unusable is an estimate that is not
-    finite, or weights with a bulk index above 1.
+    light beyond doubt: `shape`, its index with four standard errors added, at most `most_light_shape`. It does not go
+    by k-hat: of the samples from a heavy tail that would choose those that have missed it. Unusable is an estimate that
+    is not finite, or weights with a bulk index above 1.
 
     Besides, a reliable estimate rests on at least ten effective draws, and rare states that all of them may have missed
     move it by at most 0.1 nats: `hidden`, NaN where that cannot be known (see `dpm_ppl.likelihood.hidden_states`).
     """
     se, ess, bulk, shape, num_draws, hidden = np.broadcast_arrays(se, ess, bulk, shape, num_draws, hidden)
     finite = np.isfinite(se)
-    steady = finite & ((bulk <= most_bulk_index(num_draws)) | (shape <= LIGHT_SHAPE))
+    steady = finite & ((bulk <= most_bulk_index(num_draws)) | (shape <= most_light_shape(num_draws)))
     unusable = ~finite | (~steady & ~(bulk <= LARGEST_USABLE_INDEX))
     few = (finite | (num_draws < 2)) & (num_draws < FEWEST_FOR_VERDICT)  # one draw has no error
     reliable = steady & (ess >= FEWEST_EFFECTIVE) & (hidden <= MOST_HIDDEN)

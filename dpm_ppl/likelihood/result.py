@@ -11,7 +11,7 @@ from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS, RELIABLE, SHAPE_ERRORS
 from dpm_ppl.likelihood.hidden_states import hidden_mass
 from dpm_ppl.likelihood.ladder import Ladder, ladder_of
 from dpm_ppl.likelihood.running import RunningWeights, finite_or_zero
-from dpm_ppl.likelihood.tails import NORMAL_QUANTILE, bulk_index, largest_shape, skewness_factor, unseen_tail
+from dpm_ppl.likelihood.tails import NORMAL_QUANTILE, bulk_index, skewness_factor, unseen_tail
 
 
 @dataclass(frozen=True)
@@ -133,6 +133,6 @@ def _allowances(weights: RunningWeights, hidden: np.ndarray) -> tuple[Callable[[
         moments = (weights.weight_sum / num, weights.square_sum / num, weights.cube_sum / num)
         # The standard error is itself known to 1 / sqrt(2 S) of it only.
         factor = skewness_factor(*moments, num) * (1 + 1 / np.sqrt(2 * num))
-        unseen = np.maximum(unseen_tail(largest, num, moments[0]), np.nan_to_num(hidden)) / NORMAL_QUANTILE
-        shape = largest_shape(largest, num, SHAPE_ERRORS)
+        rise, shape = unseen_tail(largest, num, moments[0], SHAPE_ERRORS)
+        unseen = np.maximum(rise, np.nan_to_num(hidden)) / NORMAL_QUANTILE
     return lambda se: np.hypot(se * factor, unseen), shape

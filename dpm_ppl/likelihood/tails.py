@@ -71,35 +71,34 @@ def skewness_factor(means: np.ndarray, squares: np.ndarray, cubes: np.ndarray, n
     return 1 + reach * np.maximum(skewness, 0.0) / np.sqrt(num_draws)
 
 
-def unseen_tail(largest: np.ndarray, num_draws: int, means: np.ndarray) -> np.ndarray:
-    """How far, in nats, the log-mean weight might rise with the tail that `num_draws` may have missed.
+def unseen_tail(
+    largest: np.ndarray, num_draws: int, means: np.ndarray, num_errors: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far the log-mean weight might rise with the tail that `num_draws` may have missed, and how heavy that may be.
 
     **Arguments:** `largest`, the largest weights of each datum `(datum, tail)`, sorted; `means`, of all weights.
+
+    **Returns**, each `(datum,)`: the rise in nats; the shape of the upper quarter of the weights with `num_errors` of
+    its standard errors added, inf where ties or too few draws leave no shape.
     """
-    rise = np.zeros(len(largest))
+    rise, upper = np.zeros(len(largest)), np.full(len(largest), np.nan)
     kept = min(num_draws // _SHAPE_ERRORS[0][0], largest.shape[1] - 1)
-    for share, num_errors in _SHAPE_ERRORS:
+    for share, more_errors in _SHAPE_ERRORS:
         size = kept * _SHAPE_ERRORS[0][0] // share
         if size < _FEWEST_IN_TAIL:
             continue
         excesses = largest[:, -size:] - largest[:, -size - 1, None]
         shape = generalised_pareto_shape(excesses)
-        heavier = np.minimum(shape + num_errors * shape_error(shape, size), _HEAVIEST)
+        error = shape_error(shape, size)
+        if size == kept:
+            upper = shape + num_errors * error
+        heavier = np.minimum(shape + more_errors * error, _HEAVIEST)
         with np.errstate(divide="ignore", invalid="ignore"):
             scale_of_median = np.where(heavier == 0, 1 / np.log(2), heavier / np.expm1(heavier * np.log(2)))
             mean = excesses[:, size // 2 - 1] * scale_of_median / (1 - heavier)
             more = size / num_draws * (mean - excesses.mean(axis=1)) / means
         rise = np.fmax(rise, more)  # ties have no shape, and nothing to add
-    return np.log1p(rise)
-
-
-def largest_shape(largest: np.ndarray, num_draws: int, num_errors: float) -> np.ndarray:
-    """Shape of the upper quarter of the weights plus so many of its standard errors, `(datum,)`; inf for ties."""
-    size = min(num_draws // _SHAPE_ERRORS[0][0], largest.shape[1] - 1)
-    if size < _FEWEST_IN_TAIL:
-        return np.full(len(largest), np.inf)
-    shape = generalised_pareto_shape(largest[:, -size:] - largest[:, -size - 1, None])
-    return np.nan_to_num(shape + num_errors * shape_error(shape, size), nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    return np.log1p(rise), np.nan_to_num(upper, nan=np.inf, posinf=np.inf, neginf=-np.inf)
 
 
 def bulk_index(log_weights: np.ndarray) -> np.ndarray:

@@ -9,7 +9,6 @@ from dpm_ppl.likelihood.running import BULK, RunningWeights
 from dpm_ppl.likelihood.tails import (
     bulk_index,
     generalised_pareto_shape,
-    largest_shape,
     shape_error,
     skewness_factor,
     unseen_tail,
@@ -77,14 +76,15 @@ def test_shapes_and_their_errors(shape):
 
 def test_light_and_heavy_tails_are_told_apart():
     light, heavy = (np.sort(np.exp(draw), axis=1) for draw in (-RNG.exponential(size=(9, 4096)), pareto(0.8)[:9]))
-    assert (largest_shape(light[:, -1024:], 4096, 4.0) < 0).all()
-    assert (largest_shape(heavy, 256, 4.0) > 1).all()
-    assert np.isposinf(largest_shape(np.ones((2, 100)), 256, 4.0)).all()
+    assert (unseen_tail(light[:, -1024:], 4096, np.ones(9), 4.0)[1] < 0).all()
+    assert (unseen_tail(heavy, 256, np.ones(9), 4.0)[1] > 1).all()
 
 
 def test_nothing_is_unseen_of_equal_weights_nor_of_too_few():
-    assert (unseen_tail(np.ones((2, 100)), 256, np.ones(2)) == 0).all()
-    assert (unseen_tail(np.sort(RNG.exponential(size=(2, 16)), axis=1), 16, np.ones(2)) == 0).all()
+    for largest, num_draws in ((np.ones((2, 100)), 256), (np.sort(RNG.exponential(size=(2, 16)), axis=1), 16)):
+        rise, shape = unseen_tail(largest, num_draws, np.ones(2), 4.0)
+        assert (rise == 0).all()
+        assert np.isposinf(shape).all()  # and so no proof of a light tail
 
 
 def test_skewness_widens_to_one_side():
