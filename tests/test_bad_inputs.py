@@ -230,7 +230,7 @@ def works(*_, **__):
 def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked, monkeypatch):
     bad = CASES[name]
     monkeypatch.chdir(here)
-    monkeypatch.setattr(training, "_chunk_program", works)
+    monkeypatch.setattr(training, "chunk_program", works)
     monkeypatch.setattr(scores, "bound_of_draw", works)
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())

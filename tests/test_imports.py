@@ -35,7 +35,7 @@ LAYERS = (
     {"likelihood", "subsets"},
     {"units"},
     {"data"},
-    {"checkpoint"},
+    {"checkpoint", "updates"},
     {"training"},
     {"scores"},
     {"importance_scores"},
@@ -51,6 +51,7 @@ LAYERS = (
     {"comparing"},
     {"pages", "results"},
     {"writing"},
+    {"commands"},
     {"cli"},
 )
 RANK = {unit: rank for rank, layer in enumerate(LAYERS) for unit in layer}

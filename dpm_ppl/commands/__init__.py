@@ -1,0 +1,1 @@
+"""The commands of `dpm-ppl`, one a file: what each takes from a user, and which work it calls."""

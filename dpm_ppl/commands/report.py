@@ -1,0 +1,33 @@
+"""`dpm-ppl report`."""
+
+from pathlib import Path
+
+from dpm_ppl.commands._arguments import Directory
+
+
+def report(
+    run: Directory,
+    *,
+    num_particles: int = 512,
+    num_points: int | None = None,
+    out: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Write one page about a run: figures, verdicts, pictures, configuration; and all that was measured as a tree.
+
+    Args:
+        run: A run directory.
+        num_particles: Particles per datum; what earlier calls have drawn is used again.
+        num_points: Held-out data that they look at; 100 if not given.
+        out: The page; RUN/report.html if not given. The tree stands beside it as a .nc file.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.reporting import print_json, print_tables
+    from dpm_ppl.writing import write_report
+
+    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points)
+    if json:
+        print_json({"page": str(page), "tree": str(tree), **compared.as_json()})
+        return
+    print_tables(compared, compared.tables()[:2])
+    print(f"page: {page}\ntree: {tree}")
