@@ -6,23 +6,27 @@
 
 For each problem: K in nats, the root mean square deviation per datum of `NUM_DRAWS` draws (`NUM_DRAWS` x T evaluations
 per datum), and by how much that of `bound` is less than with independent x_t. A few minutes on two cores.
+
+`python -m benchmarks.bound_noise RUN ...` looks at fitted diffusions of the zoo instead.
 """
 
 import sys
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl import AbstractNetwork, Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction
+from dpm_ppl import AbstractNetwork, Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction, runs
 from dpm_ppl._lattice import uniforms
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl._types import Array
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.likelihood.trajectories import independent, log_weight_of_paths
-from dpm_ppl.models import heartbeats, swissroll
+from dpm_ppl.models import EXPERIMENTS, heartbeats, swissroll
 from dpm_ppl.steps import Step
 from dpm_ppl.terms import end_divergence, fixed_edge, step_divergences
 
@@ -74,9 +78,20 @@ FORMS = {"independent": _averaged(_by_steps), "path": _averaged(_by_paths), "bou
 def _fitted(experiment: Experiment, num_updates: int) -> tuple[Diffusion, Array]:
     svi, options = experiment.svi(num_updates), {"batch_size": experiment.batch_size, "averaging": experiment.averaging}
     fitted = fit(svi, experiment.train, num_updates=num_updates, key=jax.random.key(0), progress=False, **options)
-    heldout = jnp.asarray(experiment.heldout.rows(np.arange(NUM_POINTS)))
     assert isinstance(experiment.method, Diffusion)
-    return experiment.method.with_params(fitted.params), experiment.heldout.draw(heldout, jax.random.key(1))
+    return experiment.method.with_params(fitted.params), _heldout(experiment)
+
+
+def _of_run(path: str) -> tuple[Diffusion, Array]:
+    run = runs.open_run(Path(path), "RUN")
+    experiment = run.declare(EXPERIMENTS)
+    trained = runs.trained(run, experiment)
+    assert isinstance(trained, Diffusion)
+    return trained, _heldout(experiment)
+
+
+def _heldout(experiment: Experiment) -> Array:
+    return experiment.heldout.draw(experiment.heldout.rows(np.arange(NUM_POINTS)), jax.random.key(1))
 
 
 def _gaussian(s2: float) -> tuple[Diffusion, Array]:
@@ -88,14 +103,13 @@ PROBLEMS = {
     "best chain, N(0, 1)": lambda: _gaussian(1.0),
     "best chain, N(0, 0.25)": lambda: _gaussian(0.25),
     "swiss roll, 300 updates": lambda: _fitted(swissroll.experiment(), 300),
-    "swiss roll, 3,000 updates": lambda: _fitted(swissroll.experiment(), 3000),
     "heartbeat, 300 updates": lambda: _fitted(heartbeats.experiment(), 300),
 }
 
 
-def main() -> None:
+def main(paths: list[str]) -> None:
     print(f"{'':26} {'K, nats':>9} " + " ".join(f"{form:>12}" for form in FORMS) + f" {'gain':>6}")
-    for problem, make in PROBLEMS.items():
+    for problem, make in ({path: partial(_of_run, path) for path in paths} or PROBLEMS).items():
         diffusion, x_0 = make()
         keys = jax.random.split(jax.random.key(2), NUM_REPETITIONS)
         values = {form: np.stack([draw(diffusion, x_0, key) for key in keys]) for form, draw in FORMS.items()}
@@ -106,4 +120,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

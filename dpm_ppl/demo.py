@@ -16,7 +16,7 @@ from dpm_ppl.programs import Method, sample_from
 from dpm_ppl.scores import Scores
 from dpm_ppl.tables import print_scores
 
-UPDATES = {"digits": 400, "swissroll": 12_000}
+UPDATES = {"digits": 400, "swissroll": 3_000}
 NUM_IMAGES, NUM_BESIDE = 64, 60
 NUM_DRAWS = 1  # of noise per datum: the spread over data outweighs that over draws
 PICTURES = {"digits": "samples.png", "swissroll": "figure1.png", "heartbeat": "figure2.png"}

@@ -60,17 +60,19 @@ def experiment(
         method=diffusion,
         objective=DiffusionELBO(num_sampled_steps=2 if variant == "default" else None),
         optimiser=partial(adam, learning_rate=2e-3),
-        num_updates=40_000 if variant == "default" else 20_000,
-        batch_size=512,
+        num_updates=24_000 if variant == "default" else 20_000,
+        # At equal cost 2,048 data in fewer updates end 0.01 bits above 512 in more.
+        batch_size=2048 if variant == "default" else 512,
         averaging=0.9995,
-        num_draws=2,
+        num_draws=1 if variant == "default" else 2,
         exact=partial(exact_log_density, noise=noise, units=train.units),
     )
     return with_method(declared, method)
 
 
 def _today(edge: Edge, num_steps: int | None, key: PRNGKey) -> Diffusion:
-    num_steps = 1000 if num_steps is None else num_steps
+    # Without steps that small the kernel's independent coordinates cost 0.02 bits where the roll runs aslant.
+    num_steps = 4000 if num_steps is None else num_steps
     # The fixed edge wants beta_1 = 1e-7, far below the default roll's own variance of about 1e-5 in standardised units;
     # a learned one does without, and leaves more of the steps to the rest.
     first_log_snr = 16.1 if edge == "fixed" else 13.8

@@ -16,7 +16,7 @@ from tests.tiny import flat
 NUM_STEPS = {
     ("digits", "default"): 1000,
     ("digits", "paper"): 1000,
-    ("swissroll", "default"): 1000,
+    ("swissroll", "default"): 4000,
     ("swissroll", "paper"): 40,
     ("heartbeat", "default"): 2000,
     ("heartbeat", "paper"): 2000,
