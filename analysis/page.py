@@ -128,6 +128,11 @@ def write_page(
         file.write(text.encode())
 
 
+def check_page() -> None:
+    """Raise `InputError` where a page could not be made, as jinja2 is missing: to be known before long work."""
+    _template()
+
+
 class _Embedded(NamedTuple):
     """A picture as a data URI, and its size in CSS pixels where it is not that of its content."""
 

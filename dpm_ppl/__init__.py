@@ -3,6 +3,8 @@
 The reverse chain is the model, the forward chain the guide, and the paper's bound K an SVI objective.
 """
 
+from importlib.metadata import version
+
 from dpm_ppl._errors import InputError, TrainingError
 from dpm_ppl.bounds import Bound, EntropyBounds, bound, entropy_bounds
 from dpm_ppl.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain, sample, sample_path
@@ -47,6 +49,8 @@ from dpm_ppl.programs import Program
 from dpm_ppl.schedules import AbstractSchedule, Cosine, Erasure, Fixed, Learned, Linear, LogSNR
 from dpm_ppl.steps import Step
 from dpm_ppl.training import TrainingState, fit
+
+__version__ = version("dpm-ppl")
 
 __all__ = [
     "AbstractKernel",

@@ -1,5 +1,6 @@
 """The batches of a fit: which rows every update sees, gathered on the device or on the host, in chunks of updates."""
 
+import hashlib
 from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
@@ -13,6 +14,7 @@ from dpm_ppl._errors import InputError
 _MAX_UPDATES_PER_CHUNK = 1000
 _MAX_CHUNK_BYTES = 16 * 2**20
 _CHUNK_SECONDS = 0.5
+_DIGESTED_ROWS, _DIGESTED_BYTES = 2**14, 2**26
 
 
 @runtime_checkable
@@ -109,6 +111,24 @@ def _epoch_order(seed: list[int], num_points: int, epoch: int) -> np.ndarray:
 @jax.jit
 def _take(values: jax.Array, indices: jax.Array) -> jax.Array:
     return values.at[indices].get(mode="promise_in_bounds")
+
+
+def digest(data: Data) -> str:
+    """What tells data from other data: their shape, and rows spread evenly over them, or all rows where they are few.
+
+    A `source`, the data as they were given, goes before `rows` made of it, whose last bits another machine may round
+    otherwise.
+    """
+    source = getattr(data, "source", None)
+
+    def rows(places: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(data.rows(places) if source is None else source[places])
+
+    most = max(1, min(_DIGESTED_ROWS, _DIGESTED_BYTES // max(1, rows(np.arange(1)).nbytes)))
+    digested = rows(np.unique(np.linspace(0, data.num_points - 1, most).astype(int)))
+    found = hashlib.sha256(f"{data.num_points} {digested.shape} {digested.dtype}".encode())
+    found.update(digested.data)
+    return found.hexdigest()[:16]
 
 
 def check_data(data: Data) -> None:

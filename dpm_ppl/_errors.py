@@ -20,4 +20,8 @@ class InputError(ValueError):
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on: updates stay non-finite."""
+    """Training cannot go on: updates stay non-finite. The message is one line: `failure: remedy`."""
+
+    def __init__(self, failure: str, remedy: str = "check the data"):
+        self.failure, self.remedy = failure, remedy
+        super().__init__(f"{failure}: {remedy}")

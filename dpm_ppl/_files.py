@@ -1,4 +1,4 @@
-"""Files that are the old one or the new one after a crash, never half of it, and archives that are read whole."""
+"""Files that are the old one or the new one after a crash, never half of it; folders with one process at work."""
 
 import contextlib
 import os
@@ -8,14 +8,49 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from filelock import FileLock, Timeout
 
-UNFINISHED = ".unfinished"
+from dpm_ppl._errors import InputError
+
+_UNFINISHED = ".*.unfinished"
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, argument: str) -> Iterator[None]:
+    """Keeps other processes from working in a folder; the system lets go of it when this one ends, however it does.
+
+    What a process that was killed has left unfinished there is removed.
+
+    **Raises:** `InputError` that names `argument` where another process is at work there.
+    """
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            argument,
+            expected="a directory in which no other process is at work",
+            got=f"{folder}, where one is",
+            remedy="wait until it has ended, or name another directory",
+        ) from None
+    try:
+        for stale in folder.glob(_UNFINISHED):
+            stale.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process that was killed has left unfinished."""
+    return all(path.match(_UNFINISHED) or path.name == _LOCK for path in folder.iterdir())
 
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """A file to write that takes the place of `path` once it is whole and on the disk."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{UNFINISHED}")
+    unfinished = path.with_name(_UNFINISHED.replace("*", f"{path.name}.{os.getpid()}"))
     try:
         with open(unfinished, "wb") as file:
             yield file

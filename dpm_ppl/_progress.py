@@ -1,130 +1,164 @@
-"""What long work shows to a person and hears from one: a progress bar, and Ctrl-C."""
+"""What long work shows to a person: a progress bar, or a line every half minute."""
 
 import contextlib
-import signal
 import sys
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Protocol, runtime_checkable
+from datetime import timedelta
+from typing import Any, Protocol, TextIO, cast, runtime_checkable
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Column
 
 _SECONDS_BETWEEN_LINES = 30.0
+_PACE_SECONDS = 60.0
 
 
 @runtime_checkable
 class Show(Protocol):
-    """Shows where a fit stands: updates done, mean loss per datum, updates per second, updates skipped."""
+    """Shows where a fit stands: updates done, mean loss per datum, updates skipped."""
 
-    def __call__(self, done: int, *, loss: float, rate: float, skipped: int) -> None: ...
+    def __call__(self, done: int, *, loss: float, skipped: int) -> None: ...
 
 
 @contextlib.contextmanager
 def progress_display(enabled: bool, *, total: int, done: int, unit: str) -> Iterator[Show]:
     """A bar where stderr is a terminal, a line every half minute where it is not, nothing where not `enabled`."""
+    pace = Pace(total)
     if not enabled:
-        yield lambda done, *, loss, rate, skipped: None
+        yield lambda done, *, loss, skipped: None
     elif sys.stderr.isatty():
-        with _bar(total, done, unit) as show:
+        with _bar("updates", total, done) as (bar, task):
+
+            def show(done: int, *, loss: float, skipped: int) -> None:
+                pace.add(done)
+                lost = f"{skipped} skipped" if skipped else ""
+                bar.update(task, completed=done, refresh=True, text=f"{loss:.4f} {unit}", pace=pace.short, lost=lost)
+
             yield show
     else:
-        yield _lines(total, unit)
+        line = _Lines()
 
-
-@contextlib.contextmanager
-def _bar(total: int, done: int, unit: str) -> Iterator[Show]:
-    columns = [
-        TextColumn("updates"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"loss {{task.fields[loss]:.4f}} {unit} per datum"),
-        TextColumn("{task.fields[rate]:.0f} updates/s"),
-        TimeRemainingColumn(),
-        TextColumn("[red]{task.fields[skipped]}"),
-    ]
-    # No refresh thread: the bar is drawn after a chunk, and takes nothing from the computation between.
-    with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-        task = bar.add_task("", total=total, completed=done, loss=float("nan"), rate=0.0, skipped="")
-
-        def show(done: int, *, loss: float, rate: float, skipped: int) -> None:
-            bar.update(task, completed=done, loss=loss, rate=rate, skipped=f"{skipped} skipped" if skipped else "")
-            bar.refresh()
+        def show(done: int, *, loss: float, skipped: int) -> None:
+            pace.add(done)
+            line(done == total, f"update {done} of {total}: loss {loss:.4f} {unit} per datum{pace}, {skipped} skipped")
 
         yield show
-
-
-def _lines(total: int, unit: str) -> Show:
-    last_line = time.monotonic()
-
-    def show(done: int, *, loss: float, rate: float, skipped: int) -> None:
-        nonlocal last_line
-        if done < total and time.monotonic() - last_line < _SECONDS_BETWEEN_LINES:
-            return
-        last_line = time.monotonic()
-        left = (total - done) / rate
-        print(
-            f"update {done} of {total}: loss {loss:.4f} {unit} per datum, {rate:.0f} updates/s, {left:.0f} s left, "
-            f"{skipped} skipped",
-            file=sys.stderr,
-            flush=True,
-        )
-
-    return show
 
 
 @contextlib.contextmanager
 def count_display(enabled: bool, what: str, total: int) -> Iterator[Callable[[int], None]]:
     """The same for work that only counts: call what is yielded with how many of `total` are done."""
+    pace = Pace(total)
     if not enabled:
         yield lambda done: None
     elif sys.stderr.isatty():
-        columns = [TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        with Progress(*columns, console=Console(stderr=True), auto_refresh=False) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda done: bar.update(task, completed=done, refresh=True)
+        with _bar(what, total, 0) as (bar, task):
+
+            def show(done: int) -> None:
+                pace.add(done)
+                bar.update(task, completed=done, refresh=True, pace=pace.short)
+
+            yield show
     else:
-        yield _count_lines(what, total)
+        line = _Lines()
+
+        def show(done: int) -> None:
+            pace.add(done)
+            line(False, f"{done:,} of {total:,} {what}{pace}")
+
+        yield show
 
 
-def _count_lines(what: str, total: int) -> Callable[[int], None]:
-    start = last_line = time.monotonic()
+class Pace:
+    """How fast work has gone in the last minute, and how long the rest of `total` will take.
 
-    def show(done: int) -> None:
-        nonlocal last_line
+    The first piece of work starts the clock: all compilation is in it.
+    """
+
+    def __init__(self, total: int):
+        self.total = total
+        self._points: deque[tuple[float, int]] = deque()
+
+    def add(self, done: int) -> None:
+        """So much is done now."""
         now = time.monotonic()
-        if now - last_line < _SECONDS_BETWEEN_LINES:
-            return
-        last_line = now
-        left = (total - done) * (now - start) / done
-        print(f"{done:,} of {total:,} {what}, {left:.0f} s left", file=sys.stderr, flush=True)
+        self._points.append((now, done))
+        while len(self._points) > 2 and self._points[1][0] < now - _PACE_SECONDS:
+            self._points.popleft()
 
-    return show
+    @property
+    def rate(self) -> float | None:
+        """Per second; None while nothing is known, as on a clock that has not moved yet."""
+        (start, before), (now, done) = self._points[0], self._points[-1]
+        return (done - before) / (now - start) if done > before and now > start else None
+
+    @property
+    def left(self) -> timedelta | None:
+        """Time until all is done."""
+        if self.rate is None:
+            return None
+        return timedelta(seconds=round((self.total - self._points[-1][1]) / self.rate))
+
+    @property
+    def short(self) -> str:
+        """As it stands in a bar."""
+        return "" if self.rate is None else f"{_figure(self.rate)}/s {self.left}"
+
+    def __str__(self) -> str:
+        return "" if self.rate is None else f", {_figure(self.rate)} a second, {self.left} left"
+
+
+def _figure(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 @contextlib.contextmanager
-def interruptible(what: str) -> Iterator[Callable[[], bool]]:
-    """Turns the first Ctrl-C into an answer True of the yielded function; a second one raises `KeyboardInterrupt`.
+def _bar(what: str, total: int, done: int) -> Iterator[tuple[Progress, TaskID]]:
+    """A bar that takes what room the figures leave it."""
+    columns = [
+        TextColumn(what),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        TextColumn("{task.completed}/{task.total}"),
+        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[pace]}"),
+        TextColumn("[red]{task.fields[lost]}"),
+    ]
+    console = Console(file=cast(TextIO, _Deaf(sys.stderr)))
+    # No refresh thread: the bar is drawn after a chunk, and takes nothing from the computation between.
+    with Progress(*columns, console=console, auto_refresh=False, expand=True) as bar:
+        yield bar, bar.add_task("", total=total, completed=done, text="", pace="", lost="")
 
-    `what` comes in chunks, and the chunk at hand is finished.
 
-    Outside the main thread, where Python allows no handler, Ctrl-C is left as it is.
-    """
-    requested = False
+class _Lines:
+    """Prints what it is given last, every half minute or at once."""
 
-    def handler(_number: int, _frame: object) -> None:
-        nonlocal requested
-        if requested:
-            raise KeyboardInterrupt
-        requested = True
-        print(f"stopping after this chunk of {what}; Ctrl-C again to stop at once", file=sys.stderr, flush=True)
+    def __init__(self):
+        self._last = time.monotonic()
+        self._file = _Deaf(sys.stderr)
 
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: requested
-        return
-    previous = signal.signal(signal.SIGINT, handler)
-    try:
-        yield lambda: requested
-    finally:
-        signal.signal(signal.SIGINT, previous or signal.SIG_DFL)
+    def __call__(self, at_once: bool, text: str) -> None:
+        if at_once or time.monotonic() - self._last >= _SECONDS_BETWEEN_LINES:
+            self._last = time.monotonic()
+            print(text, file=self._file, flush=True)
+
+
+class _Deaf:
+    """A stream whose reader may go away: a terminal that hangs up must not break off the work it was shown."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)

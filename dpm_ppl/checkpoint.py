@@ -8,6 +8,7 @@ A file is a NumPy `.npz` archive without pickle: one member per leaf, named by i
 import contextlib
 import json
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._files import UNFINISHED, replacing, whole_archive
+from dpm_ppl._files import replacing, whole_archive
 
 FORMAT = "dpm_ppl checkpoint"
 VERSION = 1
@@ -70,8 +71,6 @@ def save_in(directory: str | os.PathLike[str], num_updates: int, tree: Any, meta
     save(path, tree, meta)
     for outdated in sorted(directory.glob(_SERIES))[:-KEPT]:
         outdated.unlink(missing_ok=True)
-    for stale in directory.glob(f".{_SERIES}.*{UNFINISHED}"):
-        stale.unlink(missing_ok=True)
     return path
 
 
@@ -81,19 +80,20 @@ def updates_of(path: Path) -> int:
 
 
 def latest(directory: str | os.PathLike[str]) -> Path | None:
-    """The newest readable checkpoint in `directory`, or None where there is none yet.
+    """The newest readable checkpoint in `directory`, or None where there is none yet; warns of newer, damaged ones.
 
     Raises `InputError` where there are checkpoints but none can be read.
     """
-    paths = sorted(Path(directory).glob(_SERIES), reverse=True)
     failures: list[InputError] = []
-    for path in paths:
+    for path in sorted(Path(directory).glob(_SERIES), reverse=True):
         try:
             read_meta(path)
         except InputError as failure:
             failures.append(failure)
-        else:
-            return path
+            continue
+        for failure in failures:
+            warnings.warn(f"{failure.argument} is {failure.got}; going on from {path.name}", stacklevel=2)
+        return path
     if failures:
         raise failures[0]
     return None

@@ -1,16 +1,21 @@
 """The command line: `dpm-ppl list | fit | bounds | sample | report | compare | demo`.
 
-Errors of use are one line and exit code 2.
+Errors of use are one line and exit code 2; of training, of files and of the system, code 1; a signal is 128 and its
+number.
 """
 
+import signal
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import tyro
 
 from dpm_ppl._errors import InputError, TrainingError
-from dpm_ppl.commands._arguments import INTERRUPTED
+from dpm_ppl._interruption import ends_by_exception
+from dpm_ppl.commands._output import close_output, plain_output
+from dpm_ppl.commands._wording import spoken, spoken_failure
 from dpm_ppl.commands.bounds import bounds
 from dpm_ppl.commands.compare import compare
 from dpm_ppl.commands.fit import fit
@@ -27,9 +32,9 @@ def list_experiments(*, json: bool = False) -> None:
     Args:
         json: Print one JSON object.
     """
+    from dpm_ppl.declaring import flag, options_of
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.reporting import print_json
-    from dpm_ppl.runs import flag, options_of
 
     described = {
         name: {"description": _first_line(function), "options": list(options_of(function))}
@@ -42,7 +47,8 @@ def list_experiments(*, json: bool = False) -> None:
         print(f"{name:10} {description['description']}\n{'':10} {' '.join(map(flag, description['options']))}")
 
 
-for command in (fit, bounds, sample, report, compare):
+COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare)}
+for command in COMMANDS.values():
     app.command(command)
 
 
@@ -63,19 +69,40 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
 def main() -> None:
     """Entry point of `dpm-ppl`."""
     try:
-        app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+        with ends_by_exception(), plain_output():
+            try:
+                _run()
+            finally:
+                sys.stdout.flush()
     except InputError as error:
-        _fail(error, 2)
+        _fail(spoken(error, COMMANDS.get(_command())), 2)
     except TrainingError as error:
-        _fail(error, 1)
-    except KeyboardInterrupt:
-        _fail("interrupted", INTERRUPTED)
+        _fail(spoken_failure(error), 1)
+    except KeyboardInterrupt as stop:
+        again = "with --resume " if _command() == "fit" and "--resume" not in sys.argv else ""
+        _fail(f"interrupted; the same command {again}goes on from here", 128 + getattr(stop, "number", signal.SIGINT))
+    except BrokenPipeError:  # who read the output has seen enough
+        close_output()
+        raise SystemExit(128 + signal.SIGPIPE) from None
+    except OSError as error:
+        _fail(f"{error}; what was saved before is still whole", 1)
+
+
+def _run() -> None:
+    if sys.argv[1:] == ["--version"]:
+        print(f"dpm-ppl {version('dpm-ppl')}")
+        return
+    app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+
+
+def _command() -> str:
+    return next(iter(sys.argv[1:]), "")
 
 
 def _first_line(function: Callable) -> str:
     return (function.__doc__ or "").strip().partition("\n")[0]
 
 
-def _fail(error: Exception | str, code: int) -> None:
+def _fail(error: str, code: int) -> None:
     print(f"dpm-ppl: {error}", file=sys.stderr)
     raise SystemExit(code)

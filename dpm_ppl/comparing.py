@@ -1,6 +1,5 @@
 """Runs side by side: fit what is missing, measure each by the same protocol, compare."""
 
-import json
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from dpm_ppl import runs, weighing
+from dpm_ppl import declaring, runs, weighing
 from dpm_ppl._errors import InputError
 from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 from dpm_ppl.importance_scores import summarise
@@ -35,15 +34,15 @@ class Trained:
         return self.run.options.get("method", DIFFUSION)
 
 
-def open_all(paths: Sequence[Path]) -> dict[str, Trained]:
-    """The runs in these directories, by method and, where two have the same, by directory.
+def open_all(paths: Sequence[Path], data: Path | None = None) -> dict[str, Trained]:
+    """The runs in these directories, by method and, where two have the same, by directory; `data` where these are now.
 
     **Raises:** `InputError` where there is no run, or two were fitted to different data.
     """
     opened = []
     for path in {path.resolve(): path for path in reversed(paths)}.values():
         run = runs.open_run(path)
-        experiment = run.declare(EXPERIMENTS)
+        experiment = run.declare(EXPERIMENTS, data)
         opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
     check_same_data({str(one.run.path): one.experiment for one in opened})
     names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
@@ -84,7 +83,7 @@ def declare_all(
     declared = {}
     for method in methods or [name for name in (DIFFUSION, *METHODS) if name not in without]:
         try:
-            declared[method] = runs.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
+            declared[method] = declaring.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
         except InputError as error:
             if methods or error.argument != "method":
                 raise
@@ -95,21 +94,20 @@ def declare_all(
 def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | None = None) -> list[Path]:
     """Fit methods, each in its directory below `out`, or go on with what is there; returns their directories.
 
-    An interruption ends the program after saving.
+    **Raises:** `InputError` where a fit there is another one, and `KeyboardInterrupt` after saving.
     """
     for method, one in declared.items():
         path = out / method
-        exists = (path / "run.json").exists()
-        if exists:
-            run = runs.open_run(path, "--out")
-            runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
-        else:
-            run = runs.create(path, one, num_updates=updates or one.num_updates)
-        if runs.updates_done(run) < run.num_updates:
-            _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
-            if runs.fit(run, one, resume=exists).interrupted:
-                _CONSOLE.print("interrupted; the same command goes on from here")
-                raise SystemExit(130)
+        with runs.alone(path):
+            exists = runs.is_run(path)
+            if exists:
+                run = runs.open_run(path, "--out")
+                runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
+            else:
+                run = runs.create(path, one, num_updates=updates or one.num_updates)
+            if runs.updates_done(run) < run.num_updates:
+                _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
+                runs.fit(run, one, resume=exists)
     return [out / method for method in declared]
 
 
@@ -129,12 +127,6 @@ def measure_run(
     units = experiment.heldout.units
     bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
     return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
-
-
-def training_rows(run: runs.Run) -> list[dict[str, Any]]:
-    """The metrics of the fit, none where it has not ended."""
-    path = run.path / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def _with_folder(trained: Trained) -> str:

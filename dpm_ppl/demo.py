@@ -8,7 +8,9 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from dpm_ppl import runs
+from dpm_ppl import declaring, runs
+from dpm_ppl._errors import InputError
+from dpm_ppl._files import replacing
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.models import EXPERIMENTS
@@ -27,24 +29,26 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
 
     Prints the table, or hands one object with the scores and the files of the pictures to `print_json`.
     """
+    if runs.is_run(out):
+        raise InputError(
+            "--out", expected="a directory to hold runs", got=f"{out}, which is a run itself", remedy="name another"
+        )
     console = Console(stderr=True, highlight=False)
     scores: dict[str, Scores] = {}
     pictures: dict[str, str] = {}
     for name, num_updates in UPDATES.items():
         console.print(f"{name}: {num_updates:,} updates")
         path = out / name
-        exists = (path / "run.json").exists()
-        if exists:
-            run = runs.open_run(path, "--out")
-            runs.check_continues(run, experiment=name)
-            experiment = run.declare(EXPERIMENTS)
-        else:
-            experiment = runs.declare(EXPERIMENTS, name, {})
-            run = runs.create(path, experiment, num_updates=num_updates)
-        result = runs.fit(run, experiment, resume=exists)
-        if result.interrupted:
-            console.print("interrupted; the same command goes on from here")
-            raise SystemExit(130)
+        with runs.alone(path):
+            exists = runs.is_run(path)
+            if exists:
+                run = runs.open_run(path, "--out")
+                runs.check_continues(run, experiment=name)
+                experiment = run.declare(EXPERIMENTS)
+            else:
+                experiment = declaring.declare(EXPERIMENTS, name, {})
+                run = runs.create(path, experiment, num_updates=num_updates)
+            result = runs.fit(run, experiment, resume=exists)
         diffusion = experiment.method.with_params(result.params)
         scores[name] = runs.score_heldout(run, experiment, diffusion, num_draws=NUM_DRAWS)
         pictures[name] = str(draw_picture(run, experiment, diffusion))
@@ -66,8 +70,10 @@ def draw_picture(run: runs.Run, experiment: Experiment, method: Method) -> Path 
     collection = picture_of(run, experiment, method)
     target = run.pictures / PICTURES[run.experiment]
     run.pictures.mkdir(exist_ok=True)
-    collection.savefig(target, dpi=150)
-    pyplot.close(collection.viz["figure"].item())
+    figure = collection.viz["figure"].item()
+    with replacing(target) as file:
+        figure.savefig(file, format="png", dpi=150)
+    pyplot.close(figure)
     return target
 
 

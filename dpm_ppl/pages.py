@@ -19,7 +19,7 @@ from dpm_ppl.analysis.plots.draws import plot_draws
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum
 from dpm_ppl.analysis.tree import weights_group
 from dpm_ppl.bounds import entropy_bounds
-from dpm_ppl.comparing import Trained, training_rows
+from dpm_ppl.comparing import Trained
 from dpm_ppl.demo import picture_of
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate
@@ -188,7 +188,7 @@ def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]
 
 
 def _training_pictures(trained: Trained, name: str = "") -> list[Any]:
-    rows = training_rows(trained.run)
+    rows = runs.metrics(trained.run)
     if not rows:
         return ["The fit has not ended."]
     drawn = plot_training(rows, unit=trained.experiment.unit, **DRAWN)

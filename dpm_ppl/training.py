@@ -5,6 +5,7 @@ numbers of the updates alone: not on how the updates are grouped into chunks, no
 on how often the fit was stopped and resumed. For a loop of one's own there are `init` and `step`.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -18,14 +19,16 @@ import numpy as np
 from numpyro.infer import SVI
 
 from dpm_ppl import checkpoint
-from dpm_ppl._batches import ArrayData, Batches, check_data
+from dpm_ppl._batches import ArrayData, Batches, check_data, digest
 from dpm_ppl._errors import InputError, TrainingError
-from dpm_ppl._progress import interruptible, progress_display
+from dpm_ppl._files import alone_in
+from dpm_ppl._interruption import interruptible
+from dpm_ppl._progress import progress_display
 from dpm_ppl.updates import TrainingState, chunk_program, init, step, zero
 
 __all__ = ["FitResult", "TrainingState", "fit", "init", "step"]
 
-_CHECKPOINT_SECONDS = 60.0
+_FIRST_CHECKPOINT_SECONDS, _CHECKPOINT_SECONDS = 5.0, 60.0
 _NATS_PER_UNIT = {"bits": math.log(2.0), "nats": 1.0}
 
 
@@ -53,9 +56,11 @@ def fit(
     updates_per_chunk: int | None = None,
     evaluate: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     evaluate_every: int | None = None,
+    on_metrics: Callable[[list[dict[str, Any]]], None] | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
+    identity: dict[str, Any] | None = None,
     max_skipped_in_a_row: int = 50,
     progress: bool = True,
     unit: str = "bits",
@@ -63,12 +68,15 @@ def fit(
     """Runs `num_updates` updates on batches of `dataset`, an array (N, *event) or an object like `Data`.
 
     Every epoch passes once over the data, in a new order. `evaluate` is called with the averaged parameters every
-    `evaluate_every` updates and at the end, and what it returns (names to floats) goes into the metrics. At most
-    `updates_per_chunk` updates run between two looks at Ctrl-C and the clock, and fewer where they are slow.
+    `evaluate_every` updates and at the end, and what it returns (names to floats) goes into the metrics, all of which
+    so far `on_metrics` is given at the start and after each evaluation. At most `updates_per_chunk` updates run between
+    two looks at Ctrl-C and the clock, and fewer where they are slow.
 
-    With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, every minute), when
-    interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint, or begins where there is
-    none. The first Ctrl-C ends the fit after the current chunk, saved.
+    With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, after five seconds and
+    then every minute), when interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint,
+    or begins where there is none. It must be the same fit: settings, key, data, and `identity`, JSON values by name
+    that say what else it is of. Another process that uses the folder is kept out. The first Ctrl-C ends the fit after
+    the current chunk, saved; so do SIGTERM and SIGHUP, which then end the process.
 
     Raises `InputError` before training where an argument cannot be used or the data are not finite, and
     `TrainingError`, after saving, where more than `max_skipped_in_a_row` updates in a row were not finite.
@@ -95,6 +103,8 @@ def fit(
     state = init(svi, key, data.draw(batches.first, jax.random.fold_in(data_key, 0)))
     record = _Record()
     settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
+    if checkpoint_dir is not None:
+        settings |= {**(identity or {}), "data": digest(data)}
     newest = None if checkpoint_dir is None else _newest(Path(checkpoint_dir), resume)
     if newest is not None:
         state, record = _restore(newest, state, settings, num_updates)
@@ -109,8 +119,11 @@ def fit(
     chunks = batches.chunks(done, num_updates, evaluate_every, checkpoint_every)
     chunk = next(chunks, None)
     interrupted = False
-    last_save = time.monotonic()
-    with interruptible("updates") as stop, progress_display(progress, total=num_updates, done=done, unit=unit) as show:
+    next_save = time.monotonic() + _FIRST_CHECKPOINT_SECONDS
+    shown = progress_display(progress, total=num_updates, done=done, unit=unit)
+    with _alone(checkpoint_dir), interruptible("updates") as stop, shown as show:
+        if on_metrics is not None:
+            on_metrics(record.rows)
         while chunk is not None and not interrupted:
             began = time.monotonic()
             rows, length = chunk
@@ -128,16 +141,18 @@ def fit(
                 raise failure
             done += int(length)
             num_skipped = int(state.num_skipped)
-            show(done, loss=loss, rate=int(length) / seconds, skipped=num_skipped)
+            show(done, loss=loss, skipped=num_skipped)
             if _due(done, evaluate_every, num_updates):
                 # A copy, because the loop gives the buffers of its state away.
                 params = jax.tree.map(jnp.copy, state.params)
                 record.close_period(done, num_skipped, {} if evaluate is None else evaluate(params))
+                if on_metrics is not None:
+                    on_metrics(record.rows)
             interrupted = stop() and done < num_updates
-            late = checkpoint_every is None and time.monotonic() - last_save > _CHECKPOINT_SECONDS
+            late = checkpoint_every is None and time.monotonic() > next_save
             if interrupted or late or _due(done, checkpoint_every, num_updates):
                 save()
-                last_save = time.monotonic()
+                next_save = time.monotonic() + _CHECKPOINT_SECONDS
     return FitResult(state, state.params, record.rows, interrupted)
 
 
@@ -169,6 +184,10 @@ def _due(done: int, every: int | None, last: int) -> bool:
     return done == last or (every is not None and done % every == 0)
 
 
+def _alone(folder: str | Path | None) -> contextlib.AbstractContextManager[None]:
+    return contextlib.nullcontext() if folder is None else alone_in(Path(folder), "checkpoint_dir")
+
+
 def _newest(folder: Path, resume: bool) -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -191,12 +210,7 @@ def _restore(
     path: Path, state: TrainingState, settings: dict[str, Any], num_updates: int
 ) -> tuple[TrainingState, _Record]:
     restored, meta = checkpoint.load(path, state)
-    saved = meta["settings"]
-    for name, value in settings.items():
-        if saved[name] != value:
-            raise InputError(
-                name, expected=f"{saved[name]}, as in {path}", got=value, remedy="resume with the settings of that fit"
-            )
+    check_settings(path, meta, settings)
     if not jnp.array_equal(jax.random.key_data(restored.data_key), jax.random.key_data(state.data_key)):
         raise InputError("key", expected=f"the key of the fit in {path}", got="another", remedy="use the same seed")
     if restored.num_updates > num_updates:
@@ -209,16 +223,25 @@ def _restore(
     return restored, _Record(**meta["record"])
 
 
+def check_settings(path: Path, meta: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise `InputError` where a setting is another than in the `meta` of a checkpoint, unless that has none."""
+    saved = meta.get("settings", {})
+    for name, value in settings.items():
+        if saved.get(name, value) != value:
+            raise InputError(
+                name, expected=f"{saved[name]}, as in {path}", got=value, remedy="resume with the settings of that fit"
+            )
+
+
 def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> TrainingError | None:
     remedy = "lower the learning rate, clip gradients with optax.clip_by_global_norm, or check the data"
     if not finite:
-        return TrainingError(f"parameters overflowed between updates {done + 1} and {done + in_a_row.size}: {remedy}")
+        return TrainingError(f"parameters overflowed between updates {done + 1} and {done + in_a_row.size}", remedy)
     if in_a_row.max() <= allowed:
         return None
     update = done + 1 + int(np.argmax(in_a_row > allowed))
-    return TrainingError(
-        f"update {update} is the last of {allowed + 1} in a row with a loss or gradient that is not finite: {remedy}"
-    )
+    failure = f"update {update} is the last of {allowed + 1} in a row with a loss or gradient that is not finite"
+    return TrainingError(failure, remedy)
 
 
 def _check_count(name: str, count: Any, *, least: int = 1, most: int | None = None, optional: bool = False) -> None:

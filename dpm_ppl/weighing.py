@@ -5,12 +5,13 @@ from pathlib import Path
 import jax
 
 from dpm_ppl._errors import InputError
+from dpm_ppl.declaring import check_range
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.importance_scores import NUM_POINTS, PROPOSALS, default_proposal, weigh
 from dpm_ppl.likelihood import LogLikelihood, Sandwich, sandwich
 from dpm_ppl.likelihood.from_guide import check_proposal
 from dpm_ppl.programs import Method
-from dpm_ppl.runs import Run, check_range, updates_done
+from dpm_ppl.runs import Run, updates_done
 
 
 def check_weighing(

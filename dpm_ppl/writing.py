@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from dpm_ppl import runs
+from dpm_ppl import declaring
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.comparison import Comparison
+from dpm_ppl.analysis.page import check_page
 from dpm_ppl.analysis.tree import save
+from dpm_ppl.analysis.tree_files import check_store
 from dpm_ppl.comparing import check_same_data, data_of, declare_all, fit_all, measure_run, open_all
 from dpm_ppl.pages import write_comparison_page, write_run_page
 from dpm_ppl.results import tree_of
@@ -17,20 +19,23 @@ from dpm_ppl.weighing import check_weighing
 PAGE = "compare.html"
 
 
-def write_report(path: Path, page: Path, num_particles: int, num_points: int | None) -> tuple[Path, Path, Comparison]:
-    """The page of a run and the tree of all that was measured, and its figures."""
-    runs.check_range("--num-particles", num_particles, 1)
+def write_report(
+    path: Path, page: Path, num_particles: int, num_points: int | None, data: Path | None = None
+) -> tuple[Path, Path, Comparison]:
+    """The page of a run and the tree of all that was measured, and its figures; `data` where these are now."""
+    declaring.check_range("--num-particles", num_particles, 1)
     if page.suffix != ".html":
         raise InputError("--out", expected="a .html file", got=page, remedy="leave it out for RUN/report.html")
-    for target in (page, page.with_suffix(".nc")):
+    tree = page.with_suffix(".nc")
+    check_page()
+    check_store(tree)
+    (trained,) = open_all([path], data).values()
+    for target in (page, tree):
         _check_target(target)
-    (trained,) = open_all([path]).values()
     measured = measure_run(trained, num_particles, num_points)
     results = tree_of(trained, measured)
     compared = write_run_page(page, trained, measured, results)
-    tree = page.with_suffix(".nc")
-    tree.unlink(missing_ok=True)
-    save(results, tree)
+    save(results, tree, replace=True)
     return page, tree, compared
 
 
@@ -45,16 +50,19 @@ def write_comparison(
     num_particles: int,
     num_points: int | None,
     with_sandwich: bool,
+    data: Path | None = None,
 ) -> tuple[Path, Comparison]:
     """The page that compares the runs in `paths`, and the methods fitted below `out`; and the comparison.
 
-    Options and seed that are not given are those of the first run, where it is of the same experiment.
+    Options and seed that are not given are those of the first run, where it is of the same experiment; `data` says
+    where their data are now.
     """
     if not paths and experiment is None:
         raise InputError(
             "runs", expected="run directories, or --experiment", got="neither", remedy="name what to compare"
         )
-    trained = open_all(paths) if paths else {}
+    check_page()
+    trained = open_all(paths, data) if paths else {}
     there = {one.method_name for one in trained.values()}
     like = next((one.run for one in trained.values()), None)
     if like is not None and like.experiment == experiment:
@@ -70,7 +78,7 @@ def write_comparison(
         raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
     _check_target(out / PAGE)
     if declared:
-        trained = open_all([*paths, *fit_all(declared, out, updates=updates)])
+        trained = open_all([*paths, *fit_all(declared, out, updates=updates)], data)
     measured = {}
     for name, one in trained.items():
         measured[name] = measure_run(one, num_particles, num_points, with_sandwich=with_sandwich)

@@ -8,13 +8,20 @@ import optax
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import PRNGKey
 
+TAIL = 0.1
+"""Learning rate of the updates beyond those first asked for, in units of its peak."""
+
 
 def adam(
     num_updates: int, *, learning_rate: float, warm_up: int = 200, weight_decay: float = 0.0, max_norm: float = 1.0
 ) -> optax.GradientTransformation:
-    """Adam after clipping by global norm; the rate rises for `warm_up` updates and falls along a cosine to zero."""
+    """Adam after clipping by global norm; the rate rises for `warm_up` updates and falls along a cosine to zero.
+
+    Where more updates follow than `num_updates`, it stays at `TAIL` of its peak from there on.
+    """
     warm_up = min(warm_up, num_updates // 10)
-    rate = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(num_updates, warm_up + 1))
+    falling = optax.warmup_cosine_decay_schedule(0.0, learning_rate, warm_up, max(num_updates, warm_up + 1))
+    rate = optax.join_schedules([falling, optax.constant_schedule(TAIL * learning_rate)], [num_updates])
     return optax.chain(optax.clip_by_global_norm(max_norm), optax.adamw(rate, weight_decay=weight_decay))
 
 

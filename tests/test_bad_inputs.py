@@ -102,10 +102,10 @@ CASES = {
         "fit array --kernel bernoulli --levels 2 --out {here}/new --data {here}/bits.npy", "--levels", "none with bits"
     ),
     "no file": Bad(lambda: load_array("absent.npy"), "data", "a .npy file", "no file absent.npy"),
-    "no such --data": Bad(ARRAY + "absent.npy", "data", "a .npy file", "no file .*absent.npy"),
+    "no such --data": Bad(ARRAY + "absent.npy", "--data", "a .npy file", "no file .*absent.npy"),
     "no --data": Bad("fit array --kernel gaussian --out {here}/new", "--data", "a .npy file", "none"),
-    "a --data of text": Bad(ARRAY + "text.npy", "data", "a .npy file of numbers", "text.npy"),
-    "a truncated --data": Bad(ARRAY + "truncated.npy", "data", "a .npy file of numbers", "truncated.npy"),
+    "a --data of text": Bad(ARRAY + "text.npy", "--data", "a .npy file of numbers", "text.npy"),
+    "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a .npy file of numbers", "truncated.npy"),
     # Schedules.
     "beta 0": Bad(lambda: dpm.Fixed([0.5, 0.0]), "betas", r"rates in \(0, 1\]", "t = 2"),
     "beta above 1": Bad(lambda: dpm.Fixed([0.5, 0.1, 1.5]), "betas", r"rates in \(0, 1\]", "t = 3: .*1.5"),
@@ -114,8 +114,8 @@ CASES = {
     "beta_T above 1": Bad(lambda: dpm.Linear(10, beta_T=2.0), "beta_T", r"rates in \(0, 1\]", "2.0"),
     "one beta": Bad(lambda: dpm.Fixed([0.5]), "num_steps", "T >= 2", "1"),
     "T = 1": Bad(lambda: dpm.Erasure(1), "num_steps", "T >= 2", "1"),
-    "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "num_steps", "T >= 2", "1"),
-    "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "num_steps", "at least 1", "0"),
+    "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "--num-steps", "T >= 2", "1"),
+    "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "--num-steps", "at least 1", "0"),
     # Networks.
     "too few outputs": Bad(lambda: diffusion_with(network(num_outputs=1)), "network", r"shape \(2, 2\)", r"\(2, 1\)"),
     "too many outputs": Bad(
@@ -127,8 +127,8 @@ CASES = {
     "unknown experiment": Bad(
         "fit mnist --out {here}/new", "experiment", "one of digits, swissroll, .* array", "'mnist'"
     ),
-    "unknown edge": Bad(HEART + " --edge sharp", "edge", "'fixed' or 'learned'", "'sharp'"),
-    "unknown variant": Bad(HEART + " --variant modern", "variant", "one of default, paper", "'modern'"),
+    "unknown edge": Bad(HEART + " --edge sharp", "--edge", "'fixed' or 'learned'", "'sharp'"),
+    "unknown variant": Bad(HEART + " --variant modern", "--variant", "one of default, paper", "'modern'"),
     "unknown kernel": Bad(
         "fit array --data {here}/good.npy --kernel poisson --out {here}/new",
         "--kernel",
@@ -141,8 +141,8 @@ CASES = {
     "no updates": Bad(HEART + " --updates 0", "--updates", "at least 1", "0"),
     "negative seed": Bad(HEART + " --seed -1", "--seed", "at least 0 and at most 4294967295", "-1"),
     "enormous seed": Bad(HEART + " --seed 4294967296", "--seed", "at most 4294967295", "4294967296"),
-    "pi 0": Bad(HEART + " --pi 0", "pi", "strictly between 0 and 1", "0.0"),
-    "no noise": Bad("fit swissroll --out {here}/new --noise 0", "noise", "a positive number", "0.0"),
+    "pi 0": Bad(HEART + " --pi 0", "--pi", "strictly between 0 and 1", "0.0"),
+    "no noise": Bad("fit swissroll --out {here}/new --noise 0", "--noise", "a positive number", "0.0"),
     "no draws": Bad("bounds {here}/begun --num-draws 0", "--num-draws", "at least 1", "0"),
     "no samples": Bad("sample {here}/begun --num-samples 0", "--num-samples", "at least 1", "0"),
     # Directories.
@@ -153,7 +153,7 @@ CASES = {
     "samples out of place": Bad("sample {here}/begun --out {here}/absent/x.npy", "--out", "a directory that exists"),
     "samples of another kind": Bad("sample {here}/begun --out {here}/x.csv", "--out", "a .npy file", "x.csv"),
     "no run": Bad("bounds {here}/absent", "run", "a run directory", "no directory"),
-    "no run to resume": Bad(FIT + " --resume", "--out", "a run directory", "new, which is no directory"),
+    "no data to begin with": Bad("fit array --resume --out {here}/new", "--data", "a .npy file", "none"),
     "no run to sample": Bad("sample {here}/absent", "run", "a run directory", "no directory"),
     "a foreign directory": Bad("bounds {here}/strange", "run", "a run directory", "no run.json"),
     "a foreign run.json": Bad("bounds {here}/foreign", "run", "the description of a run", "damaged or foreign"),
@@ -222,6 +222,9 @@ def here(tmp_path_factory):
     return here
 
 
+NAMES_OF_PYTHON = re.compile(r"[A-Za-z_]\(|\w=\w|^dpm-ppl: \w*_|\b(dpm_ppl|Dataset|numpy|jax|optax|numpyro)\.|<class|NoneType")
+
+
 def works(*_, **__):
     pytest.fail("the work began")
 
@@ -235,6 +238,7 @@ def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())
         assert (called.code, called.out) == (2, "")
+        assert not NAMES_OF_PYTHON.search(called.err.replace(str(here), ""))
         message = called.err.removeprefix("dpm-ppl: ").removesuffix("\n")
     else:
         with pytest.raises(dpm.InputError) as caught:

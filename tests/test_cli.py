@@ -1,17 +1,24 @@
+import contextlib
+import errno
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dpm_ppl import demo, runs
+import dpm_ppl
+from dpm_ppl import declaring, demo, runs
 from dpm_ppl._errors import TrainingError
+from dpm_ppl._interruption import Ended
 from dpm_ppl.models import EXPERIMENTS
 from tests.command_line import call, call_well
 
@@ -64,8 +71,8 @@ def test_list_names_every_experiment_and_the_options_fit_takes():
     for name, entry in described.items():
         assert name in text
         for option in entry["options"]:
-            assert runs.flag(option) in text
-            assert runs.flag(option) in usage
+            assert declaring.flag(option) in text
+            assert declaring.flag(option) in usage
 
 
 def test_a_run_directory_describes_itself(fitted, folder):
@@ -135,19 +142,16 @@ def test_a_finished_run_is_resumed_without_a_change(fitted, folder, copy):
     ("options", "argument", "begun"),
     [
         (("--seed", 1), "--seed", "0"),
-        (("--updates", 4), "--updates", "3"),
+        (("--updates", 2), "--updates", "3"),
         (("--num-steps", 11), "--num-steps", "10"),
         (("--edge", "learned"), "--edge", "fixed"),
-        (("--data", "elsewhere.npy"), "--data", "x.npy"),
         (("--noise", 0.1), "--noise", "none"),
     ],
 )
 def test_a_run_is_not_resumed_with_other_options(copy, options, argument, begun):
     called = call("fit", "array", "--resume", "--out", copy, *options)
     assert (called.code, called.out) == (2, "")
-    assert called.err.startswith(
-        f"dpm-ppl: {argument}: expected {begun}" if argument != "--data" else "dpm-ppl: --data"
-    )
+    assert called.err.startswith(f"dpm-ppl: {argument}: expected {begun}")
     assert "with which the run in" in called.err
     assert called.err.count("\n") == 1
 
@@ -176,7 +180,7 @@ def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, m
         patched.setattr(runs, "_evaluation", interrupting)
         called = fit_array(folder, run, "--json")
     assert (called.code, called.out) == (130, "")
-    assert f"dpm-ppl fit array --out {run} --resume" in called.err
+    assert "the same command with --resume goes on from here" in called.err
     assert [row["update"] for row in without_times(run)] == [1]
     resumed = call_well("fit", "array", "--out", run, "--resume", "--json")
     assert resumed.json == fitted.json
@@ -186,8 +190,16 @@ def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, m
 @pytest.mark.parametrize(
     ("failure", "code", "says"),
     [
-        (KeyboardInterrupt(), 130, "dpm-ppl: interrupted\n"),
-        (TrainingError("parameters overflowed"), 1, "dpm-ppl: parameters overflowed\n"),
+        (KeyboardInterrupt(), 130, "dpm-ppl: interrupted; the same command goes on from here\n"),
+        (Ended(signal.SIGTERM), 143, "dpm-ppl: interrupted; the same command goes on from here\n"),
+        (Ended(signal.SIGHUP), 129, "dpm-ppl: interrupted; the same command goes on from here\n"),
+        (TrainingError("overflow", "call f(x=1)"), 1, "dpm-ppl: overflow: check the data, or try another --seed\n"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "x.npz"),
+            1,
+            "dpm-ppl: [Errno 28] No space left on device: 'x.npz'; what was saved before is still whole\n",
+        ),
+        (BrokenPipeError(), 141, ""),
     ],
 )
 def test_what_goes_wrong_later_is_one_line_too(fitted, folder, monkeypatch, failure, code, says):
@@ -232,6 +244,137 @@ def test_demo_fits_scores_and_draws_and_then_goes_on(tmp_path, monkeypatch):
     assert "update" not in again.err.replace("updates", "")
     for text in ("exact log-likelihood", "gap (exact - K)", "code length, at most", "figure1.png"):
         assert text in again.out
+
+
+def test_a_fit_that_is_resumed_begins_where_there_is_none(fitted, folder, tmp_path):
+    (tmp_path / ".run.json.123.unfinished").write_text("{")
+    called = fit_array(folder, tmp_path, "--resume", "--json")
+    assert called.code == 0, called.err
+    assert called.json == fitted.json
+    assert "no run in" in called.err
+    assert without_times(tmp_path) == without_times(folder / "run")
+
+
+def test_a_finished_run_is_trained_on_at_a_tenth_of_the_rate(fitted, folder, copy):
+    called = fit_array(folder, copy, "--resume", "--updates", "5e0", "--json")
+    assert called.code == 0, called.err
+    assert "beyond the 3 updates first asked for, the learning rate stays at 10% of its peak" in called.err
+    assert (called.json["num_updates"], called.json["num_updates_done"]) == (5, 5)
+    assert [row["update"] for row in without_times(copy)] == [1, 2, 3, 4, 5]
+    assert without_times(copy)[:3] == without_times(folder / "run")
+    for again in (call_well("bounds", copy, "--json"), call_well("fit", "array", "--resume", "--out", copy, "--json")):
+        assert again.json == called.json
+    fewer = call("fit", "array", "--resume", "--updates", 4, "--out", copy)
+    assert (fewer.code, fewer.out) == (2, "")
+    assert "--updates: expected 5" in fewer.err
+
+
+def test_data_may_move_and_are_known_by_their_digest(fitted, folder, copy, tmp_path, monkeypatch):
+    described = json.loads((copy / "run.json").read_text())
+    described["options"]["data"] = str(tmp_path / "gone.npy")
+    (copy / "run.json").write_text(json.dumps(described))
+    called = call("bounds", copy)
+    assert (called.code, called.out) == (2, "")
+    assert "say where they are now: --data FILE" in called.err
+    shutil.copy(folder / "x.npy", tmp_path / "moved.npy")
+    for command in (("bounds", copy), ("fit", "array", "--resume", "--out", copy)):
+        assert call_well(*command, "--data", tmp_path / "moved.npy", "--json").json["K"] == fitted.json["K"]
+    np.save(tmp_path / "other.npy", np.zeros((60, 3)))
+    called = call("bounds", copy, "--data", tmp_path / "other.npy")
+    assert (called.code, called.out) == (2, "")
+    assert "--data: expected the file this run began with" in called.err
+
+
+@pytest.mark.parametrize(
+    ("change", "argument"),
+    [
+        ({"options": {"num_steps": 20}}, "--num-steps: expected 10"),
+        ({"seed": 1}, "--seed: expected 0"),
+        ({"environment": {"versions": {"jax": "0"}}}, "jax version: expected"),
+    ],
+)
+def test_a_description_changed_by_hand_is_not_believed(copy, change, argument):
+    described = json.loads((copy / "run.json").read_text())
+    for name, value in change.items():
+        described[name] = described[name] | value if isinstance(value, dict) else value
+    (copy / "run.json").write_text(json.dumps(described))
+    for command in (("bounds", copy), ("fit", "array", "--resume", "--out", copy)):
+        called = call(*command)
+        assert (called.code, called.out) == (2, "")
+        assert argument in called.err
+        assert called.err.count("\n") == 1
+
+
+def test_a_second_process_in_a_run_directory_is_refused(folder, copy):
+    with runs.alone(copy):
+        called = fit_array(folder, copy, "--resume")
+    assert (called.code, called.out) == (2, "")
+    assert called.err.startswith("dpm-ppl: --out: expected a directory in which no other process is at work")
+    assert called.err.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(fitted, folder, tmp_path):
+    fit_array(folder, tmp_path / "run", "--updates", 2)
+    call_well("fit", "array", "--resume", "--updates", 3, "--out", tmp_path / "run")
+    newest = max((tmp_path / "run" / "checkpoints").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-50])
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        called = call_well("bounds", tmp_path / "run", "--json")
+    assert called.json["num_updates_done"] == 2
+    assert f"dpm-ppl: {newest} is a truncated" in called.err
+    assert "going on from update-000000000002.npz" in called.err
+
+
+def test_damaged_metrics_are_those_of_the_checkpoint(copy):
+    rows = runs.metrics(runs.open_run(copy))
+    (copy / "metrics.jsonl").write_text('{"update": 1, "lo')
+    with pytest.warns(UserWarning, match=r"metrics.jsonl is damaged; its rows are read from"):
+        assert runs.metrics(runs.open_run(copy)) == rows
+
+
+def test_a_demo_is_not_made_inside_a_run(copy):
+    called = call("demo", "--out", copy)
+    assert (called.code, called.out) == (2, "")
+    assert "--out: expected a directory to hold runs" in called.err
+
+
+def test_the_version():
+    assert call_well("--version").out == f"dpm-ppl {dpm_ppl.__version__}\n"
+    assert dpm_ppl.__version__ == version("dpm-ppl")
+
+
+@pytest.mark.parametrize(("encoding", "sign"), [("ascii", "+-"), ("utf-8", "±")])
+def test_output_of_any_encoding_has_the_table(fitted, folder, monkeypatch, encoding, sign):
+    written = io.BytesIO()
+    with monkeypatch.context() as patched:
+        patched.setattr(contextlib, "redirect_stdout", lambda _: contextlib.nullcontext())
+        patched.setattr("sys.stdout", io.TextIOWrapper(written, encoding))
+        call_well("bounds", folder / "run")
+        assert f" {sign} " in written.getvalue().decode(encoding)
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path):
+    for command in ("list --json", "--help"):
+        pipe = f"{Path(sys.executable).with_name('dpm-ppl')} {command} | true"
+        done = subprocess.run(pipe, shell=True, capture_output=True, text=True, cwd=tmp_path)
+        assert (done.stdout, done.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("fit", "digits", "--updates", "1.5"), "expected a whole number, as 1000 or 1e3, got 1.5"),
+        (("fit", "digits", "--seed", "x"), "expected a whole number, as 1000 or 1e3, got x"),
+        (("fit", "swissroll", "--noise", "loud"), "expected a number, got loud"),
+    ],
+)
+def test_a_wrong_number_is_answered_without_names_of_python(arguments, says):
+    called = call(*arguments)
+    assert called.code == 2
+    assert says in " ".join(called.err.replace("│", " ").split())
+    for name in ("<class", "typing", "function", "NoneType"):
+        assert name not in called.err
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl import Program, checkpoint, runs, training
+from dpm_ppl import Program, checkpoint, declaring, runs, training
 from dpm_ppl.models import swissroll
 from tests.command_line import call_well
 
@@ -62,7 +62,7 @@ def without_training(svi, dataset, *, num_updates, checkpoint_dir, **_):
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     """An empty directory to work in, where nothing is trained."""
-    laws, declare = {}, runs.declare
+    laws, declare = {}, declaring.declare
 
     def untrained(*arguments):
         declared = declare(*arguments)
@@ -70,7 +70,7 @@ def empty(tmp_path, monkeypatch):
         return dataclasses.replace(declared, method=law, objective=Trace_ELBO())
 
     monkeypatch.setattr(swissroll, "NUM_TRAIN", 2_000)
-    monkeypatch.setattr(runs, "declare", untrained)
+    monkeypatch.setattr(declaring, "declare", untrained)
     monkeypatch.setattr(runs, "trained", lambda run, experiment: experiment.method)
     monkeypatch.setattr(training, "fit", without_training)
     (tmp_path / "empty").mkdir()

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl.analysis.tree import held_out_elpd, load
-from dpm_ppl.comparing import training_rows
-from dpm_ppl.runs import open_run
+from dpm_ppl.runs import metrics, open_run
 from tests.browser import chromium
 from tests.command_line import call, call_well
 
@@ -58,7 +57,7 @@ def test_one_command_fits_and_compares(folder, compared):
         run = open_run(folder / "all" / name)
         assert run.options.get("method") == name
         assert run.seed == 3
-        assert training_rows(run)[-1]["update"] == 2
+        assert metrics(run)[-1]["update"] == 2
     rungs = [row for row in compared["figures"] if (row["method"], row["figure"]) == ("vae", "importance-weighted")]
     assert [row["num_particles"] for row in rungs] == [1, 2, 4, 8, 16, 32, 40]
 

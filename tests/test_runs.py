@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from dpm_ppl import checkpoint, runs, training
+from dpm_ppl import checkpoint, declaring, runs, training
 from dpm_ppl._errors import InputError
 from dpm_ppl.models import array
 from dpm_ppl.models.methods import mixture
@@ -28,14 +28,14 @@ ZOO = {"array": array.experiment, "named": named}
 
 
 def test_an_experiment_is_declared_from_its_name_and_options(unchecked):
-    assert runs.declare(ZOO, "named", {"noise": 0.3}, 5) == SimpleNamespace(noise=0.3, edge="fixed", seed=5)
-    assert runs.options_of(ZOO["named"]) == ("noise", "edge")
+    assert declaring.declare(ZOO, "named", {"noise": 0.3}, 5) == SimpleNamespace(noise=0.3, edge="fixed", seed=5)
+    assert declaring.options_of(ZOO["named"]) == ("noise", "edge")
 
 
 def test_what_a_run_records_is_no_option_of_the_user():
-    assert runs.options_of(array.experiment) == ("method", "data", "kernel", "levels", "edge", "num_steps", "pi")
+    assert declaring.options_of(array.experiment) == ("method", "data", "kernel", "levels", "edge", "num_steps", "pi")
     with pytest.raises(InputError) as caught:
-        runs.declare(ZOO, "array", {"noise": 0.3})
+        declaring.declare(ZOO, "array", {"noise": 0.3})
     assert "--num-steps" in str(caught.value)
     assert "digest" not in str(caught.value)
 
@@ -74,7 +74,7 @@ def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
 def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 2)) ** 3)
     options = {"data": tmp_path / "x.npy", "kernel": "gaussian", "method": "mixture"}
-    made = runs.declare(ZOO, "array", options, 3)
+    made = declaring.declare(ZOO, "array", options, 3)
     run = runs.create(tmp_path / "run", made, num_updates=3)
     runs.fit(run, made, progress=False)
     found = mixture.clusters
@@ -90,7 +90,8 @@ def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, 
 
 def test_metrics_are_valid_json_whatever_the_figures(experiment, tmp_path, monkeypatch):
     rows = [{"update": 1, "seconds": 0.5, "loss": math.nan, "skipped": 1, "K": -math.inf}, {"update": 2, "loss": 1.0}]
-    monkeypatch.setattr(training, "fit", lambda *_, **__: training.FitResult(None, {}, rows, False))
+    result = training.FitResult(None, {}, rows, False)
+    monkeypatch.setattr(training, "fit", lambda *_, on_metrics, **__: on_metrics(rows) or result)
     run = runs.create(tmp_path, experiment, num_updates=2)
     runs.fit(run, experiment)
     read = [

@@ -1,7 +1,10 @@
+import errno
+import io
 import logging
 import os
 import signal
 import threading
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -14,7 +17,7 @@ import pytest
 from numpyro.infer import SVI, Trace_ELBO
 from numpyro.primitives import mutable
 
-from dpm_ppl import checkpoint
+from dpm_ppl import _batches, _progress, checkpoint, training
 from dpm_ppl._batches import ArrayData, Batches
 from dpm_ppl._errors import InputError, TrainingError
 from dpm_ppl.training import fit, init, step
@@ -318,13 +321,53 @@ def test_a_fit_may_run_in_another_thread():
     assert int(results[0].state.num_updates) == 60
 
 
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_request_to_end_saves_and_then_takes_effect(tmp_path, monkeypatch, name):
+    number = getattr(signal, name)
+    reached = []
+    before = signal.signal(number, lambda *_: reached.append(checkpoint.latest(tmp_path)))
+    monkeypatch.setattr("sys.stderr", HungUp())
+
+    def press(params):
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        return {}
+
+    settings = SETTINGS | {"progress": True}
+    try:
+        fit(TINY, DATA, evaluate=press, evaluate_every=20, checkpoint_dir=tmp_path, **settings)
+    finally:
+        signal.signal(number, before)
+    assert [checkpoint.updates_of(path) for path in reached] == [20, 20]
+    resumed = fit(TINY, DATA, evaluate_every=20, checkpoint_dir=tmp_path, resume=True, **settings)
+    assert_same(resumed.state, fit(TINY, DATA, **SETTINGS).state)
+
+
+class HungUp(io.StringIO):
+    """Standard error of a terminal that has gone."""
+
+    def write(self, text):
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        result = fit(TINY, DATA, evaluate=lambda _: os.kill(os.getpid(), signal.SIGHUP) or {}, **SETTINGS)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert not result.interrupted
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_goes_to_stderr(capsys, monkeypatch, terminal):
     monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
     result = fit(TINY, DATA, **SETTINGS | {"progress": True})
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "bits per datum" in captured.err
+    assert ("60/60" if terminal else "update 60 of 60: loss") in captured.err
+    assert " bits" in captured.err
     assert result.state.num_updates == 60
 
 
@@ -334,6 +377,30 @@ def test_checkpoints_come_as_often_as_asked(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "save_in", lambda *args: saved.append(args[1]) or real(*args))
     fit(TINY, DATA, checkpoint_dir=tmp_path, checkpoint_every=25, **SETTINGS)
     assert saved == [25, 50, 60]
+
+
+def test_checkpoints_come_after_seconds_and_then_every_minute(tmp_path, monkeypatch):
+    """On a clock that moves a second per update, and like a coarse one stands still between."""
+    saved, clock = [], SimpleNamespace(now=0.0)
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    monkeypatch.setattr(_progress, "time", training.time)
+    monkeypatch.setattr(checkpoint, "save_in", lambda *args: saved.append(args[1]))
+
+    def tick(rows):
+        clock.now = float(rows[-1]["update"] if rows else 0)
+
+    settings = SETTINGS | {"num_updates": 140, "progress": True}
+    fit(TINY, DATA, checkpoint_dir=tmp_path, evaluate_every=1, on_metrics=tick, **settings)
+    assert saved == [6, 67, 128, 140]
+
+
+def test_metrics_are_told_as_they_come(tmp_path):
+    told = []
+    settings = SETTINGS | {"checkpoint_dir": tmp_path, "evaluate_every": 20}
+    tell = {"on_metrics": lambda rows: told.append([row["update"] for row in rows])}
+    fit(TINY, DATA, **tell, **settings | {"num_updates": 40})
+    fit(TINY, DATA, **tell, resume=True, **settings)
+    assert told == [[], [20], [20, 40], [20, 40], [20, 40, 60]]
 
 
 # --- bad input
@@ -389,6 +456,49 @@ def test_only_the_same_fit_is_resumed(tmp_path, name):
     again: dict[str, Any] = {"resume": True, **SETTINGS, **change}
     with pytest.raises(InputError, match=message):
         fit(TINY, DATA, checkpoint_dir=tmp_path, **again)
+
+
+def altered(place):
+    data = DATA.copy()
+    data[place] += 1.0
+    return data
+
+
+@pytest.mark.parametrize("data", [7 * DATA + 3, altered(0), altered(-1), altered((17, 2))])
+def test_only_a_fit_of_the_same_data_is_resumed(tmp_path, data):
+    fit(TINY, DATA, checkpoint_dir=tmp_path, **SETTINGS)
+    with pytest.raises(InputError, match=r"^data: expected .*, as in .*; resume with the settings"):
+        fit(TINY, data, checkpoint_dir=tmp_path, resume=True, **SETTINGS)
+    again = fit(TINY, jnp.asarray(DATA), checkpoint_dir=tmp_path, resume=True, **SETTINGS)
+    assert again.metrics[-1]["update"] == 60
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_large_data_are_known_by_some_of_their_rows(resident, monkeypatch):
+    monkeypatch.setattr(_batches, "_DIGESTED_BYTES", 4 * DATA[0].nbytes)
+    one, other = (Noisy(resident) for _ in range(2))
+    read = []
+    monkeypatch.setattr(one, "rows", lambda places: read.extend(places) or DATA[places], raising=False)
+    assert _batches.digest(one) == _batches.digest(other)
+    assert sorted(set(read)) == [0, 16, 32, 49]
+
+
+def test_a_fit_is_what_it_says_it_is_of(tmp_path):
+    settings = SETTINGS | {"checkpoint_dir": tmp_path}
+    fit(TINY, DATA, identity={"steps": 5, "law": {"edge": "fixed"}}, **settings)
+    fit(TINY, DATA, identity={"steps": 5, "law": {"edge": "fixed"}}, resume=True, **settings)
+    with pytest.raises(InputError, match=r"^law: expected .*fixed.* got .*learned"):
+        fit(TINY, DATA, identity={"steps": 5, "law": {"edge": "learned"}}, resume=True, **settings)
+
+
+def test_a_folder_is_for_one_fit_at_a_time(tmp_path):
+    def second(params):
+        with pytest.raises(InputError, match=r"^checkpoint_dir: expected .*no other process.*where one is"):
+            fit(TINY, DATA, checkpoint_dir=tmp_path, resume=True, **SETTINGS)
+        return {}
+
+    fit(TINY, DATA, checkpoint_dir=tmp_path, evaluate=second, **SETTINGS)
+    fit(TINY, DATA, checkpoint_dir=tmp_path, resume=True, **SETTINGS)
 
 
 def test_only_the_same_optimiser_is_resumed(tmp_path):

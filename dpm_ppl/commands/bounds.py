@@ -1,20 +1,21 @@
 """`dpm-ppl bounds`."""
 
-import sys
+from pathlib import Path
 from typing import Any
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.commands._arguments import INTERRUPTED, Directory
+from dpm_ppl.commands._arguments import Directory, WholeOrNone
 
 
 def bounds(
     run: Directory,
     *,
-    num_draws: int | None = None,
-    num_particles: int | None = None,
-    num_points: int | None = None,
+    num_draws: WholeOrNone = None,
+    num_particles: WholeOrNone = None,
+    num_points: WholeOrNone = None,
     proposal: str | None = None,
     sandwich: bool = False,
+    data: Path | None = None,
     json: bool = False,
 ) -> None:
     """Print the held-out bound of a run, with L_null and, where it is known, the exact log-likelihood.
@@ -30,14 +31,15 @@ def bounds(
         num_points: Held-out data that they look at; 100 if not given.
         proposal: How particles of a diffusion are drawn: "trajectories", "antithetic", "stratified" or "smc".
         sandwich: Bounds from both sides on as many data simulated from the model.
+        data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
     """
-    from dpm_ppl import reporting, runs, weighing
+    from dpm_ppl import declaring, reporting, runs, weighing
     from dpm_ppl.models import EXPERIMENTS
 
     for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
         if number is not None:
-            runs.check_range(flag, number, 1)
+            declaring.check_range(flag, number, 1)
     if num_particles is None and (num_points is not None or sandwich or proposal is not None):
         raise InputError(
             "--num-particles",
@@ -46,7 +48,7 @@ def bounds(
             remedy="for example --num-particles 1000",
         )
     opened = runs.open_run(run)
-    experiment = opened.declare(EXPERIMENTS)
+    experiment = opened.declare(EXPERIMENTS, data)
     trained = runs.trained(opened, experiment)
     if num_particles is None:
         reporting.report_scores(opened, experiment, trained, json, num_draws)
@@ -58,5 +60,4 @@ def bounds(
 
     facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
     if facts["interrupted"]:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        raise SystemExit(INTERRUPTED)
+        raise KeyboardInterrupt

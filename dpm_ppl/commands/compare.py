@@ -6,6 +6,7 @@ from typing import Annotated
 import tyro
 
 from dpm_ppl._errors import InputError
+from dpm_ppl.commands._arguments import RealOrNone, Whole, WholeOrNone
 
 
 def compare(
@@ -13,14 +14,14 @@ def compare(
     *,
     experiment: str | None = None,
     methods: tuple[str, ...] = (),
-    noise: float | None = None,
+    noise: RealOrNone = None,
     data: Path | None = None,
     kernel: str | None = None,
-    levels: int | None = None,
-    updates: int | None = None,
-    seed: int | None = None,
-    num_particles: int = 512,
-    num_points: int | None = None,
+    levels: WholeOrNone = None,
+    updates: WholeOrNone = None,
+    seed: WholeOrNone = None,
+    num_particles: Whole = 512,
+    num_points: WholeOrNone = None,
     sandwich: bool = False,
     out: Path | None = None,
     json: bool = False,
@@ -35,7 +36,7 @@ def compare(
         experiment: Fit the other methods on the data of digits, swissroll, heartbeat or array.
         methods: Which ones; all that can model such data if not given.
         noise: Noise around the swiss roll.
-        data: The .npy file of "array".
+        data: The .npy file of "array"; of runs, where it is now.
         kernel: "gaussian" or "bernoulli", for "array".
         levels: Number of levels of "array" data, if they are whole numbers.
         updates: Updates of each fit; each method's own number if not given.
@@ -46,11 +47,11 @@ def compare(
         out: Directory of the page compare.html and of the fits; runs/compare-EXPERIMENT if not given.
         json: Print one JSON object.
     """
+    from dpm_ppl.declaring import check_range
     from dpm_ppl.reporting import print_json, print_tables
-    from dpm_ppl.runs import check_range
     from dpm_ppl.writing import write_comparison
 
-    given = {"noise": noise, "data": None if data is None else str(data.resolve()), "kernel": kernel, "levels": levels}
+    given = {"noise": noise, "kernel": kernel, "levels": levels}
     options = {name: value for name, value in given.items() if value is not None}
     for flag, number in (("--num-particles", num_particles), ("--num-points", num_points), ("--updates", updates)):
         if number is not None:
@@ -62,8 +63,10 @@ def compare(
             got="none",
             remedy="name one, or leave them out",
         )
+    if data is not None and experiment is not None:
+        options["data"] = str(data.resolve())
     page, compared = write_comparison(
-        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, sandwich
+        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, sandwich, data
     )
     if json:
         print_json({"page": str(page), **compared.as_json()})

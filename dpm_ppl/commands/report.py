@@ -2,15 +2,16 @@
 
 from pathlib import Path
 
-from dpm_ppl.commands._arguments import Directory
+from dpm_ppl.commands._arguments import Directory, Whole, WholeOrNone
 
 
 def report(
     run: Directory,
     *,
-    num_particles: int = 512,
-    num_points: int | None = None,
+    num_particles: Whole = 512,
+    num_points: WholeOrNone = None,
     out: Path | None = None,
+    data: Path | None = None,
     json: bool = False,
 ) -> None:
     """Write one page about a run: figures, verdicts, pictures, configuration; and all that was measured as a tree.
@@ -20,12 +21,13 @@ def report(
         num_particles: Particles per datum; what earlier calls have drawn is used again.
         num_points: Held-out data that they look at; 100 if not given.
         out: The page; RUN/report.html if not given. The tree stands beside it as a .nc file.
+        data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
     """
     from dpm_ppl.reporting import print_json, print_tables
     from dpm_ppl.writing import write_report
 
-    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points)
+    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points, data)
     if json:
         print_json({"page": str(page), "tree": str(tree), **compared.as_json()})
         return

@@ -3,11 +3,17 @@
 from pathlib import Path
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.commands._arguments import Directory
+from dpm_ppl.commands._arguments import Directory, Whole
 
 
 def sample(
-    run: Directory, *, num_samples: int = 100, out: Path | None = None, seed: int = 0, json: bool = False
+    run: Directory,
+    *,
+    num_samples: Whole = 100,
+    out: Path | None = None,
+    seed: Whole = 0,
+    data: Path | None = None,
+    json: bool = False,
 ) -> None:
     """Draw from the model of a run, in the units of its data, into a .npy file.
 
@@ -16,18 +22,20 @@ def sample(
         num_samples: Number of draws.
         out: The file; samples.npy in the run directory if not given.
         seed: Seed of the draws.
+        data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
     """
     import jax
     import numpy as np
 
-    from dpm_ppl import runs
+    from dpm_ppl import declaring, runs
+    from dpm_ppl._files import replacing
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.programs import sample_from
     from dpm_ppl.reporting import print_json
 
-    runs.check_range("--num-samples", num_samples, 1)
-    runs.check_range("--seed", seed, 0, runs.LAST_SEED)
+    declaring.check_range("--num-samples", num_samples, 1)
+    declaring.check_range("--seed", seed, 0, declaring.LAST_SEED)
     opened = runs.open_run(run)
     target = out or run / "samples.npy"
     if target.suffix != ".npy" or target.is_dir() or not target.parent.is_dir():
@@ -37,10 +45,11 @@ def sample(
             got=target,
             remedy="leave it out for samples.npy in the run directory",
         )
-    experiment = opened.declare(EXPERIMENTS)
+    experiment = opened.declare(EXPERIMENTS, data)
     trained = runs.trained(opened, experiment)
     values = experiment.heldout.units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
-    np.save(target, values, allow_pickle=False)
+    with replacing(target) as file:
+        np.save(file, values, allow_pickle=False)
     facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
     if json:
         print_json(facts)

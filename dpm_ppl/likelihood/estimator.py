@@ -14,7 +14,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._errors import InputError
-from dpm_ppl._progress import count_display, interruptible
+from dpm_ppl._interruption import interruptible
+from dpm_ppl._progress import count_display
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.likelihood.fingerprint import computation, fingerprint
 from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal, latents_are_discrete
@@ -111,9 +112,9 @@ def log_likelihood(
                 next_save = ended + max(_SECONDS_BETWEEN_SAVES, 10 * (ended - began))
             if stop():
                 break
+        if checkpoint is not None and todo:
+            write_weights(checkpoint, identity, kept)
     interrupted = any(weights.num_draws < num_draws for weights in kept)
-    if checkpoint is not None and todo:
-        write_weights(checkpoint, identity, kept)
     all_kept = _joined(log_weights, kept) if keep_log_weights else None
     exact = draw is None and isinstance(method, Program) and not latents_are_discrete(method, chunks.x_0.dtype)
     return LogLikelihood.of(kept, proposal.num_particles, exact=exact, interrupted=interrupted, log_weights=all_kept)

@@ -5,8 +5,11 @@ from types import SimpleNamespace
 
 import jax
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
 import xarray as xr
+from numpyro.infer import MCMC, NUTS
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis import tree_files
@@ -100,6 +103,54 @@ def test_a_file_gives_back_the_same(make, suffix, tmp_path):
     for again in (".zarr", ".nc"):
         save(read, tmp_path / f"again{again}")
         assert_same(load(tmp_path / f"again{again}"), tree)
+
+
+KEPT_AS = {
+    "bit": (True, 1),
+    "bits": ([True, False], [1, 0]),
+    "nothing": (None, "None"),
+    "number": (np.float32(0.5), 0.5),
+    "whole number": (np.int64(2**40), 2**40),
+    "array": (np.arange(3), [0, 1, 2]),
+    "pair": ((1, 2), [1, 2]),
+    "mixed": ([1, 0.5], [1.0, 0.5]),
+    "one": (["a"], "a"),
+    "none": ([], []),
+}
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".nc"])
+def test_attributes_are_kept_or_converted_the_same_in_both_formats(suffix, tmp_path):
+    attrs = {name: value for name, (value, _) in KEPT_AS.items()}
+    tree = xr.DataTree(xr.Dataset({"x": ("row", [1], attrs)}, attrs=attrs))
+    save(tree, tmp_path / f"tree{suffix}")
+    again = load(tmp_path / f"tree{suffix}")
+    expected = sorted((name, type(value), value) for name, (_, value) in KEPT_AS.items())
+    assert list_attrs(again) == list_attrs(again["x"]) == expected
+    assert again.attrs == load_again(again, tmp_path / f"again{suffix}").attrs
+    assert tree.attrs["bit"] is True
+
+
+def load_again(tree, path):
+    save(xr.DataTree(xr.Dataset({"y": ("row", [1.0])})), path)
+    save(tree, path, replace=True)
+    return load(path)
+
+
+@pytest.mark.parametrize("suffix", [".zarr", ".nc"])
+def test_a_tree_that_arviz_made_is_written_and_read(suffix, tmp_path):
+    def model(y):
+        numpyro.sample("y", dist.Normal(numpyro.sample("mu", dist.Normal(0, 1)), 1.0), obs=y)
+
+    import arviz as az
+
+    mcmc = MCMC(NUTS(model), num_warmup=5, num_samples=5, progress_bar=False)
+    mcmc.run(jax.random.key(0), np.zeros(3))
+    tree = az.from_numpyro(mcmc)
+    save(tree, tmp_path / f"tree{suffix}")
+    again = load(tmp_path / f"tree{suffix}")
+    xr.testing.assert_equal(again, tree)
+    assert again["observed_data"].attrs["sample_dims"] == []
 
 
 def test_the_same_input_gives_the_same_tree():
@@ -280,12 +331,22 @@ BAD = {
     "no folder": (lambda here: save(tree_of([1]), here / "absent" / "tree.zarr"), "path"),
     "complex array": (lambda here: save(tree_of([1j]), here / "new.nc"), "/: x"),
     "dates": (lambda here: save(tree_of(np.array(["2024"], "M8[s]")), here / "new.zarr"), "/: x"),
-    "a bit as attribute": (lambda here: save(tree_of([1], seen=True), here / "new.nc"), "/: x, attribute seen"),
-    "a list of one": (lambda here: save(tree_of([1], seen=[1]), here / "new.nc"), "/: x, attribute seen"),
-    "nothing as attribute": (
-        lambda here: save(xr.DataTree(xr.Dataset(attrs={"a": None})), here / "new.nc"),
-        "/, attribute a",
-    ),
+    **{
+        f"{name} as attribute": (
+            lambda here, bad=bad: save(tree_of([1], seen=bad), here / "new.nc"),
+            "/: x, attribute seen",
+        )
+        for name, bad in {
+            "a huge integer": 2**63,
+            "a NUL": "a\0b",
+            "a mapping": {"a": 1},
+            "a list of lists": [[1, 2], [3]],
+            "numbers and text": [1, "a"],
+            "a complex number": 1j,
+            "a set": {1},
+        }.items()
+    },
+    "a NUL in text": (lambda here: save(tree_of(["a\0b"]), here / "new.zarr"), "/: x"),
     "nothing to load": (lambda here: load(here / "absent.nc"), "path"),
     "a damaged file": (lambda here: load(here / "taken.nc"), "path"),
     "a foreign folder": (lambda here: load(here / "taken.zarr"), "path"),

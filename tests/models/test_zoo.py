@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl import runs
+from dpm_ppl import declaring
 from dpm_ppl.models import EXPERIMENTS
 from tests.tiny import flat
 
@@ -35,11 +35,11 @@ def test_every_variant_is_looked_at():
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_declaration(name, variant, edge):
     asked = {"variant": variant, "edge": edge, "num_steps": 7}
-    experiment = runs.declare(EXPERIMENTS, name, asked)
+    experiment = declaring.declare(EXPERIMENTS, name, asked)
     diffusion = experiment.method
     assert (experiment.name, diffusion.num_steps, diffusion.edge) == (name, 7, edge)
     assert experiment.options.items() >= asked.items()
-    assert set(experiment.options) == set(runs.options_of(EXPERIMENTS[name]))
+    assert set(experiment.options) == set(declaring.options_of(EXPERIMENTS[name]))
     assert experiment.train.event_shape == experiment.heldout.event_shape == diffusion.event_shape
     assert experiment.heldout.units.kind == experiment.train.units.kind
     assert experiment.batch_size <= experiment.train.num_points
