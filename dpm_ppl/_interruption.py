@@ -45,15 +45,20 @@ def interruptible(what: str) -> Iterator[Callable[[], bool]]:
 
 @contextlib.contextmanager
 def ends_by_exception() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP raise `Ended`, so that files are closed and locks are let go; once is enough."""
+    """Within it SIGTERM and SIGHUP raise `Ended`, so that files are closed and locks are let go."""
+    received: list[int] = []
 
     def handler(number: int, _frame: object) -> None:
-        for each in _END:
-            signal.signal(each, signal.SIG_IGN)
+        received.append(number)
         raise Ended(number)
 
     with _handled(_END, handler):
-        yield
+        try:
+            yield
+        except Exception as error:
+            if received:  # a module of C that was being imported makes another error of it
+                raise Ended(received[0]) from error
+            raise
 
 
 @contextlib.contextmanager
