@@ -23,6 +23,8 @@ from dpm_ppl.commands.report import report
 from dpm_ppl.commands.sample import sample
 
 app = tyro.extras.SubcommandApp()
+BROKEN_PIPE = 128 + 13
+"""Exit code; the signal has no name on every system."""
 
 
 @app.command(name="list")
@@ -83,7 +85,7 @@ def main() -> None:
         _fail(f"interrupted; the same command {again}goes on from here", 128 + getattr(stop, "number", signal.SIGINT))
     except BrokenPipeError:  # who read the output has seen enough
         close_output()
-        raise SystemExit(128 + signal.SIGPIPE) from None
+        raise SystemExit(BROKEN_PIPE) from None
     except OSError as error:
         _fail(f"{error}; what was saved before is still whole", 1)
 

@@ -154,6 +154,7 @@ CASES = {
     "samples of another kind": Bad("sample {here}/begun --out {here}/x.csv", "--out", "a .npy file", "x.csv"),
     "no run": Bad("bounds {here}/absent", "run", "a run directory", "no directory"),
     "no data to begin with": Bad("fit array --resume --out {here}/new", "--data", "a .npy file", "none"),
+    "no run to report": Bad("report {here}/absent", "run", "a run directory", "no directory"),
     "no run to sample": Bad("sample {here}/absent", "run", "a run directory", "no directory"),
     "a foreign directory": Bad("bounds {here}/strange", "run", "a run directory", "no run.json"),
     "a foreign run.json": Bad("bounds {here}/foreign", "run", "the description of a run", "damaged or foreign"),
@@ -222,7 +223,9 @@ def here(tmp_path_factory):
     return here
 
 
-NAMES_OF_PYTHON = re.compile(r"[A-Za-z_]\(|\w=\w|^dpm-ppl: \w*_|\b(dpm_ppl|Dataset|numpy|jax|optax|numpyro)\.|<class|NoneType")
+NAMES_OF_PYTHON = re.compile(
+    r"[A-Za-z_]\(|\w=\w|^dpm-ppl: \w*_|\b(dpm_ppl|Dataset|numpy|jax|optax|numpyro)\.|<class|NoneType"
+)
 
 
 def works(*_, **__):

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import arviz as az
+import jinja2
 import numpy as np
 import pytest
 
+from dpm_ppl import runs
+from dpm_ppl.analysis import page, tree_files
 from dpm_ppl.analysis.tree import held_out_elpd, load
 from dpm_ppl.runs import metrics, open_run
 from tests.browser import chromium
@@ -143,6 +147,20 @@ def test_arviz_compares_two_reports(folder, reported):
     table = az.compare(elpds)
     values = {name: elpd.elpd for name, elpd in elpds.items()}
     assert table.index[0] == max(values, key=values.get)
+
+
+@pytest.mark.parametrize("package", ["jinja2", "h5netcdf"])
+def test_a_missing_extra_is_noticed_before_any_measurement(package, folder, compared, monkeypatch, unchecked):
+    monkeypatch.setitem(sys.modules, "jinja2", None if package == "jinja2" else jinja2)
+    monkeypatch.setattr(tree_files, "find_spec", lambda name: None if name == package else name)
+    monkeypatch.setattr(runs, "score_heldout", lambda *_, **__: pytest.fail("it was measured"))
+    page._template.cache_clear()
+    for command in ("report", "compare")[: 2 if package == "jinja2" else 1]:
+        called = call(command, folder / "all" / "vae")
+        assert (called.code, called.out) == (2, "")
+        assert f"no {package}" in called.err.replace("no such package", "no jinja2")
+        assert "pip install 'dpm-ppl[analysis]'" in called.err
+        assert called.err.count("\n") == 1
 
 
 def spoil(folder):
