@@ -3,23 +3,28 @@
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import as_jax_holds, whole_number
 from dpm_ppl._types import Array
 from dpm_ppl.programs import Method, Program
 
 
-def check_sizes(**sizes: int | None) -> None:
-    """Raise `InputError` unless all are positive integers; None is for chunks of whatever length there is."""
-    for name, size in sizes.items():
-        unlimited = size is None and name.endswith("_chunk")
-        whole = isinstance(size, (int, np.integer)) and not isinstance(size, bool)
-        if not unlimited and not (whole and size >= 1):
-            raise InputError(name, expected="a positive integer", got=repr(size), remedy="use the default")
+def check_sizes(**sizes: int | None) -> list[int | None]:
+    """All of them as Python's integers; None is for chunks of whatever length there is.
+
+    **Raises:** `InputError` unless all are positive integers.
+    """
+    unlimited = {name for name, size in sizes.items() if size is None and name.endswith("_chunk")}
+    return [None if name in unlimited else whole_number(name, size) for name, size in sizes.items()]
 
 
-def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
-    """Raise `InputError` unless there are data and they fit the method."""
+def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0") -> np.ndarray | Array:
+    """The data as JAX holds them.
+
+    **Raises:** `InputError` unless there are data and they fit the method.
+    """
+    x_0 = as_jax_holds(x_0, argument)
     method.check_data(x_0, argument)
-    if isinstance(method, Program) and not method.params and method.has_params(np.asarray(x_0[:1]).dtype):
+    if isinstance(method, Program) and not method.params and method.has_params(x_0.dtype):
         raise InputError(
             "params",
             expected="values for the param sites of the program",
@@ -28,6 +33,7 @@ def check_scored(method: Method, x_0: Array | np.ndarray, argument: str = "x_0")
         )
     if len(x_0) == 0:
         raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")
+    return x_0
 
 
 def check_exact(log_density: np.ndarray) -> None:

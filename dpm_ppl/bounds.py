@@ -4,12 +4,16 @@ Everything here is in nats and for standardised data. The KL + entropy form that
 only where the data's second moments equal those of pi; it is shown as `uncorrected`, and K never uses it.
 """
 
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._checks import check_scored, check_sizes
+from dpm_ppl._chunks import chunk_size, in_chunks, key_of
+from dpm_ppl._inputs import check_key
 from dpm_ppl._lattice import Lattice
 from dpm_ppl._sums import accurate_sum, map_chunks
 from dpm_ppl._types import Array, Batch, Cost, Int, PerDatum, PerDatumStep, PerStep, PRNGKey, Uniforms
@@ -68,7 +72,7 @@ def bound(
     *,
     num_draws: int = 1,
     steps_chunk: int | None = 100,
-    data_chunk: int | None = 1000,
+    data_chunk: int | None = 64,
 ) -> Bound:
     """K(x_0) and its terms, over all steps, for every datum.
 
@@ -81,43 +85,65 @@ def bound(
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
-    check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    check_scored(diffusion, x_0)
-    return _bound(diffusion, jnp.asarray(x_0), key, jnp.arange(num_draws), num_draws, steps_chunk, data_chunk)
+    key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    num_draws, steps_chunk, data_chunk = sizes
+    x_0 = check_scored(diffusion, x_0)
+    size = chunk_size(len(x_0), data_chunk)
+
+    def of_chunk(number: Array, x_0: Array) -> Bound:
+        return _bound(diffusion, x_0, number, key, jnp.arange(num_draws), num_draws, steps_chunk, size)
+
+    return in_chunks(of_chunk, size, len(x_0), x_0, traced=(diffusion, key))
 
 
-def bound_of_draw(
+def scored(
     diffusion: Diffusion,
-    x_0: Batch,
+    x_0: np.ndarray,
     key: PRNGKey,
     draw: int,
     num_draws: int,
     *,
     steps_chunk: int | None = 100,
-    data_chunk: int | None = 1000,
-) -> Bound:
-    """Draw number `draw` of the `num_draws` that `bound` averages with this key, which may be of other noise in x_0."""
-    check_scored(diffusion, x_0)
-    return _bound(diffusion, jnp.asarray(x_0), key, jnp.full(1, draw), jnp.asarray(num_draws), steps_chunk, data_chunk)
+    data_chunk: int | None = 64,
+) -> tuple[PerDatum, PerDatum]:
+    """K and L_null of draw number `draw` of the `num_draws` that `bound` averages with this key.
+
+    Each draw may be of other noise in x_0. The terms of the steps are not kept.
+    """
+    size = chunk_size(len(x_0), data_chunk)
+    draws, of_draws = jnp.full(1, draw), jnp.asarray(num_draws)
+
+    def of_chunk(number: Array, x_0: Array) -> tuple[PerDatum, PerDatum]:
+        return _scored(diffusion, x_0, number, key, draws, of_draws, steps_chunk, size)
+
+    return in_chunks(of_chunk, size, len(x_0), x_0)
 
 
 @eqx.filter_jit
 def _bound(
     diffusion: Diffusion,
     x_0: Array,
+    number: Int[Array, " datum"],
     key: PRNGKey,
     draws: Int[Array, " draws"],
     of_draws: Int[Array, ""] | int,
     steps_chunk: int | None,
-    data_chunk: int | None,
+    data_chunk: int,
 ) -> Bound:
+    """The bound of data with these numbers, which decide their noise."""
+
     def of_datum(inputs: tuple[Array, Array]) -> dict[str, Array]:
         datum, datum_key = inputs
         return _terms_of_datum(diffusion, datum, datum_key, draws, of_draws, steps_chunk)
 
-    keys = jax.random.split(key, len(x_0))
-    terms = jax.lax.map(of_datum, (x_0, keys), batch_size=min(data_chunk or len(x_0), len(x_0)))
+    terms = jax.lax.map(of_datum, (x_0, key_of(key, number)), batch_size=min(data_chunk, len(x_0)))
     return Bound(**terms, num_draws=len(draws))
+
+
+@eqx.filter_jit
+def _scored(*arguments: Any) -> tuple[PerDatum, PerDatum]:
+    terms = _bound(*arguments)
+    return terms.K, terms.L_null
 
 
 def _terms_of_datum(
@@ -172,9 +198,9 @@ def entropy_bounds(
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
-    check_sizes(steps_chunk=steps_chunk)
-    check_scored(diffusion, x_0)
-    return _entropy_bounds(diffusion, jnp.asarray(x_0), key, steps_chunk)
+    (steps_chunk,) = check_sizes(steps_chunk=steps_chunk)
+    x_0 = check_scored(diffusion, x_0)
+    return _entropy_bounds(diffusion, jnp.asarray(x_0), check_key(key), steps_chunk)
 
 
 @eqx.filter_jit

@@ -4,6 +4,9 @@ The path is one site, `path`, always stored in the order x_1 ... x_T, with event
 matches the values of model and guide by position, and the two chains run in opposite directions.
 """
 
+import math
+from typing import Any
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,9 +14,11 @@ import numpyro
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import Distribution, constraints
 
+from dpm_ppl._chunks import affordable, chunk_size, in_chunks, key_of
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import as_jax_holds, check_key, whole_number
 from dpm_ppl._sums import accurate_sum, map_chunks
-from dpm_ppl._types import Array, Batch, Cost, PRNGKey
+from dpm_ppl._types import Array, Batch, Cost, Datum, Int, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.steps import Step
 
@@ -84,7 +89,7 @@ class ForwardChain(_Chain):
     pytree_aux_fields = ("steps_chunk",)
 
     def __init__(self, diffusion: Diffusion, x_0: Batch, *, steps_chunk: int | None = None):
-        x_0 = jnp.asarray(x_0)
+        x_0 = jnp.asarray(as_jax_holds(x_0))
         batch_dim = x_0.ndim - diffusion.event_dim
         if batch_dim < 0 or x_0.shape[batch_dim:] != diffusion.event_shape:
             raise InputError(
@@ -158,33 +163,59 @@ def first_of_path(diffusion: Diffusion, path: Batch) -> Batch:
     return jax.lax.index_in_dim(path, 0, axis=path.ndim - diffusion.event_dim - 1, keepdims=False)
 
 
-@eqx.filter_jit
 def sample(diffusion: Diffusion, key: PRNGKey, num_samples: int) -> Batch:
     """Draws of x_0 from the model, shape `(num_samples, *event_shape)`, by ancestral sampling down to the last step.
 
-    Memory does not grow with T. The draw from p(x_0 | x_1) is part of it: stopping at x_1 would be another model.
+    Draw number i is the same however many there are. They are made in chunks that fit a budget of memory, which does
+    not grow with T. The draw from p(x_0 | x_1) is part of it: stopping at x_1 would be another model.
+
+    **Raises:** `InputError` where the key is no single key, or the number no positive integer.
     """
-    x_1, _ = _descend(diffusion, key, (num_samples,), keep_path=False)
-    return diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
+    key, num_samples = check_key(key), whole_number("num_samples", num_samples)
+    size = chunk_size(num_samples, affordable(_draw, diffusion, key))
+
+    def draws(number: Array) -> Batch:
+        return _draws(diffusion, key, number, size)
+
+    return in_chunks(draws, size, num_samples, traced=(diffusion, key))
+
+
+def sample_path(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Batch:
+    """Draws of x_1 ... x_T from the reverse chain, shape `(T, *sample_shape, *event_shape)`; `sample` goes on to x_0.
+
+    **Raises:** `InputError` where the key is no single key.
+    """
+    return _paths(diffusion, check_key(key), tuple(sample_shape))
 
 
 @eqx.filter_jit
-def sample_path(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Batch:
-    """Draws of x_1 ... x_T from the reverse chain, shape `(T, *sample_shape, *event_shape)`."""
-    return _descend(diffusion, key, sample_shape, keep_path=True)[1]
+def _draws(diffusion: Diffusion, key: PRNGKey, number: Int[Array, " draw"], size: int) -> Batch:
+    """The draws of x_0 with these numbers, `size` of them side by side."""
+    keys = key_of(key, number)
+    return jax.lax.map(lambda key: _draw(diffusion, key), keys, batch_size=min(size, len(keys)))
 
 
-def _descend(
-    diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...], *, keep_path: bool
-) -> tuple[Array, Array | None]:
-    steps = diffusion.steps
-    x_T = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1), sample_shape)
+@eqx.filter_jit
+def _paths(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...]) -> Batch:
+    keys = key_of(key, jnp.arange(math.prod(sample_shape)))
+    paths: Any = jax.vmap(lambda key: _descend(diffusion, key, keep_path=True)[1], out_axes=1)(keys)
+    return paths.reshape(diffusion.num_steps, *sample_shape, *diffusion.event_shape)
+
+
+def _draw(diffusion: Diffusion, key: PRNGKey) -> Datum:
+    x_1, _ = _descend(diffusion, key, keep_path=False)
+    return diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
+
+
+def _descend(diffusion: Diffusion, key: PRNGKey, *, keep_path: bool) -> tuple[Datum, Array | None]:
+    """One draw of x_1, and where it is kept of the path x_1 ... x_T."""
+    x_T = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1))
 
     def backward(x_t: Array, step: Step) -> tuple[Array, Array | None]:
         x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
         return x_prev, x_t if keep_path else None
 
-    x_1, above = jax.lax.scan(backward, x_T, steps[1:], reverse=True)
+    x_1, above = jax.lax.scan(backward, x_T, diffusion.steps[1:], reverse=True)
     return x_1, jnp.concatenate([x_1[None], above]) if keep_path else None
 
 

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import equinox as eqx
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
+from dpm_ppl._chunks import chunk_size, in_chunks, key_of
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import real_array, whole_number
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.units import Kind, Units
 
@@ -73,8 +77,7 @@ class Dataset:
         **Raises:** `InputError` for anything but whole numbers in that range.
         """
         source = _real_array(values)
-        if not isinstance(num_levels, int) or num_levels < 2:
-            raise InputError("num_levels", expected="at least 2", got=repr(num_levels), remedy="count the levels")
+        num_levels = whole_number("num_levels", num_levels, least=2, expected="at least 2", remedy="count the levels")
         _require(
             source,
             lambda x: (x == np.floor(x)) & (x >= 0) & (x < num_levels),
@@ -129,9 +132,23 @@ class Dataset:
         indices = np.asarray(indices)
         return self.values[indices] if self.resident else self.units.standardise(self.source[indices])
 
-    def draw(self, rows: Batch | np.ndarray, key: PRNGKey) -> Array:
-        """x_0 from standardised rows: levels get fresh uniform noise over their interval, other data stay."""
-        return self.units.dequantise(rows, key)
+    @property
+    def draw(self) -> Callable[[Batch | np.ndarray, PRNGKey], Array]:
+        """A function of standardised rows and a key: x_0, for which levels get noise over their interval."""
+        return self.units.dequantise
+
+
+def drawn(data: Dataset, rows: np.ndarray, key: PRNGKey, data_chunk: int | None = 1000) -> np.ndarray:
+    """`data.draw` of all these rows, each with noise of its own that does not depend on how many there are."""
+    if data.units.num_levels is None:
+        return rows
+    size = chunk_size(len(rows), data_chunk)
+    return np.asarray(in_chunks(lambda number, rows: _drawn(data.draw, rows, number, key), size, len(rows), rows))
+
+
+@eqx.filter_jit
+def _drawn(draw: Callable, rows: Array, number: Array, key: PRNGKey) -> Array:
+    return jax.vmap(lambda row, key: draw(row[None], key)[0])(rows, key_of(key, number))
 
 
 def load_array(path: str | Path) -> np.ndarray:
@@ -166,14 +183,7 @@ def split(values: np.ndarray, num_train: int, seed: int) -> tuple[np.ndarray, np
 
 
 def _real_array(values: ArrayLike) -> np.ndarray:
-    try:
-        source = values if isinstance(values, np.ndarray) else np.asarray(values)
-    except ValueError as error:
-        raise InputError("values", expected="an array", got=error, remedy="give every datum the same shape") from error
-    if source.dtype.kind not in "biuf":
-        raise InputError(
-            "values", expected="real numbers", got=f"dtype {source.dtype}", remedy="convert to float32 or integers"
-        )
+    source = np.asanyarray(real_array(values, "values"))
     if source.ndim == 0 or source.size == 0:
         raise InputError(
             "values",

@@ -10,6 +10,7 @@ import numpy as np
 from numpyro.distributions import Distribution
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import as_jax_holds, check_finite, event_sizes, is_traced
 from dpm_ppl._types import Array, Batch, Uniforms
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
@@ -37,17 +38,10 @@ class Diffusion(eqx.Module):
     kernel: AbstractKernel
     schedule: AbstractSchedule
     network: AbstractNetwork
-    event_shape: tuple[int, ...] = eqx.field(static=True)
+    event_shape: tuple[int, ...] = eqx.field(static=True, converter=event_sizes)
     edge: Edge = eqx.field(static=True, default="fixed")
 
     def __check_init__(self):
-        if not (isinstance(self.event_shape, tuple) and all(isinstance(n, int) and n > 0 for n in self.event_shape)):
-            raise InputError(
-                "event_shape",
-                expected="a tuple of positive integers",
-                got=repr(self.event_shape),
-                remedy="give the shape of one datum, for example (2,) for points of the plane",
-            )
         for name, kind in (("kernel", AbstractKernel), ("schedule", AbstractSchedule)):
             if not isinstance(getattr(self, name), kind):
                 raise InputError(
@@ -184,8 +178,9 @@ class Diffusion(eqx.Module):
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
-        check_array(x_0, argument)
-        shape = np.shape(x_0)
+        x_0 = as_jax_holds(x_0, argument)
+        check_finite(x_0, argument)
+        shape = x_0.shape
         if not shape or shape[1:] != self.event_shape:
             raise InputError(
                 argument,
@@ -193,7 +188,8 @@ class Diffusion(eqx.Module):
                 got=f"shape {shape}",
                 remedy="reshape the data, or build the diffusion for their shape",
             )
-        self.kernel.check_data(x_0)
+        if not is_traced(x_0):
+            self.kernel.check_data(x_0)
 
     def check_steps_move(self, steps: Step | None = None) -> None:
         """Raise `InputError` where steps (all for None) of real values are too small to be seen in x_t.
@@ -215,21 +211,3 @@ class Diffusion(eqx.Module):
             step = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch_shape).reshape(-1), step)
         outputs = jax.vmap(self.network, in_axes=(0, 0 if step.t.ndim else None))(flat, step)
         return outputs.reshape(*batch_shape, *outputs.shape[1:])
-
-
-def check_array(values: Array | np.ndarray, argument: str) -> None:
-    """Raise `InputError` unless `values` are finite numbers."""
-    values = np.asarray(values)
-    if values.dtype.kind not in "biuf":
-        raise InputError(
-            argument, expected="real numbers", got=f"dtype {values.dtype}", remedy="convert to float32 or integers"
-        )
-    finite = np.isfinite(values)
-    if not finite.all():
-        first = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise InputError(
-            argument,
-            expected="finite values",
-            got=f"{int((~finite).sum())} NaN or infinite, the first at index {first}",
-            remedy="drop or repair these data before fitting",
-        )

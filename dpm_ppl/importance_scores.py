@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.estimates import Estimate, finite_or_none, paired_difference
@@ -136,11 +135,11 @@ def weigh(
         raise InputError(
             "proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
         )
-    rows = jnp.asarray(data.rows(np.arange(num_points)))
+    key, rows = check_key(key), data.rows(np.arange(num_points))
     noisy = data.units.num_levels is not None
     return log_likelihood(
         method,
-        rows if noisy else data.draw(rows, jax.random.fold_in(key, 0)),
+        rows,
         key,
         num_particles,
         proposal=PROPOSALS[proposal],

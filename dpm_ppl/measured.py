@@ -7,7 +7,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
+from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key, whole_number
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
@@ -72,6 +74,9 @@ def measure(
             got=f"{type(method).__name__} and {type(data).__name__}",
             remedy="Program(model, guide, event_shape=..., params=...), and Dataset.from_continuous(values)",
         )
+    num_draws, num_points = check_sizes(num_draws=num_draws, num_points=num_points)
+    num_particles = None if num_particles is None else whole_number("num_particles", num_particles)
+    key = check_key(key)
     scores = score(method, data, jax.random.fold_in(key, 0), num_draws=num_draws, datum=datum, exact=exact)
     if num_particles is None:
         return Measured(data.units, scores)

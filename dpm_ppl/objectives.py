@@ -23,6 +23,7 @@ from numpyro.primitives import Messenger, mutable
 
 from dpm_ppl._chain_sites import ChainCost, FirstStep, are_same, base_of, factors_of, with_base
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import whole_number
 from dpm_ppl._lattice import Lattice, uniforms
 from dpm_ppl._sums import accurate_sum
 from dpm_ppl._types import Array, Batch, Cost, PRNGKey
@@ -68,11 +69,15 @@ class DiffusionELBO(ELBO):
         steps_chunk: int | None = None,
         step_sampling: StepSampling = "stratified",
     ):
-        for name, value in (("num_sampled_steps", num_sampled_steps), ("steps_chunk", steps_chunk)):
-            if value is not None and (not isinstance(value, int) or value < 1):
-                raise InputError(
-                    name, expected="a positive integer or None", got=repr(value), remedy="None means all steps"
-                )
+        def steps(name: str, value: int | None) -> int | None:
+            expected, remedy = "a positive integer or None", "None means all steps"
+            return None if value is None else whole_number(name, value, expected=expected, remedy=remedy)
+
+        num_sampled_steps, steps_chunk = (
+            steps("num_sampled_steps", num_sampled_steps),
+            steps("steps_chunk", steps_chunk),
+        )
+        num_particles = whole_number("num_particles", num_particles)
         if step_sampling not in ("stratified", "importance"):
             raise InputError(
                 "step_sampling",

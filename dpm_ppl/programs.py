@@ -14,13 +14,15 @@ import numpy as np
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
+from dpm_ppl._chunks import chunk_size, in_chunks, key_of
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import as_jax_holds, check_finite, check_key, event_sizes, is_traced, whole_number
 from dpm_ppl._pushforward import change_of_variables
 from dpm_ppl._refusals import data_site, fault_of, outside_of
 from dpm_ppl._sites import Probe, all_within, probe
 from dpm_ppl._types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.chains import sample
-from dpm_ppl.diffusion import Diffusion, check_array
+from dpm_ppl.diffusion import Diffusion
 
 
 def no_latents(x_0: Batch | None = None) -> None:
@@ -48,7 +50,7 @@ class Program(eqx.Module):
 
     model: Callable[..., Any] = eqx.field(static=True)
     guide: Callable[..., Any] = eqx.field(static=True, default=no_latents)
-    event_shape: tuple[int, ...] = eqx.field(static=True, kw_only=True)
+    event_shape: tuple[int, ...] = eqx.field(static=True, kw_only=True, converter=event_sizes)
     params: dict[str, Any] = eqx.field(default_factory=dict, kw_only=True, converter=_with_arrays)
 
     def __check_init__(self):
@@ -57,12 +59,12 @@ class Program(eqx.Module):
                 raise InputError(
                     name, expected="a NumPyro program", got=repr(getattr(self, name)), remedy="pass the function"
                 )
-        if not isinstance(self.event_shape, tuple) or not isinstance(self.params, dict):
+        if not isinstance(self.params, dict):
             raise InputError(
-                "event_shape" if isinstance(self.params, dict) else "params",
-                expected="a tuple of integers, and params by site name",
-                got=f"{self.event_shape!r} and {type(self.params).__name__}",
-                remedy="for example event_shape=(2,), params=svi_result.params",
+                "params",
+                expected="values by site name",
+                got=type(self.params).__name__,
+                remedy="for example params=svi_result.params",
             )
 
     def with_params(self, params: dict[str, Any]) -> "Program":
@@ -71,17 +73,19 @@ class Program(eqx.Module):
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where data do not fit, or what the program gives would not be their likelihood."""
-        check_array(x_0, argument)
-        if not np.shape(x_0) or np.shape(x_0)[1:] != self.event_shape:
+        x_0 = as_jax_holds(x_0, argument)
+        check_finite(x_0, argument)
+        if not x_0.shape or x_0.shape[1:] != self.event_shape:
             raise InputError(
                 argument,
                 expected=f"data of event shape {self.event_shape} behind one data axis",
-                got=f"shape {np.shape(x_0)}",
+                got=f"shape {x_0.shape}",
                 remedy="reshape the data, or write the program for their shape",
             )
         if len(x_0):
-            model = self.check_sites(jnp.asarray(x_0[:1])).model
-            _refuse(outside_of(model, np.asarray(x_0)))
+            model = self.check_sites(x_0[:1]).model
+            if not is_traced(x_0):
+                _refuse(outside_of(model, np.asarray(x_0)))
 
     def check_sites(self, at: Batch) -> Probe:
         """Raise `InputError` where weights would be no likelihood of any data; `at` is one of them, `(1, *event)`.
@@ -172,18 +176,36 @@ Method = Diffusion | Program
 """What can be trained and scored."""
 
 
-@eqx.filter_jit
 def sample_from(method: Method, key: PRNGKey, num_samples: int) -> Batch:
-    """Draws of x_0 from a method, `(num_samples, *event_shape)`."""
-    return sample(method, key, num_samples) if isinstance(method, Diffusion) else method.sample(key, num_samples)
+    """Draws of x_0 from a method, `(num_samples, *event_shape)`.
+
+    **Raises:** `InputError` as `sample` does.
+    """
+    if isinstance(method, Diffusion):
+        return sample(method, key, num_samples)
+    return _sample_program(method, check_key(key), whole_number("num_samples", num_samples))
 
 
 @eqx.filter_jit
-def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | None = 1000) -> PerDatum:
+def _sample_program(program: Program, key: PRNGKey, num_samples: int) -> Batch:
+    return program.sample(key, num_samples)
+
+
+def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | None = 64) -> PerDatum:
     """One log-weight per datum, nats: an unbiased value of the ELBO of each."""
-    keys = jax.random.split(key, len(x_0))
-    size = min(data_chunk or len(x_0), len(x_0))
-    return jax.lax.map(lambda pair: program.log_weight(*pair), (x_0, keys), batch_size=size)
+    x_0 = as_jax_holds(x_0)
+    size = chunk_size(len(x_0), data_chunk)
+
+    def of_chunk(number: Array, x_0: Array) -> PerDatum:
+        return _log_weights(program, x_0, number, key, size)
+
+    return in_chunks(of_chunk, size, len(x_0), x_0, traced=(program, key))
+
+
+@eqx.filter_jit
+def _log_weights(program: Program, x_0: Array, number: Array, key: PRNGKey, data_chunk: int) -> PerDatum:
+    pairs = x_0, key_of(key, number)
+    return jax.lax.map(lambda pair: program.log_weight(*pair), pairs, batch_size=min(data_chunk, len(x_0)))
 
 
 def _refuse(fault: str | None) -> None:

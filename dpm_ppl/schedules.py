@@ -5,7 +5,8 @@ A fixed schedule holds plain Python numbers, never arrays, so that no optimiser 
 
 import abc
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -14,7 +15,17 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import real_number, whole_number
 from dpm_ppl.steps import Step, check_steps_move, fixed_steps, smallest_rates, traced_steps
+
+
+def _at_least_two(num_steps: Any) -> int:
+    remedy = "a diffusion needs at least a first and a last step; typical values are 40 to 2000"
+    return whole_number("num_steps", num_steps, least=2, expected="an integer T >= 2", remedy=remedy)
+
+
+def _number(name: str, *, optional: bool = False) -> Callable[[Any], Any]:
+    return lambda value: None if value is None and optional else real_number(name, value)
 
 
 class AbstractSchedule(eqx.Module):
@@ -44,11 +55,10 @@ class Erasure(AbstractSchedule):
     `beta_1`, where given, replaces the first rate alone: the fixed edge wants it far below the data's own noise.
     """
 
-    num_steps: int = eqx.field(static=True)
-    beta_1: float | None = eqx.field(static=True, default=None)
+    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    beta_1: float | None = eqx.field(static=True, default=None, converter=_number("beta_1", optional=True))
 
     def __check_init__(self):
-        _check_num_steps(self.num_steps)
         if self.beta_1 is not None:
             _check_rates("beta_1", np.asarray([self.beta_1]))
 
@@ -65,15 +75,14 @@ class Linear(AbstractSchedule):
     The defaults are those of Ho et al. (2020) at T = 1000, scaled by 1000/T so that the end point stays where it is.
     """
 
-    num_steps: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True, converter=_at_least_two)
     beta_1: float = eqx.field(static=True)
     beta_T: float = eqx.field(static=True)
 
     def __init__(self, num_steps: int, *, beta_1: float | None = None, beta_T: float | None = None):
-        _check_num_steps(num_steps)
-        self.num_steps = num_steps
-        self.beta_1 = min(0.1 / num_steps, 1.0) if beta_1 is None else beta_1
-        self.beta_T = min(20.0 / num_steps, 1.0) if beta_T is None else beta_T
+        self.num_steps = _at_least_two(num_steps)
+        self.beta_1 = min(0.1 / self.num_steps, 1.0) if beta_1 is None else real_number("beta_1", beta_1)
+        self.beta_T = min(20.0 / self.num_steps, 1.0) if beta_T is None else real_number("beta_T", beta_T)
         _check_rates("beta_1", np.asarray([self.beta_1]))
         _check_rates("beta_T", np.asarray([self.beta_T]))
 
@@ -87,12 +96,11 @@ class Cosine(AbstractSchedule):
     `offset` keeps the first rates from vanishing, `max_beta` keeps the last below 1.
     """
 
-    num_steps: int = eqx.field(static=True)
-    offset: float = eqx.field(static=True, default=0.008)
-    max_beta: float = eqx.field(static=True, default=0.999)
+    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    offset: float = eqx.field(static=True, default=0.008, converter=_number("offset"))
+    max_beta: float = eqx.field(static=True, default=0.999, converter=_number("max_beta"))
 
     def __check_init__(self):
-        _check_num_steps(self.num_steps)
         _check_rates("max_beta", np.asarray([self.max_beta]))
         if not (math.isfinite(self.offset) and self.offset >= 0):
             raise InputError(
@@ -110,12 +118,11 @@ class Cosine(AbstractSchedule):
 class LogSNR(AbstractSchedule):
     """log(alpha_bar_t / (1 - alpha_bar_t)) falls linearly from `first` at t = 1 to `last` at t = T (Kingma 2021)."""
 
-    num_steps: int = eqx.field(static=True)
-    first: float = eqx.field(static=True)
-    last: float = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    first: float = eqx.field(static=True, converter=_number("first"))
+    last: float = eqx.field(static=True, converter=_number("last"))
 
     def __check_init__(self):
-        _check_num_steps(self.num_steps)
         if not (math.isfinite(self.first) and math.isfinite(self.last) and self.first > self.last):
             raise InputError(
                 "first, last",
@@ -141,7 +148,7 @@ class Fixed(AbstractSchedule):
             raise InputError(
                 "betas", expected="one axis (T,)", got=f"shape {rates.shape}", remedy="pass the rates in order t = 1..T"
             )
-        _check_num_steps(len(rates))
+        _at_least_two(len(rates))
         _check_rates("betas", rates)
         self.rates = tuple(rates.tolist())
 
@@ -191,16 +198,6 @@ class Learned(AbstractSchedule):
         log_alpha = from_first(math.log1p(-self.beta_1), jax.nn.log_sigmoid(-logits))
         log_beta = from_first(math.log(self.beta_1), jax.nn.log_sigmoid(logits))
         return traced_steps(log_alpha, log_beta)
-
-
-def _check_num_steps(num_steps: int) -> None:
-    if not isinstance(num_steps, int) or num_steps < 2:
-        raise InputError(
-            "num_steps",
-            expected="an integer T >= 2",
-            got=repr(num_steps),
-            remedy="a diffusion needs at least a first and a last step; typical values are 40 to 2000",
-        )
 
 
 def _check_rates(argument: str, rates: np.ndarray) -> None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._checks import check_exact, check_scored
+from dpm_ppl._checks import check_exact, check_scored, check_sizes
 from dpm_ppl._errors import InputError
-from dpm_ppl._types import Batch, PRNGKey
-from dpm_ppl.bounds import bound_of_draw
-from dpm_ppl.data import Dataset
+from dpm_ppl._inputs import check_key
+from dpm_ppl._types import PRNGKey
+from dpm_ppl.bounds import scored
+from dpm_ppl.data import Dataset, drawn
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.programs import Method, Program, log_weights
 
@@ -61,7 +61,7 @@ def score(
     datum: str = "point",
     exact: Callable[[np.ndarray], np.ndarray] | None = None,
     steps_chunk: int | None = 100,
-    data_chunk: int | None = 100,
+    data_chunk: int | None = 64,
 ) -> Scores:
     """Score `method` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
 
@@ -78,8 +78,9 @@ def score(
             got="a density of dequantised data",
             remedy="leave it out",
         )
-    rows = jnp.asarray(data.rows(np.arange(data.num_points)))
-    check_scored(method, rows)
+    key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    num_draws, steps_chunk, data_chunk = sizes
+    rows = check_scored(method, data.rows(np.arange(data.num_points)))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
     if known is not None and np.shape(known) != (data.num_points,):
         raise InputError(
@@ -119,7 +120,7 @@ def score(
 def _draw(
     method: Method,
     data: Dataset,
-    rows: Batch,
+    rows: np.ndarray,
     key: PRNGKey,
     draw: tuple[int, int],
     steps_chunk: int | None,
@@ -127,10 +128,10 @@ def _draw(
 ) -> tuple[np.ndarray, ...]:
     """One draw for every datum, of which `draw` says its number and how many there are."""
     draw_key, own_key = jax.random.split(jax.random.fold_in(key, draw[0]))
-    x_0 = data.draw(rows, draw_key)
+    x_0 = drawn(data, rows, draw_key, data_chunk)
     if isinstance(method, Program):
         check_scored(method, x_0)
         return (np.asarray(log_weights(method, x_0, own_key, data_chunk), np.float64),)
     shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
-    terms = bound_of_draw(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    return np.asarray(terms.K, np.float64), np.asarray(terms.L_null, np.float64)
+    terms = scored(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    return tuple(np.asarray(term, np.float64) for term in terms)

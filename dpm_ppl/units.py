@@ -1,12 +1,15 @@
 """Between standardised data and the data as they were given: values and figures."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
@@ -46,13 +49,13 @@ class Units:
             return np.asarray(x).astype(np.int32)
         return ((np.asarray(x, np.float64) - self.shift) / self.scale).astype(np.float32)
 
-    def dequantise(self, z: Batch | np.ndarray, key: PRNGKey) -> Array:
-        """Levels with fresh uniform noise over their interval; other data as they are."""
-        z = jnp.asarray(z)
-        if self.kind != "levels":
-            return z
-        width = jnp.broadcast_to(jnp.asarray(1 / self.scale, z.dtype), z.shape)
-        return z + width * jax.random.uniform(key, z.shape, z.dtype)
+    @cached_property
+    def dequantise(self) -> Callable[[Batch | np.ndarray, PRNGKey], Array]:
+        """A function of z and a key: levels with fresh uniform noise over their interval, other data as they are.
+
+        It is a pytree, so that a program that is handed it serves data of other scales too.
+        """
+        return Partial(_add_noise, np.asarray(1 / self.scale)) if self.kind == "levels" else Partial(_as_they_are)
 
     def unstandardise(self, z: ArrayLike) -> np.ndarray:
         """x of z, as real numbers in float64."""
@@ -104,3 +107,12 @@ class Units:
                 remedy="use in_units, or make the data by Dataset.from_levels",
             )
         return self.in_units(-self.as_original(log_density), "bits/coordinate")
+
+
+def _add_noise(width: ArrayLike, z: Batch | np.ndarray, key: PRNGKey) -> Array:
+    z = jnp.asarray(z)
+    return z + jnp.asarray(width).astype(z.dtype) * jax.random.uniform(key, z.shape, z.dtype)
+
+
+def _as_they_are(z: Batch | np.ndarray, key: PRNGKey) -> Array:
+    return jnp.asarray(z)

@@ -12,8 +12,10 @@ ROOT = Path(__file__).parents[1]
 # `dpm_ppl` is the package itself, the curated names: what stands before it must not reach for them.
 LAYERS = (
     {"_errors", "_types"},
+    {"_inputs"},
     {
         "_batches",
+        "_chunks",
         "_divergences",
         "_files",
         "_interruption",

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import ClassVar
 
 import equinox as eqx
@@ -12,6 +13,7 @@ from numpyro.distributions import BernoulliLogits, Distribution
 
 from dpm_ppl import _divergences as _divergences  # registers KL(Bernoulli || Bernoulli) with NumPyro
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import real_number
 from dpm_ppl._types import Array, Outputs, Values
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.steps import Step
@@ -52,7 +54,7 @@ class BernoulliKernel(AbstractKernel):
     `direct_rate` (the paper) or `clean_rate`.
     """
 
-    pi: float = eqx.field(static=True, default=0.5)
+    pi: float = eqx.field(static=True, default=0.5, converter=partial(real_number, "pi"))
     readout: Readout = eqx.field(static=True, default=direct_rate)
     num_outputs: ClassVar[int] = 1
     reparametrised: ClassVar[bool] = False

@@ -13,7 +13,9 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dpm_ppl._checks import check_scored, check_sizes
+from dpm_ppl._chunks import chunk_size
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_devices, check_key, is_traced
 from dpm_ppl._interruption import interruptible
 from dpm_ppl._progress import count_display
 from dpm_ppl._types import Array, Batch, PRNGKey
@@ -73,12 +75,14 @@ def log_likelihood(
     if proposal is None:
         proposal = default_proposal(method)
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
-    _check(method, x_0, key, proposal, keep_log_weights, checkpoint, num_particles=num_particles, **sizes)
+    num_particles, particles_chunk, data_chunk, steps_chunk = check_sizes(num_particles=num_particles, **sizes)
+    key, x_0 = check_key(key), check_scored(method, x_0)
+    _check(method, proposal, keep_log_weights, checkpoint, x_0, key)
     num_draws = -(-num_particles // proposal.num_particles)
     draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
     if num_draws > MOST_DRAWS:
         raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
-    chunks = _Chunks(np.asarray(x_0), data_chunk, devices)
+    chunks = _Chunks(np.asarray(x_0), data_chunk, check_devices(devices))
     parts = (method, proposal, draw)
     program, identity = ("", "") if checkpoint is None else _identity(parts, chunks.x_0, key, chunks.size)
     seed = int(np.ravel(jax.random.key_data(key))[-1])
@@ -177,9 +181,9 @@ class _Chunks:
     """The data in chunks of one shape, each with the numbers of its data, shared out over devices if there are any."""
 
     def __init__(self, x_0: np.ndarray, data_chunk: int, devices: Sequence[Any] | None):
-        self.x_0 = x_0.astype(jnp.result_type(x_0.dtype), copy=False)  # as it will be on the device
+        self.x_0 = x_0
         num_devices = len(devices) if devices else 1
-        size = min(data_chunk, len(x_0))
+        size = chunk_size(len(x_0), data_chunk)
         self.size = -(-size // num_devices) * num_devices
         self.indices = [np.arange(start, min(start + self.size, len(x_0))) for start in range(0, len(x_0), self.size)]
         self.sharding = NamedSharding(Mesh(np.array(devices), "data"), PartitionSpec("data")) if devices else None
@@ -215,23 +219,20 @@ def _joined(log_weights: list[list[np.ndarray]], kept: list[RunningWeights]) -> 
     return joined
 
 
-def _is_key(key: Any) -> bool:
-    if not isinstance(key, jax.Array):
-        return False
-    return key.shape == (() if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else (2,))
-
-
 def _check(
     method: Method,
-    x_0: Batch | np.ndarray,
-    key: Any,
     proposal: Any,
     keep_log_weights: bool,
     checkpoint: str | os.PathLike[str] | None,
-    **sizes: int | None,
+    *inputs: Any,
 ) -> None:
-    check_sizes(**sizes)
-    check_scored(method, x_0)
+    if is_traced(method, *inputs):
+        raise InputError(
+            "x_0",
+            expected="values that are known, as weights are added up outside of JAX",
+            got="a function that JAX traces, as jit, grad and vmap do",
+            remedy="use bound there, or the log_weight of a proposal",
+        )
     if not isinstance(proposal, AbstractProposal):
         raise InputError(
             "proposal",
@@ -239,8 +240,6 @@ def _check(
             got=repr(proposal),
             remedy="for example Trajectories(), Trajectories(antithetic_noise, 2) or SequentialMonteCarlo(64)",
         )
-    if not _is_key(key):
-        raise InputError("key", expected="a JAX random key", got=repr(key), remedy="for example jax.random.key(0)")
     check_proposal(proposal, method)
     if keep_log_weights and checkpoint is not None:
         raise InputError(

@@ -21,6 +21,7 @@ from numpyro.distributions import Distribution, Independent
 
 from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import Array, Batch, Datum, Float, Int, PerDatum, PRNGKey
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import GaussianKernel
@@ -88,8 +89,9 @@ def flow_log_likelihood(
     """
     if trace not in get_args(Trace):
         raise InputError("trace", expected="'exact' or 'hutchinson'", got=repr(trace), remedy="'exact' for few numbers")
-    _check(diffusion, rtol, atol, num_draws=num_draws, num_probes=num_probes, data_chunk=data_chunk)
-    check_scored(diffusion, x_0, "x_0")
+    sizes = {"num_draws": num_draws, "num_probes": num_probes, "data_chunk": data_chunk}
+    num_draws, num_probes, data_chunk = _check(diffusion, rtol, atol, **sizes)
+    key, x_0 = check_key(key), check_scored(diffusion, x_0)
     probes = num_probes if trace == "hutchinson" else None
     weights = _log_weights(diffusion, jnp.asarray(x_0, float), key, num_draws, probes, rtol, atol, data_chunk)
     return FlowLikelihood(*weights)
@@ -107,8 +109,8 @@ def flow_log_density(
 
     `x_1` is `(datum, *event_shape)`; the other arguments and errors are those of `flow_log_likelihood`.
     """
-    _check(diffusion, rtol, atol, data_chunk=data_chunk)
-    check_scored(diffusion, x_1, "x_1")
+    (data_chunk,) = _check(diffusion, rtol, atol, data_chunk=data_chunk)
+    x_1 = check_scored(diffusion, x_1, "x_1")
     return _log_densities(diffusion, jnp.asarray(x_1, float), rtol, atol, data_chunk)
 
 
@@ -119,8 +121,8 @@ def flow_sample(
 
     **Raises:** `InputError` as `flow_log_likelihood` does.
     """
-    _check(diffusion, rtol, atol, num_samples=num_samples)
-    return _sample(diffusion, key, num_samples, rtol, atol)
+    (num_samples,) = _check(diffusion, rtol, atol, num_samples=num_samples)
+    return _sample(diffusion, check_key(key), num_samples, rtol, atol)
 
 
 class ProbabilityFlow(eqx.Module):
@@ -278,7 +280,7 @@ def _diffrax() -> ModuleType:
     return diffrax
 
 
-def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) -> None:
+def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) -> list[int | None]:
     _diffrax()
     if not isinstance(diffusion.kernel, GaussianKernel):
         raise InputError(
@@ -291,4 +293,4 @@ def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) 
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
         if not 0 < tolerance < 1:
             raise InputError(name, expected="a tolerance in (0, 1)", got=repr(tolerance), remedy="use the default")
-    check_sizes(**sizes)
+    return check_sizes(**sizes)

@@ -21,7 +21,8 @@ twisted particle filters (Whiteley and Lee 2014). p(x_t) is not known, but rough
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -30,6 +31,7 @@ from jax.scipy.special import logsumexp
 from numpyro.distributions import Normal
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import real_number, whole_number
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Array, Batch, Cost, Datum, Float, PRNGKey
 from dpm_ppl.diffusion import Diffusion
@@ -113,6 +115,12 @@ def step(
     return State(x_t, log_weights, log_psi, log_evidence, rounding), Info(ess, resampled, ancestors)
 
 
+def _several(num_particles: Any) -> int:
+    expected = "at least 2 particles, as one alone has nobody to be resampled from"
+    remedy = "use 64, or Trajectories()"
+    return whole_number("num_particles", num_particles, least=2, expected=expected, remedy=remedy)
+
+
 class SequentialMonteCarlo(AbstractProposal):
     """`num_particles` that are resampled along the way; the arguments are those of `step`.
 
@@ -122,19 +130,12 @@ class SequentialMonteCarlo(AbstractProposal):
     under one that fits, plain trajectories are as good at least (`benchmarks/likelihood_proposals.py`).
     """
 
-    num_particles: int = eqx.field(static=True)
+    num_particles: int = eqx.field(static=True, converter=_several)
     resample: Resample = eqx.field(static=True, default=systematic)
-    threshold: float = eqx.field(static=True, default=0.5)
+    threshold: float = eqx.field(static=True, default=0.5, converter=partial(real_number, "threshold"))
     twist: Twist | None = None
 
     def __check_init__(self):
-        if not isinstance(self.num_particles, int) or self.num_particles < 2:
-            raise InputError(
-                "num_particles",
-                expected="at least 2 particles, as one alone has nobody to be resampled from",
-                got=repr(self.num_particles),
-                remedy="use 64, or Trajectories()",
-            )
         if not 0 <= self.threshold <= 1:
             raise InputError(
                 "threshold",

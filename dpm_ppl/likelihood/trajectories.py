@@ -13,6 +13,7 @@ edge has a first term of zero, and float32 loses nothing on normalisers that can
 
 import abc
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -20,8 +21,8 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp, ndtri
 from numpyro.distributions import Distribution
 
-from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import whole_number
 from dpm_ppl._sums import accurate_sum, add_exactly
 from dpm_ppl._types import Array, Batch, Cost, Datum, PRNGKey
 from dpm_ppl.chains import dtype_of_draws
@@ -91,10 +92,9 @@ class Trajectories(AbstractProposal):
     """
 
     move: Move = eqx.field(static=True, default=independent)
-    num_particles: int = eqx.field(static=True, default=1)
+    num_particles: int = eqx.field(static=True, default=1, converter=partial(whole_number, "num_particles"))
 
     def __check_init__(self):
-        check_sizes(num_particles=self.num_particles)
         if self.move is antithetic_noise and self.num_particles % 2:
             raise InputError(
                 "num_particles",

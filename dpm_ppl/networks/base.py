@@ -8,7 +8,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import event_sizes, whole_number
 from dpm_ppl._types import Array, Datum, Float, PRNGKey
 from dpm_ppl.steps import Step
 
@@ -46,16 +46,6 @@ def check_sizes(event_shape: tuple[int, ...] = (), **sizes: int) -> int:
 
     **Raises:** `InputError` naming the first size that is not.
     """
-    if not isinstance(event_shape, tuple):
-        raise InputError(
-            "event_shape",
-            expected="a tuple, the shape of one datum",
-            got=repr(event_shape),
-            remedy="write (2,) for points in the plane",
-        )
-    for name, size in [("event_shape", size) for size in event_shape] + list(sizes.items()):
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise InputError(
-                name, expected="whole numbers of at least 1", got=repr(size), remedy="give a positive size"
-            )
-    return math.prod(event_shape)
+    for name, size in sizes.items():
+        whole_number(name, size, expected="whole numbers of at least 1", remedy="give a positive size")
+    return math.prod(event_sizes(event_shape))

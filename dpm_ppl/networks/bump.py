@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import Datum, Float, PRNGKey
 from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers
 from dpm_ppl.networks.temporal import BumpReadout
@@ -17,7 +18,7 @@ class BumpMLP(AbstractNetwork):
 
     layers: list[eqx.nn.Linear]
     readout: BumpReadout
-    num_outputs: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True, converter=int)
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class BumpMLP(AbstractNetwork):
         num_bumps: int = 10,
         key: PRNGKey,
     ):
+        key = check_key(key)
         size = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
         sizes = [size, *widths]
         *layer_keys, readout_key = jax.random.split(key, len(widths) + 1)

@@ -32,8 +32,8 @@ class LevelNetwork(AbstractNetwork):
 
     network: AbstractNetwork
     log_prior: Float[Array, "*event levels"]
-    shift: float = eqx.field(static=True)
-    scale: float = eqx.field(static=True)
+    shift: float = eqx.field(static=True, converter=float)
+    scale: float = eqx.field(static=True, converter=float)
 
     @property
     def num_steps(self) -> int | None:

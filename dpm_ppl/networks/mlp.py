@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import Array, Datum, Float, PRNGKey
 from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers, zero_linear
 from dpm_ppl.networks.temporal import StepReadouts, time_features
@@ -20,7 +21,7 @@ class SigmoidMLP(AbstractNetwork):
 
     layers: list[eqx.nn.Linear]
     readouts: StepReadouts
-    num_outputs: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True, converter=int)
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class SigmoidMLP(AbstractNetwork):
         widths: Sequence[int] = (50, 50, 50),
         key: PRNGKey,
     ):
+        key = check_key(key)
         size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0))
         sizes = [size, *widths]
         self.layers = linear_layers(sizes, jax.random.split(key, len(widths)))
@@ -77,10 +79,10 @@ class TimeMLP(AbstractNetwork):
     embed_time: eqx.nn.Linear
     blocks: list[ResidualBlock]
     readout: eqx.nn.Linear
-    num_outputs: int = eqx.field(static=True)
-    num_steps: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True, converter=int)
+    num_steps: int = eqx.field(static=True, converter=int)
     fourier_frequencies: tuple[float, ...] = eqx.field(static=True)
-    num_time_frequencies: int = eqx.field(static=True)
+    num_time_frequencies: int = eqx.field(static=True, converter=int)
 
     def __init__(
         self,
@@ -94,6 +96,7 @@ class TimeMLP(AbstractNetwork):
         num_time_frequencies: int = 8,
         key: PRNGKey,
     ):
+        key = check_key(key)
         size = check_sizes(
             event_shape,
             num_outputs=num_outputs,

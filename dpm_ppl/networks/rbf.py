@@ -4,6 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import Array, Datum, Float, PRNGKey
 from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten
 from dpm_ppl.networks.temporal import StepReadouts
@@ -20,7 +21,7 @@ class RBFNetwork(AbstractNetwork):
     centres: Float[Array, "centres coordinates"]
     log_widths: Float[Array, " centres"]
     readouts: StepReadouts
-    num_outputs: int = eqx.field(static=True)
+    num_outputs: int = eqx.field(static=True, converter=int)
 
     def __init__(
         self,
@@ -31,6 +32,7 @@ class RBFNetwork(AbstractNetwork):
         num_centres: int = 16,
         key: PRNGKey,
     ):
+        key = check_key(key)
         size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, num_centres=num_centres)
         side = round(num_centres ** (1 / size))
         if side > 1 and side**size == num_centres:

@@ -29,8 +29,8 @@ class BumpReadout(eqx.Module):
     """
 
     linear: eqx.nn.Linear
-    num_steps: int = eqx.field(static=True)
-    num_bumps: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True, converter=int)
+    num_bumps: int = eqx.field(static=True, converter=int)
 
     def __init__(self, num_features: int, num_outputs: int, num_steps: int, *, num_bumps: int = 10, key: PRNGKey):
         check_sizes(num_features=num_features, num_outputs=num_outputs, num_steps=num_steps, num_bumps=num_bumps)
