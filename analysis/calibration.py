@@ -22,8 +22,10 @@ from numpyro import handlers
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key
 from dpm_ppl._progress import count_display
 from dpm_ppl._types import PRNGKey
+from dpm_ppl._wording import short_repr
 from dpm_ppl.analysis.tree import to_datatree
 from dpm_ppl.estimates import Estimate, estimate
 
@@ -42,6 +44,8 @@ class Calibration:
     `probabilities` by quantity, `(simulation, ...)`: (rank + u) / (`num_draws` + 1) with u uniform, which for an exact
     posterior is uniform on [0, 1], without ties. Make one by `calibrate`, or `Calibration.of_ranks`.
     """
+
+    __repr__ = short_repr
 
     probabilities: dict[str, np.ndarray]
     num_draws: int
@@ -144,7 +148,10 @@ def calibrate(
 
     **Raises:** `InputError` where draws do not fit the parameters, or either are not finite.
     """
-    check_sizes(num_simulations=num_simulations, simulations_chunk=simulations_chunk)
+    num_simulations, simulations_chunk = check_sizes(
+        num_simulations=num_simulations, simulations_chunk=simulations_chunk
+    )
+    key = check_key(key)
     if num_simulations < 2:
         raise InputError("num_simulations", expected="two or more", got=num_simulations, remedy="use the default")
     keys = jax.random.split(key, num_simulations)

@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._checks import check_exact
 from dpm_ppl._errors import InputError
-from dpm_ppl._wording import AT_LEAST, listed, percentage
+from dpm_ppl._inputs import named
+from dpm_ppl._wording import AT_LEAST, listed, percentage, short_repr
 from dpm_ppl.analysis.contender import Contender, contender, is_above, known_better
 from dpm_ppl.analysis.scale import FINITE, Scale
 from dpm_ppl.analysis.text_table import TextTable
@@ -41,6 +42,8 @@ class Comparison:
       counted so that a positive number is always in favour of j.
     - `ranks`: first and last place of each that these differences leave open, two standard errors being enough to tell.
     """
+
+    __repr__ = short_repr
 
     scale: Scale
     contenders: list[Contender]
@@ -194,6 +197,7 @@ def compare_bounds(
     known = None if exact is None else np.asarray(exact, np.float64)
     if known is not None:
         check_exact(known)
+    results = named(results, "results")
     given = [result for result in results.values() if isinstance(result, Measured)]
     for other in given:
         _check_units(given[0].units if units is None else units, other.units)

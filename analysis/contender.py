@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dpm_ppl._errors import InputError
-from dpm_ppl._wording import AT_LEAST, AT_MOST, failures
+from dpm_ppl._wording import AT_LEAST, AT_MOST, failures, short_repr
 from dpm_ppl.analysis.scale import FINITE, Scale
 from dpm_ppl.bounds import Bound
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
@@ -28,6 +28,8 @@ RESOLUTION = 1e-5
 @dataclass(frozen=True, eq=False)
 class Contender:
     """A method and what was measured of it; figures are in the unit of `scale`."""
+
+    __repr__ = short_repr
 
     name: str
     measured: Measured

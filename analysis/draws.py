@@ -17,6 +17,7 @@ from numpyro.infer.util import get_importance_trace
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key, named, real_array
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.analysis.tree import to_datatree
 
@@ -49,7 +50,8 @@ def weighted_draws(
 
     The weights are of the joint law of all latent sites, as in NumPyro's `psis_diagnostic`, and None without a model.
     """
-    check_sizes(num_draws=num_draws, draws_chunk=draws_chunk)
+    num_draws, draws_chunk = check_sizes(num_draws=num_draws, draws_chunk=draws_chunk)
+    key = check_key(key)
     guide, model = fitted.guide, fitted.model
     if isinstance(guide, AutoGuide):
         model = guide.model if model is None else model
@@ -88,8 +90,8 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
     """A `DataTree` whose group `posterior` has every site as `(chain, draw, ...)`, as ArviZ's functions want it.
 
     **Arguments:** `draws`: arrays by site, as `MCMC.get_samples` or `Predictive` give them; one array, whose site is
-    called `x`; an `MCMC` that has run; a `DataTree` with a group `posterior`, or that group. Arrays are `(draw, ...)`,
-    or `(chain, draw, ...)` with `with_chains`.
+    called `x`; a table, whose columns are the sites; an `MCMC` that has run; a `DataTree` with a group `posterior`, or
+    that group. Arrays are `(draw, ...)`, or `(chain, draw, ...)` with `with_chains`.
 
     **Raises:** `InputError` for anything else, fewer than four draws in a chain, and draws that are not finite.
     """
@@ -101,13 +103,32 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
     elif isinstance(draws, xr.Dataset):
         tree = to_datatree(posterior=draws)
     elif isinstance(draws, MCMC):
-        tree = to_datatree(posterior=draws.get_samples(group_by_chain=True))
+        tree = to_datatree(posterior=_samples_of(draws))
+    elif isinstance(draws, xr.DataArray) and draws.dims[:2] == ("chain", "draw"):
+        tree = to_datatree(posterior=draws.rename(draws.name or "x").to_dataset())
     else:
-        sites = dict(draws) if isinstance(draws, Mapping) else {"x": draws}
-        arrays = {str(name): np.asarray(values) for name, values in sites.items()}
+        sites = _sites_of(draws)
+        arrays = {name: np.asarray(real_array(values, f"draws, site {name}")) for name, values in sites.items()}
         tree = to_datatree(posterior=arrays if with_chains else {name: array[None] for name, array in arrays.items()})
     _check(tree["posterior"].to_dataset())
     return tree
+
+
+def _samples_of(mcmc: MCMC) -> dict[str, Any]:
+    try:
+        return mcmc.get_samples(group_by_chain=True)
+    except AssertionError as error:  # what NumPyro has for it
+        raise InputError("draws", expected="an MCMC that has run", got="one that has not", remedy="run it") from error
+
+
+def _sites_of(draws: Any) -> dict[str, Any]:
+    """The arrays of a mapping and the columns of a table by name; anything else as one site."""
+    by_name = isinstance(draws, Mapping) or hasattr(draws, "columns")
+    sites = named({name: draws[name] for name in draws} if by_name else {"x": draws}, "draws")
+    if taken := {"chain", "draw"} & set(sites):
+        got = f"a site {min(taken)}"
+        raise InputError("draws", expected="sites not named as the axes", got=got, remedy="rename it, or leave it out")
+    return sites
 
 
 def _check(posterior: xr.Dataset) -> None:
@@ -184,7 +205,12 @@ def num_independent(num_draws: int, ess: float) -> int:
     return int(num_draws * math.log(coefficient) / math.log(_MOST_AUTOCORRELATION))
 
 
-def thinned(draws: np.ndarray, num_draws: int) -> np.ndarray:
-    """`(chain, draw, ...)` as `(draw, ...)`, no more than `num_draws` of them, evenly over the chains."""
+def thinned(draws: np.ndarray, num_draws: int, *, in_order: bool = True) -> np.ndarray:
+    """`(chain, draw, ...)` as `(draw, ...)`, no more than `num_draws` of them, evenly over the chains.
+
+    Where they are in an order that means nothing, as sorted data are, they are taken at random.
+    """
     flat = draws.reshape(-1, *draws.shape[2:])
+    if not in_order:
+        return np.random.default_rng(0).permutation(flat)[:num_draws]
     return flat[np.linspace(0, len(flat) - 1, min(num_draws, len(flat))).round().astype(int)]

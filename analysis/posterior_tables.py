@@ -38,10 +38,21 @@ def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:
 def notes(comparison: "PosteriorComparison") -> list[str]:
     """What to know of the table, and a verdict on every posterior."""
     lines = [f"{row.name}: {row.verdict}" for row in comparison.rows]
+    if comparison.left_out:
+        lines.append(f"Left out, as not all have them in one shape: {_sites(comparison.left_out)}.")
     if comparison.reference is None:
         return lines
     unit = f"Distances are to {comparison.reference}, its standard deviation the unit of every coordinate."
     return ["± is a standard error; of exact draws, the spread of the figure itself.", unit, *lines]
+
+
+def _sites(left_out: dict[str, dict[str, tuple[int, ...]]]) -> str:
+    """`a, b of one; a (2,) of another`."""
+    shown = {
+        name: ", ".join(f"{site} {shape}" if shape else site for site, shape in of.items())
+        for name, of in left_out.items()
+    }
+    return "; ".join(f"{sites} of {name}" for name, sites in shown.items())
 
 
 def table(comparison: "PosteriorComparison") -> Group:

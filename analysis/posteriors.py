@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import named
 from dpm_ppl._types import PRNGKey
 from dpm_ppl._wording import khat_words, listed
 from dpm_ppl.analysis import posterior_tables
@@ -125,10 +126,16 @@ class PosteriorRow:
 
 @dataclass(frozen=True)
 class PosteriorComparison:
-    """Posteriors side by side; see `compare_posteriors`. `trees` are ArviZ's, by name, the reference among them."""
+    """Posteriors side by side; see `compare_posteriors`.
+
+    - `sites`: what is compared, and `left_out`, by posterior, the shapes of all its other sites: not every posterior
+      has them in that shape. Deterministic sites are among them where a guide, which draws none, is compared.
+    - `trees`: ArviZ's, by name, the reference among them.
+    """
 
     rows: tuple[PosteriorRow, ...]
     sites: tuple[str, ...]
+    left_out: dict[str, dict[str, tuple[int, ...]]]
     reference: str | None
     trees: dict[str, xr.DataTree] = field(repr=False)
 
@@ -157,6 +164,7 @@ def compare_posteriors(
     *,
     reference: str | Draws | None = None,
     with_chains: Collection[str] = (),
+    independent: Collection[str] = (),
     log_weights: Mapping[str, ArrayLike] | None = None,
     key: PRNGKey | None = None,
     num_draws: int = 1000,
@@ -167,7 +175,8 @@ def compare_posteriors(
 
     Before distances are taken, all coordinates are standardised by the mean and standard deviation of the reference, so
     that sliced W2 is in posterior standard deviations, and draws are thinned evenly until they are all but independent,
-    as far as their smallest effective sample size tells (see `draws.num_independent`).
+    as far as their smallest effective sample size tells (see `draws.num_independent`). That goes by the order of the
+    draws: data that come sorted, or class after class, look like a chain that hardly moves. Declare them `independent`.
 
     **Arguments:**
 
@@ -175,6 +184,7 @@ def compare_posteriors(
     - `reference`: the name of one of them, or other draws, for instance of a long run of NUTS. Left out, there are no
       distances.
     - `with_chains`: the names (`"reference"` among them) whose arrays are `(chain, draw, ...)`, not `(draw, ...)`.
+    - `independent`: the names whose draws are independent, in whatever order they come; those of a `FittedGuide` are.
     - `log_weights`: by name, `(draw,)`, log p(data, draw) - log q(draw), for k-hat. A `FittedGuide` has its own.
     - `num_draws`: to draw of a guide, and the most that distances look at.
     - `distances`: functions of two arrays `(draw, coordinate)`.
@@ -183,19 +193,23 @@ def compare_posteriors(
     **Raises:** `InputError` where a name is unknown or twice, draws have no site of the same shape in common, or a
     guide comes without a key.
     """
-    check_sizes(num_draws=num_draws)
-    log_weights = dict(log_weights or {})
-    given = dict(posteriors)
+    (num_draws,) = check_sizes(num_draws=num_draws)
+    log_weights = named(log_weights or {}, "log_weights")
+    given: dict[str, Any] = named(posteriors, "posteriors")
+    with_chains, independent = ({str(name) for name in names} for names in (with_chains, independent))
+    if isinstance(reference, int) and not isinstance(reference, bool):
+        reference = str(reference)
     if reference is not None and not isinstance(reference, str):
         if "reference" in given:
             raise InputError("reference", expected="its name", got="draws, and a name", remedy="pass 'reference'")
         given, reference = {**given, "reference": reference}, "reference"
-    named = [
+    of_names = [
         ("reference", [reference] if reference else []),
         ("with_chains", with_chains),
+        ("independent", independent),
         ("log_weights", log_weights),
     ]
-    for argument, names in named:
+    for argument, names in of_names:
         if unknown := [name for name in names if name not in given]:
             raise InputError(
                 argument, expected=f"any of {', '.join(given)}", got=unknown[0], remedy="name one of posteriors"
@@ -206,18 +220,21 @@ def compare_posteriors(
         if isinstance(draws, FittedGuide):
             if key is None:
                 raise InputError("key", expected="a key to draw from guides", got="none", remedy="jax.random.key(0)")
+            independent.add(name)
             draws, own_weights = weighted_draws(draws, jax.random.fold_in(key, i), num_draws)
             if own_weights is not None:
                 log_weights.setdefault(name, own_weights)
         trees[name] = posterior_tree(draws, with_chains=name in with_chains)
-    sites = _common_sites(trees, reference)
+    sites, left_out = _common_sites(trees, reference)
     weights = {name: check_weights(values) for name, values in log_weights.items()}
-    rows = _rows(trees, sites, reference, weights, num_draws, distances, level)
-    return PosteriorComparison(rows, tuple(sites), reference, trees)
+    rows = _rows(trees, sites, reference, independent, weights, num_draws, distances, level)
+    return PosteriorComparison(rows, tuple(sites), left_out, reference, trees)
 
 
-def _common_sites(trees: dict[str, xr.DataTree], reference: str | None) -> list[str]:
-    """Sites, in the order of the reference, that all have with the same shape."""
+def _common_sites(
+    trees: dict[str, xr.DataTree], reference: str | None
+) -> tuple[list[str], dict[str, dict[str, tuple[int, ...]]]]:
+    """Sites, in the order of the reference, that all have with the same shape; and the shapes of all others by name."""
     if not trees:
         raise InputError("posteriors", expected="at least one", got="none", remedy="pass draws by name")
     shapes = {
@@ -233,13 +250,15 @@ def _common_sites(trees: dict[str, xr.DataTree], reference: str | None) -> list[
         raise InputError(
             "posteriors", expected="a site that all have, of one shape", got=got, remedy="rename the sites"
         )
-    return sites
+    others = {name: {site: shape for site, shape in of.items() if site not in sites} for name, of in shapes.items()}
+    return sites, {name: of for name, of in others.items() if of}
 
 
 def _rows(
     trees: dict[str, xr.DataTree],
     sites: list[str],
     reference: str | None,
+    independent: Collection[str],
     weights: dict[str, WeightCheck],
     most_draws: int,
     distances: Sequence[DistanceFunction],
@@ -251,7 +270,8 @@ def _rows(
     compared = {}
     for name, values in draws.items():
         num_values = values.shape[0] * values.shape[1]
-        compared[name] = thinned(values, min(most_draws, num_independent(num_values, mixing[name].ess)))
+        num = num_values if name in independent else max(1, num_independent(num_values, mixing[name].ess))
+        compared[name] = thinned(values, min(most_draws, num), in_order=name not in independent)
     if reference is not None:
         centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
         compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
@@ -259,11 +279,13 @@ def _rows(
     rows = []
     for name, values in draws.items():
         num_chains, num_draws = values.shape[:2]
-        fewest, found = 0, []
+        found, too_few = [], ""
         if reference is not None and name != reference:
-            fewest = min(len(compared[name]), len(compared[reference]))
-            if fewest >= FEWEST_COMPARED:
+            scarce = min(name, reference, key=lambda one: len(compared[one]))
+            if len(compared[scarce]) >= FEWEST_COMPARED:
                 found = [distance(compared[name], compared[reference]) for distance in distances]
+            else:
+                too_few = _too_few(scarce, len(compared[scarce]), draws[scarce].shape[0] * draws[scarce].shape[1])
         rows.append(
             PosteriorRow(
                 name=name,
@@ -273,10 +295,16 @@ def _rows(
                 distances={distance.name: distance for distance in found},
                 num_compared=len(compared[name]),
                 weights=weights.get(name),
-                verdict=_verdict(found, mixing[name], weights.get(name), allowed, name == reference, fewest),
+                verdict=_verdict(found, mixing[name], weights.get(name), allowed, name == reference, too_few),
             )
         )
     return tuple(rows)
+
+
+def _too_few(name: str, num: int, num_draws: int) -> str:
+    count = f"{num} of the {num_draws:,} of {name}, by the order they come in"
+    remedy = f"; if that means nothing, pass independent=[{name!r}]" if num < num_draws else ""
+    return f"not compared, for there are too few independent draws ({count}{remedy})"
 
 
 def _verdict(
@@ -285,7 +313,7 @@ def _verdict(
     weights: WeightCheck | None,
     allowed: float,
     is_reference: bool,
-    fewest: int,
+    too_few: str,
 ) -> str:
     words = ["the reference"] if is_reference else []
     if mixing.rhat > LARGEST_RHAT:
@@ -294,8 +322,8 @@ def _verdict(
         words.append(f"differs from the reference ({', '.join(apart)})")
     elif found:
         words.append("not told from the reference by these draws")
-    elif 0 < fewest < FEWEST_COMPARED:
-        words.append(f"too few independent draws to compare ({fewest})")
+    elif too_few:
+        words.append(too_few)
     if weights is not None:
         doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
         words.append(f"importance weights {doubt or 'reliable, '}k-hat {khat_words(weights.khat)}")

@@ -43,7 +43,14 @@ def _of_bound(num_steps: int) -> Any:
     x_0 = jnp.asarray(roll.points(NUM_DATA))
     # The compiled part of `bound`; what lies before it checks the data.
     lowered = bounds._bound.lower(
-        roll.diffusion(num_steps), x_0, jax.random.key(0), jnp.arange(1), 1, STEPS_CHUNK, DATA_CHUNK
+        roll.diffusion(num_steps),
+        x_0,
+        jnp.arange(NUM_DATA),
+        jax.random.key(0),
+        jnp.arange(1),
+        1,
+        STEPS_CHUNK,
+        DATA_CHUNK,
     )
     return lowered.compile().compiled.memory_analysis()
 

@@ -1,4 +1,7 @@
-"""Compilations in a second call of each public function, with other data, keys and parameters of the same shapes."""
+"""Compilations in a second call of each public function, with other data, keys and parameters.
+
+They are of the same shapes, but for what scores data or draws them: there the second call has fewer data.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -7,11 +10,22 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import monitoring
 
 from benchmarks import roll
 from benchmarks.measurement import Measurement
-from dpm_ppl import Dataset, DiffusionELBO, bound, entropy_bounds, sample, sample_path, training
+from dpm_ppl import (
+    Dataset,
+    DiffusionELBO,
+    bound,
+    entropy_bounds,
+    log_likelihood,
+    measured,
+    sample,
+    sample_path,
+    training,
+)
 from dpm_ppl.scores import score
 
 NUM_STEPS, NUM_DATA = 20, 64
@@ -26,21 +40,26 @@ def _calls() -> dict[str, Callable[[int], Any]]:
     """Each public function, called on the first or the second of two sets of arguments."""
     diffusions = [roll.diffusion(NUM_STEPS, width=8, depth=1, seed=i) for i in range(2)]
     points = [jnp.asarray(roll.points(NUM_DATA)) + 0.1 * i for i in range(2)]
+    numbers = [NUM_DATA, NUM_DATA - 15]
+    fewer = [np.asarray(values)[:num] for values, num in zip(points, numbers, strict=True)]
+    levels = [np.clip(2 + values.round(), 0, 4) for values in fewer]
     keys = [jax.random.key(i) for i in range(2)]
-    datasets = [Dataset.from_continuous(values) for values in points]
+    datasets = [Dataset.from_levels(values, 5) for values in levels]
     svi = roll.svi(diffusions[0], DiffusionELBO(num_sampled_steps=roll.NUM_SAMPLED_STEPS))
     states = [training.init(svi, key, values) for key, values in zip(keys, points, strict=True)]
     step = jax.jit(partial(training.step, svi))
     fit = partial(training.fit, svi, num_updates=30, batch_size=32, evaluate_every=20, progress=False)
     return {
-        "bound": lambda i: bound(diffusions[i], points[i], keys[i]),
+        "bound": lambda i: bound(diffusions[i], fewer[i], keys[i]),
         "entropy_bounds": lambda i: entropy_bounds(diffusions[i], points[i], keys[i]),
-        "sample": lambda i: sample(diffusions[i], keys[i], NUM_DATA),
+        "sample": lambda i: sample(diffusions[i], keys[i], numbers[i]),
         "sample_path": lambda i: sample_path(diffusions[i], keys[i], (NUM_DATA,)),
         "training.init": lambda i: training.init(svi, keys[i], points[i]),
         "training.step": lambda i: step(states[i], points[i]),
         "fit": lambda i: fit(points[i], key=keys[i]),
         "score": lambda i: score(diffusions[i], datasets[i], keys[i]),
+        "measure": lambda i: measured.measure(diffusions[i], datasets[i], keys[i], num_particles=16, num_points=16),
+        "log_likelihood": lambda i: log_likelihood(diffusions[i], fewer[i], keys[i], 16),
     }
 
 

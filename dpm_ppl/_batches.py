@@ -1,15 +1,19 @@
 """The batches of a fit: which rows every update sees, gathered on the device or on the host, in chunks of updates."""
 
 import hashlib
-from collections.abc import Iterator
+import inspect
+import weakref
+from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import as_jax_holds, check_finite, real_array
 
 _MAX_UPDATES_PER_CHUNK = 1000
 _MAX_CHUNK_BYTES = 16 * 2**20
@@ -35,13 +39,18 @@ class Data(Protocol):
     def draw(self, rows: jax.Array, key: jax.Array) -> jax.Array: ...
 
 
+def as_data(dataset: Any) -> "Data":
+    """The data set itself where it is one; anything that is an array, a table among them, as `ArrayData`."""
+    return dataset if hasattr(dataset, "draw") and not hasattr(dataset, "__array__") else ArrayData(dataset)
+
+
 class ArrayData:
     """A plain array (N, *event) seen as `Data`."""
 
     resident = True
 
     def __init__(self, values: Any):
-        self.values = values if isinstance(values, jax.Array) else np.asarray(values)
+        self.values = as_jax_holds(values, "dataset")
         if self.values.ndim == 0:
             raise InputError("dataset", expected="an array (N, *event)", got="a scalar", remedy="add the data axis")
         self.num_points = self.values.shape[0]
@@ -52,6 +61,33 @@ class ArrayData:
     @staticmethod
     def draw(rows: jax.Array, key: jax.Array) -> jax.Array:
         return rows
+
+
+def draw_of(data: Data) -> Partial:
+    """`data.draw` for a compiled program, which other data sets may share and which does not keep this one in memory.
+
+    Its arrays are arguments where it is a pytree, as that of `Dataset` is.
+    """
+    draw = data.draw
+    return draw if isinstance(draw, Partial) else Partial(_Weakly(draw) if inspect.ismethod(draw) else draw)
+
+
+class _Weakly:
+    """A method, by a reference that does not keep its object alive."""
+
+    def __init__(self, method: Callable[..., Any]):
+        self.reference = weakref.WeakMethod(method)
+
+    def __call__(self, *args: Any) -> Any:
+        method = self.reference()
+        assert method is not None, "called after the object was gone"
+        return method(*args)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Weakly) and self.reference == other.reference
+
+    def __hash__(self) -> int:
+        return hash(self.reference)
 
 
 class Batches:
@@ -136,15 +172,4 @@ def check_data(data: Data) -> None:
         raise InputError("dataset", expected="at least one datum", got="none", remedy="check how the data were loaded")
     if not data.resident:
         return
-    values = np.asarray(data.values)
-    if values.dtype.kind not in "fiub":
-        raise InputError(
-            "dataset", expected="real numbers", got=f"dtype {values.dtype}", remedy="convert with .astype(float)"
-        )
-    if not np.isfinite(values).all():
-        raise InputError(
-            "dataset",
-            expected="finite numbers",
-            got=f"{int((~np.isfinite(values)).sum())} that are NaN or infinite",
-            remedy="remove or fill them",
-        )
+    check_finite(real_array(data.values, "dataset"), "dataset")

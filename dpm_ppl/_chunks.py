@@ -1,6 +1,6 @@
 """Work on many data in chunks of few sizes: memory is bounded, and other numbers of data compile nothing anew.
 
-Every datum has its number, and with it a key of its own (`key_of`): what is computed for it depends neither on the
+Every datum has its number, and with it a key of its own (`keys_of`): what is computed for it depends neither on the
 chunk it is in nor on what fills that up.
 """
 
@@ -21,7 +21,7 @@ BUDGET = 2**26
 """Bytes that one chunk may take for what is computed on the way to its results."""
 
 
-def key_of(key: PRNGKey, number: Array) -> PRNGKey:
+def keys_of(key: PRNGKey, number: Array) -> Array:
     """The key of each datum with these numbers, `(datum,)`."""
     return jax.vmap(jax.random.fold_in, (None, 0))(key, number)
 
@@ -67,7 +67,7 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
             joined = jax.tree.map(lambda leaf: np.empty((num, *leaf.shape[1:]), leaf.dtype), part)
         for whole, leaf in zip(jax.tree.leaves(joined), jax.tree.leaves(part), strict=True):
             whole[start:stop] = np.asarray(leaf)[: stop - start]
-    return jax.tree.map(jnp.asarray, joined)
+    return jax.device_put(joined)
 
 
 def _bytes_in(jaxpr: Any) -> int:

@@ -30,9 +30,7 @@ def real_array(values: Any, argument: str = "x_0") -> np.ndarray | Array:
     if isinstance(values, np.ma.MaskedArray):
         if np.ma.is_masked(values):
             hidden = f"{np.ma.count_masked(values):,} masked"
-            raise InputError(
-                argument, expected="values without gaps", got=hidden, remedy="drop or fill these data"
-            )
+            raise InputError(argument, expected="values without gaps", got=hidden, remedy="drop or fill these data")
         values = values.data
     try:
         array = values if isinstance(values, jax.Array | np.ndarray) else np.asarray(values)

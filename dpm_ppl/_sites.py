@@ -81,6 +81,18 @@ def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) 
     return Probe(len(x_0), of_model, of_guide)
 
 
+def sites_of(model: Callable, params: dict[str, Any], x_0: Array) -> Trace:
+    """The sites of a model alone, with these params."""
+    found: list[Trace] = []
+
+    def look() -> dict[str, Any]:
+        found.append(_facts_of(_traced(handlers.substitute(handlers.seed(model, 0), data=params), x_0), x_0))
+        return {}
+
+    jax.eval_shape(look)
+    return found[0]
+
+
 def element_support(law: Distribution) -> Constraint | None:
     """The support of one element of a law's values."""
     support = law.support

@@ -2,10 +2,16 @@
 
 import math
 
+import equinox as eqx
 import numpy as np
 
 AT_LEAST, AT_MOST = "at least", "at most"
 """What stands before a bound that may not have reached what it bounds: a log-likelihood, a code length."""
+
+
+def short_repr(self: object) -> str:
+    """The `__repr__` of results: arrays by kind and shape, not by their values."""
+    return eqx.tree_pformat(self)
 
 
 def percentage(share: float) -> str:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._checks import check_scored, check_sizes
-from dpm_ppl._chunks import chunk_size, in_chunks, key_of
+from dpm_ppl._chunks import chunk_size, in_chunks, keys_of
 from dpm_ppl._inputs import check_key
 from dpm_ppl._lattice import Lattice
 from dpm_ppl._sums import accurate_sum, map_chunks
@@ -98,7 +98,7 @@ def bound(
 
 def scored(
     diffusion: Diffusion,
-    x_0: np.ndarray,
+    x_0: Batch | np.ndarray,
     key: PRNGKey,
     draw: int,
     num_draws: int,
@@ -136,7 +136,7 @@ def _bound(
         datum, datum_key = inputs
         return _terms_of_datum(diffusion, datum, datum_key, draws, of_draws, steps_chunk)
 
-    terms = jax.lax.map(of_datum, (x_0, key_of(key, number)), batch_size=min(data_chunk, len(x_0)))
+    terms = jax.lax.map(of_datum, (x_0, keys_of(key, number)), batch_size=min(data_chunk, len(x_0)))
     return Bound(**terms, num_draws=len(draws))
 
 

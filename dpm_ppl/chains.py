@@ -14,7 +14,7 @@ import numpyro
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import Distribution, constraints
 
-from dpm_ppl._chunks import affordable, chunk_size, in_chunks, key_of
+from dpm_ppl._chunks import affordable, chunk_size, in_chunks, keys_of
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import as_jax_holds, check_key, whole_number
 from dpm_ppl._sums import accurate_sum, map_chunks
@@ -191,13 +191,13 @@ def sample_path(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...
 @eqx.filter_jit
 def _draws(diffusion: Diffusion, key: PRNGKey, number: Int[Array, " draw"], size: int) -> Batch:
     """The draws of x_0 with these numbers, `size` of them side by side."""
-    keys = key_of(key, number)
+    keys = keys_of(key, number)
     return jax.lax.map(lambda key: _draw(diffusion, key), keys, batch_size=min(size, len(keys)))
 
 
 @eqx.filter_jit
 def _paths(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...]) -> Batch:
-    keys = key_of(key, jnp.arange(math.prod(sample_shape)))
+    keys = keys_of(key, jnp.arange(math.prod(sample_shape)))
     paths: Any = jax.vmap(lambda key: _descend(diffusion, key, keep_path=True)[1], out_axes=1)(keys)
     return paths.reshape(diffusion.num_steps, *sample_shape, *diffusion.event_shape)
 

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._chunks import chunk_size, in_chunks, key_of
+from dpm_ppl._chunks import chunk_size, in_chunks, keys_of
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import real_array, whole_number
 from dpm_ppl._types import Array, Batch, PRNGKey
@@ -148,7 +148,7 @@ def drawn(data: Dataset, rows: np.ndarray, key: PRNGKey, data_chunk: int | None 
 
 @eqx.filter_jit
 def _drawn(draw: Callable, rows: Array, number: Array, key: PRNGKey) -> Array:
-    return jax.vmap(lambda row, key: draw(row[None], key)[0])(rows, key_of(key, number))
+    return jax.vmap(lambda row, key: draw(row[None], key)[0])(rows, keys_of(key, number))
 
 
 def load_array(path: str | Path) -> np.ndarray:

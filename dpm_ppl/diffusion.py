@@ -196,8 +196,12 @@ class Diffusion(eqx.Module):
 
         K is exact all the same, as the noise behind x_t is known; weights of paths and a learned last step read x_t.
         """
-        if self.kernel.reparametrised:
-            check_steps_move("schedule", self.steps if steps is None else steps)
+        if not self.kernel.reparametrised:
+            return
+        with jax.ensure_compile_time_eval():  # a fixed schedule is known while other things are traced
+            steps = self.steps if steps is None else steps
+        if not is_traced(steps):
+            check_steps_move("schedule", steps)
 
     def _aligned(self, step: Step) -> Step:
         """Rates with singleton axes for the event, so that they broadcast against values."""

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._widening import standard_error
+from dpm_ppl._wording import listed
 
 type Figure = float | np.ndarray
 
@@ -54,7 +55,12 @@ class Estimate:
     __rmul__ = __mul__
 
     def __str__(self) -> str:
-        return self.format()
+        if not np.ndim(self.mean):
+            return self.format()
+        pairs = zip(np.ravel(self.mean), np.ravel(self.se), strict=True)
+        each = [Estimate(*pair, self.num).plus_minus() for pair in pairs]
+        shape = f"shape {np.shape(self.mean)}, " if np.ndim(self.mean) > 1 else ""
+        return f"{listed(each)} ({shape}n = {self.num:,})"
 
     def format(self, unit: str = "", *, side: str = "") -> str:
         """One line for people, to two digits of the standard error: `2.613 ± 0.012 bits/point (n = 10,000)`.

@@ -11,6 +11,7 @@ from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import check_key, whole_number
 from dpm_ppl._types import PRNGKey
+from dpm_ppl._wording import short_repr
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import estimate
@@ -31,6 +32,8 @@ class Measured:
     `scores` has K of all data. `weights`, if any were drawn, has the importance-weighted log-likelihood of the first of
     them, and `importance` what follows from both for all. `sandwich` bounds the likelihood of simulated data.
     """
+
+    __repr__ = short_repr
 
     units: Units
     scores: Scores

@@ -14,7 +14,7 @@ import numpy as np
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
-from dpm_ppl._chunks import chunk_size, in_chunks, key_of
+from dpm_ppl._chunks import chunk_size, in_chunks, keys_of
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import as_jax_holds, check_finite, check_key, event_sizes, is_traced, whole_number
 from dpm_ppl._pushforward import change_of_variables
@@ -83,7 +83,7 @@ class Program(eqx.Module):
                 remedy="reshape the data, or write the program for their shape",
             )
         if len(x_0):
-            model = self.check_sites(x_0[:1]).model
+            model = self.check_sites(jnp.asarray(x_0[:1])).model
             if not is_traced(x_0):
                 _refuse(outside_of(model, np.asarray(x_0)))
 
@@ -191,7 +191,7 @@ def _sample_program(program: Program, key: PRNGKey, num_samples: int) -> Batch:
     return program.sample(key, num_samples)
 
 
-def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | None = 64) -> PerDatum:
+def log_weights(program: Program, x_0: Batch | np.ndarray, key: PRNGKey, data_chunk: int | None = 64) -> PerDatum:
     """One log-weight per datum, nats: an unbiased value of the ELBO of each."""
     x_0 = as_jax_holds(x_0)
     size = chunk_size(len(x_0), data_chunk)
@@ -204,7 +204,7 @@ def log_weights(program: Program, x_0: Batch, key: PRNGKey, data_chunk: int | No
 
 @eqx.filter_jit
 def _log_weights(program: Program, x_0: Array, number: Array, key: PRNGKey, data_chunk: int) -> PerDatum:
-    pairs = x_0, key_of(key, number)
+    pairs = x_0, keys_of(key, number)
     return jax.lax.map(lambda pair: program.log_weight(*pair), pairs, batch_size=min(data_chunk, len(x_0)))
 
 

@@ -11,6 +11,7 @@ from dpm_ppl._checks import check_exact, check_scored, check_sizes
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import check_key
 from dpm_ppl._types import PRNGKey
+from dpm_ppl._wording import short_repr
 from dpm_ppl.bounds import scored
 from dpm_ppl.data import Dataset, drawn
 from dpm_ppl.estimates import Estimate, estimate
@@ -27,6 +28,8 @@ class Scores:
     levels.
     `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
     """
+
+    __repr__ = short_repr
 
     unit: str
     num_points: int

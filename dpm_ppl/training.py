@@ -10,6 +10,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,11 +20,14 @@ import numpy as np
 from numpyro.infer import SVI
 
 from dpm_ppl import checkpoint
-from dpm_ppl._batches import ArrayData, Batches, check_data, digest
+from dpm_ppl._batches import ArrayData, Batches, as_data, check_data, digest, draw_of
 from dpm_ppl._errors import InputError, TrainingError
 from dpm_ppl._files import alone_in
+from dpm_ppl._inputs import check_key, whole_number
 from dpm_ppl._interruption import interruptible
 from dpm_ppl._progress import progress_display
+from dpm_ppl._refusals import outside_of
+from dpm_ppl._sites import sites_of
 from dpm_ppl.updates import TrainingState, chunk_program, init, step, zero
 
 __all__ = ["FitResult", "TrainingState", "fit", "init", "step"]
@@ -43,6 +47,10 @@ class FitResult(NamedTuple):
     params: dict[str, Any]
     metrics: list[dict[str, Any]]
     interrupted: bool
+
+    def __repr__(self) -> str:
+        parts = f"num_updates={int(self.state.num_updates)}, params of {sorted(self.params)}, {len(self.metrics)} rows"
+        return f"FitResult({parts}, interrupted={self.interrupted})"
 
 
 def fit(
@@ -81,26 +89,26 @@ def fit(
     Raises `InputError` before training where an argument cannot be used or the data are not finite, and
     `TrainingError`, after saving, where more than `max_skipped_in_a_row` updates in a row were not finite.
     """
-    data = dataset if hasattr(dataset, "draw") else ArrayData(dataset)
+    data, key = as_data(dataset), check_key(key)
     check_data(data)
-    _check_count("num_updates", num_updates)
-    _check_count("batch_size", batch_size, most=data.num_points)
-    _check_count("max_skipped_in_a_row", max_skipped_in_a_row, least=0)
-    _check_count("updates_per_chunk", updates_per_chunk, optional=True)
-    _check_count("evaluate_every", evaluate_every, optional=True)
-    _check_count("checkpoint_every", checkpoint_every, optional=True)
+    num_updates = _count("num_updates", num_updates)
+    batch_size = _count("batch_size", batch_size, most=data.num_points)
+    max_skipped_in_a_row = _count("max_skipped_in_a_row", max_skipped_in_a_row, least=0)
+    updates_per_chunk = _count("updates_per_chunk", updates_per_chunk, optional=True)
+    evaluate_every = _count("evaluate_every", evaluate_every, optional=True)
+    checkpoint_every = _count("checkpoint_every", checkpoint_every, optional=True)
     if not 0.0 <= averaging < 1.0:
         raise InputError("averaging", expected="a number in [0, 1)", got=averaging, remedy="use 0.999, or 0 for none")
     if unit not in _NATS_PER_UNIT:
         raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of them")
-    if not isinstance(key, jax.Array):
-        raise InputError("key", expected="a key", got=repr(key), remedy="make one with jax.random.key(seed)")
     if resume and checkpoint_dir is None:
         raise InputError("checkpoint_dir", expected="a folder to resume from", got=None, remedy="name the folder")
 
     data_key = jax.random.split(key)[1]
     batches = Batches(data, batch_size, data_key, updates_per_chunk)
-    state = init(svi, key, data.draw(batches.first, jax.random.fold_in(data_key, 0)))
+    first = data.draw(batches.first, jax.random.fold_in(data_key, 0))
+    state = init(svi, key, first)
+    _check_support(svi, state, first, data.values if isinstance(data, ArrayData) else first)
     record = _Record()
     settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
     if checkpoint_dir is not None:
@@ -114,7 +122,7 @@ def fit(
             meta = {"settings": settings, "record": dataclasses.asdict(record)}
             checkpoint.save_in(checkpoint_dir, int(state.num_updates), state, meta)
 
-    run_chunk = chunk_program(svi, data.draw, averaging)
+    run_chunk, draw = chunk_program(svi, averaging), draw_of(data)
     done = int(state.num_updates)
     chunks = batches.chunks(done, num_updates, evaluate_every, checkpoint_every)
     chunk = next(chunks, None)
@@ -127,7 +135,7 @@ def fit(
         while chunk is not None and not interrupted:
             began = time.monotonic()
             rows, length = chunk
-            state, finite, losses, in_a_row = run_chunk(state, rows, length)
+            state, finite, losses, in_a_row = run_chunk(state, rows, length, draw)
             chunk = next(chunks, None)  # gathered on the host while the device works
             losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
             seconds = time.monotonic() - began
@@ -244,10 +252,25 @@ def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> Tra
     return TrainingError(failure, remedy)
 
 
-def _check_count(name: str, count: Any, *, least: int = 1, most: int | None = None, optional: bool = False) -> None:
+def _check_support(svi: SVI, state: TrainingState, batch: Any, values: Any) -> None:
+    """Raise `InputError` where values lie outside the support of the site that observes the batch, if one does."""
+    model = partial(svi.model, **svi.static_kwargs)
+    outside = outside_of(sites_of(model, svi.get_params(state.svi_state), batch), np.asarray(values))
+    if outside is not None:
+        raise InputError(
+            "dataset",
+            expected="data that the model can observe",
+            got=outside,
+            remedy="convert the data, for example 0/255 to bits, or observe them by another law",
+        )
+
+
+def _count(name: str, count: Any, *, least: int = 1, most: int | None = None, optional: bool = False) -> Any:
+    """The count as Python's integer, or None where that is allowed; raises `InputError` where it is out of range."""
     if count is None and optional:
-        return
-    whole = isinstance(count, int | np.integer) and not isinstance(count, bool)
-    if not whole or count < least or (most is not None and count > most):
-        expected = f"an integer of at least {least}" + ("" if most is None else f" and at most {most}, the data")
+        return None
+    expected = f"an integer of at least {least}" + ("" if most is None else f" and at most {most}, the data")
+    number = whole_number(name, count, least=least, expected=expected, remedy="change it")
+    if most is not None and number > most:
         raise InputError(name, expected=expected, got=repr(count), remedy="change it")
+    return number

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Batch, PRNGKey
+from dpm_ppl._wording import short_repr
 from dpm_ppl.estimates import Estimate
 
 Kind = Literal["continuous", "levels", "binary"]
@@ -26,6 +27,8 @@ class Units:
     `shift` and `scale` are one number, or one per coordinate. Levels 0 ... num_levels - 1 have width one, and z covers
     the interval from a level to the next.
     """
+
+    __repr__ = short_repr
 
     event_shape: tuple[int, ...]
     kind: Kind

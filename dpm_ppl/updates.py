@@ -14,8 +14,11 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.core import Tracer
+from jax.tree_util import Partial
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
+
+from dpm_ppl._inputs import check_key
 
 
 class TrainingState(NamedTuple):
@@ -36,7 +39,7 @@ class TrainingState(NamedTuple):
 
 def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
     """The state before the first update. Calls `svi.init`, which also a state restored from a file needs first."""
-    svi_key, data_key = jax.random.split(key)
+    svi_key, data_key = jax.random.split(check_key(key))
     svi_state = _init_program(svi)(svi_key, batch)
     constraints = getattr(svi.constrain_fn, "args", ())
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(constraints)):
@@ -80,12 +83,15 @@ def _init_program(svi: SVI) -> Callable[..., SVIState]:
 
 
 @lru_cache(maxsize=8)
-def chunk_program(svi: SVI, draw: Callable[..., jax.Array], averaging: float) -> Callable[..., Any]:
-    """The compiled loop over the updates of a chunk; `draw` makes a batch of its raw rows."""
+def chunk_program(svi: SVI, averaging: float) -> Callable[..., Any]:
+    """The compiled loop over the updates of a chunk."""
 
     @partial(jax.jit, donate_argnums=0)
-    def run_chunk(state: TrainingState, rows: jax.Array, length: jax.Array) -> tuple[Any, ...]:
-        """The state after `length` updates and whether it is finite; of each, its loss and run of skipped updates."""
+    def run_chunk(state: TrainingState, rows: jax.Array, length: jax.Array, draw: Partial) -> tuple[Any, ...]:
+        """The state after `length` updates and whether it is finite; of each, its loss and run of skipped updates.
+
+        `draw` makes a batch of its raw rows.
+        """
 
         def update(place, carry):
             state, losses, in_a_row = carry

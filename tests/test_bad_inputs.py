@@ -237,7 +237,7 @@ def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked
     bad = CASES[name]
     monkeypatch.chdir(here)
     monkeypatch.setattr(training, "chunk_program", works)
-    monkeypatch.setattr(scores, "bound_of_draw", works)
+    monkeypatch.setattr(scores, "scored", works)
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())
         assert (called.code, called.out) == (2, "")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl.bounds import _bound, bound, entropy_bounds
+from dpm_ppl.bounds import bound, entropy_bounds
 from dpm_ppl.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain, sample
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction, perturbation
@@ -258,7 +258,7 @@ def test_the_gradient_in_the_rates_is_that_of_the_whole_bound(x64):
 
 
 def bound_of(diffusion, x_0):
-    return _bound(diffusion, x_0, KEY, jnp.arange(2), 2, None, None).K.mean()
+    return bound(diffusion, x_0, KEY, num_draws=2, steps_chunk=None).K.mean()
 
 
 def loss_of(diffusion, x_0):

@@ -1,7 +1,6 @@
 import json
 import math
 from dataclasses import fields
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -50,8 +49,8 @@ def test_chunks_do_not_change_the_figures(name):
 
 def test_draws_are_averaged_datum_by_datum_before_the_standard_error(monkeypatch):
     K, L_null = RNG.normal(size=(2, 30)), RNG.normal(size=(2, 30))
-    draws = iter(SimpleNamespace(K=K[i], L_null=L_null[i]) for i in range(2))
-    monkeypatch.setattr(scores, "bound_of_draw", lambda *_, **__: next(draws))
+    draws = iter(zip(K, L_null, strict=True))
+    monkeypatch.setattr(scores, "scored", lambda *_, **__: next(draws))
     result = score(nothing_learned(), Dataset.from_continuous(REAL), KEY, num_draws=2)
     for figure, both in ((result.K, K), (result.L_null, L_null), (result.K_minus_L_null, K - L_null)):
         expected = estimate(both.mean(axis=0) / LN_2)
@@ -65,10 +64,10 @@ def test_each_draw_has_dequantisation_noise_of_its_own():
     def watching(diffusion, x_0, key, draw, num_draws, **_):
         seen.append((np.asarray(x_0), np.asarray(jax.random.key_data(key))))
         assert (draw, num_draws) == (len(seen) - 1, 2)
-        return SimpleNamespace(K=np.zeros(30), L_null=np.zeros(30))
+        return np.zeros(30), np.zeros(30)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(scores, "bound_of_draw", watching)
+        patched.setattr(scores, "scored", watching)
         score(nothing_learned(), data, KEY, num_draws=2)
     (first, first_key), (second, second_key) = seen
     assert not np.any(first == second)

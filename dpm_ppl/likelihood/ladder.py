@@ -8,6 +8,7 @@ import numpy as np
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._widening import CHI_SQUARE_1, widening
+from dpm_ppl._wording import short_repr
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.running import Moments, RunningWeights
 
@@ -22,6 +23,8 @@ class Ladder:
     - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
       with the draws that both share paired (NaN where there is one group).
     """
+
+    __repr__ = short_repr
 
     num_particles: np.ndarray
     values: np.ndarray

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpm_ppl._wording import AT_LEAST, percentage
+from dpm_ppl._wording import AT_LEAST, percentage, short_repr
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS, RELIABLE, SHAPE_ERRORS, khat_of_tail, verdicts
 from dpm_ppl.likelihood.hidden_states import hidden_mass
@@ -30,6 +30,8 @@ class LogLikelihood:
     - `ladder`: from K to `log_likelihood`, for the data that have draws.
     - `log_weights` `(datum, draw)`: of this call's draws, if they were asked for.
     """
+
+    __repr__ = short_repr
 
     log_likelihood: np.ndarray
     se: np.ndarray

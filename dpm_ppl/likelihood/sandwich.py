@@ -25,7 +25,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import check_key
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Batch, Cost, PRNGKey
-from dpm_ppl._wording import percentage
+from dpm_ppl._wording import percentage, short_repr
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
@@ -49,6 +49,8 @@ class Sandwich:
       particles depend on one another.
     - `log_weight_exact`: the logarithm of that weight. E 1/w over such paths is 1 / p(x_0).
     """
+
+    __repr__ = short_repr
 
     x_0: np.ndarray
     lower: np.ndarray

@@ -32,6 +32,7 @@ def flatten(x_t: Datum) -> Float[Array, " coordinates"]:
 
 def linear_layers(sizes: Sequence[int], keys: Sequence[PRNGKey] | Array) -> list[eqx.nn.Linear]:
     """Linear layers from each size to the next, one key for each."""
+    sizes = [int(size) for size in sizes]
     shapes = zip(sizes[:-1], sizes[1:], keys, strict=True)
     return [eqx.nn.Linear(inputs, units, key=key) for inputs, units, key in shapes]
 
@@ -41,11 +42,10 @@ def zero_linear(num_inputs: int, num_outputs: int, *, key: PRNGKey) -> eqx.nn.Li
     return jax.tree.map(jnp.zeros_like, eqx.nn.Linear(num_inputs, num_outputs, key=key))
 
 
-def check_sizes(event_shape: tuple[int, ...] = (), **sizes: int) -> int:
-    """The number of coordinates of `event_shape`, once all sizes are known to be positive whole numbers.
+def check_sizes(event_shape: tuple[int, ...] = (), **sizes: int) -> list[int]:
+    """The number of coordinates of `event_shape`, and then the sizes, as Python's integers.
 
     **Raises:** `InputError` naming the first size that is not.
     """
-    for name, size in sizes.items():
-        whole_number(name, size, expected="whole numbers of at least 1", remedy="give a positive size")
-    return math.prod(event_sizes(event_shape))
+    about = {"expected": "whole numbers of at least 1", "remedy": "give a positive size"}
+    return [math.prod(event_sizes(event_shape)), *(whole_number(name, size, **about) for name, size in sizes.items())]

@@ -18,7 +18,7 @@ class BumpMLP(AbstractNetwork):
 
     layers: list[eqx.nn.Linear]
     readout: BumpReadout
-    num_outputs: int = eqx.field(static=True, converter=int)
+    num_outputs: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -31,7 +31,7 @@ class BumpMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
+        size, num_outputs, _ = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
         sizes = [size, *widths]
         *layer_keys, readout_key = jax.random.split(key, len(widths) + 1)
         self.layers = linear_layers(sizes, layer_keys)

@@ -21,7 +21,7 @@ class SigmoidMLP(AbstractNetwork):
 
     layers: list[eqx.nn.Linear]
     readouts: StepReadouts
-    num_outputs: int = eqx.field(static=True, converter=int)
+    num_outputs: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -33,7 +33,9 @@ class SigmoidMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0))
+        size, num_outputs, num_steps, _ = check_sizes(
+            event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0)
+        )
         sizes = [size, *widths]
         self.layers = linear_layers(sizes, jax.random.split(key, len(widths)))
         self.readouts = StepReadouts(sizes[-1], size * num_outputs, num_steps)
@@ -79,10 +81,10 @@ class TimeMLP(AbstractNetwork):
     embed_time: eqx.nn.Linear
     blocks: list[ResidualBlock]
     readout: eqx.nn.Linear
-    num_outputs: int = eqx.field(static=True, converter=int)
-    num_steps: int = eqx.field(static=True, converter=int)
+    num_outputs: int = eqx.field(static=True)
+    num_steps: int = eqx.field(static=True)
     fourier_frequencies: tuple[float, ...] = eqx.field(static=True)
-    num_time_frequencies: int = eqx.field(static=True, converter=int)
+    num_time_frequencies: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class TimeMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size = check_sizes(
+        size, num_outputs, num_steps, width, depth, num_time_frequencies = check_sizes(
             event_shape,
             num_outputs=num_outputs,
             num_steps=num_steps,

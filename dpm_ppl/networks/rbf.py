@@ -21,7 +21,7 @@ class RBFNetwork(AbstractNetwork):
     centres: Float[Array, "centres coordinates"]
     log_widths: Float[Array, " centres"]
     readouts: StepReadouts
-    num_outputs: int = eqx.field(static=True, converter=int)
+    num_outputs: int = eqx.field(static=True)
 
     def __init__(
         self,
@@ -33,7 +33,9 @@ class RBFNetwork(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size = check_sizes(event_shape, num_outputs=num_outputs, num_steps=num_steps, num_centres=num_centres)
+        size, num_outputs, num_steps, num_centres = check_sizes(
+            event_shape, num_outputs=num_outputs, num_steps=num_steps, num_centres=num_centres
+        )
         side = round(num_centres ** (1 / size))
         if side > 1 and side**size == num_centres:
             axes = jnp.meshgrid(*[jnp.linspace(-2.0, 2.0, side)] * size)

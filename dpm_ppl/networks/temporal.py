@@ -29,11 +29,13 @@ class BumpReadout(eqx.Module):
     """
 
     linear: eqx.nn.Linear
-    num_steps: int = eqx.field(static=True, converter=int)
-    num_bumps: int = eqx.field(static=True, converter=int)
+    num_steps: int = eqx.field(static=True)
+    num_bumps: int = eqx.field(static=True)
 
     def __init__(self, num_features: int, num_outputs: int, num_steps: int, *, num_bumps: int = 10, key: PRNGKey):
-        check_sizes(num_features=num_features, num_outputs=num_outputs, num_steps=num_steps, num_bumps=num_bumps)
+        _, num_features, num_outputs, num_steps, num_bumps = check_sizes(
+            num_features=num_features, num_outputs=num_outputs, num_steps=num_steps, num_bumps=num_bumps
+        )
         self.linear = zero_linear(num_features, num_outputs * num_bumps, key=key)
         self.num_steps = num_steps
         self.num_bumps = num_bumps
@@ -50,7 +52,9 @@ class StepReadouts(eqx.Module):
     biases: Float[Array, "steps outputs"]
 
     def __init__(self, num_features: int, num_outputs: int, num_steps: int):
-        check_sizes(num_features=num_features, num_outputs=num_outputs, num_steps=num_steps)
+        _, num_features, num_outputs, num_steps = check_sizes(
+            num_features=num_features, num_outputs=num_outputs, num_steps=num_steps
+        )
         self.weights = jnp.zeros((num_steps, num_outputs, num_features))
         self.biases = jnp.zeros((num_steps, num_outputs))
 

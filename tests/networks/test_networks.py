@@ -100,7 +100,7 @@ def test_everything_trainable_can_be_reached_by_the_gradient(name):
 @pytest.mark.parametrize(
     ("sizes", "message"),
     [
-        (((0,), 1, T), "event_shape: expected whole numbers of at least 1, got 0"),
+        (((0,), 1, T), "event_shape: expected a tuple of positive integers, got 0"),
         (((2, -1), 1, T), "event_shape: .* got -1"),
         (((2,), 0, T), "num_outputs"),
         (((2,), 1, 0), "num_steps"),

@@ -1,0 +1,74 @@
+"""By how much the peak memory of a process grows in a call on many data, beside the same call on few.
+
+Each call runs in a process of its own, as the peak of a process never falls.
+"""
+
+import gc
+import multiprocessing
+import resource
+import weakref
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from benchmarks import roll
+from benchmarks.measurement import Measurement
+from dpm_ppl import Dataset, DiffusionELBO, sample
+from dpm_ppl.scores import score
+from dpm_ppl.training import fit
+
+NUM_SAMPLES = 200_000
+NUM_SCORED, NUM_STEPS = 20_000, 1000
+
+
+def measure() -> list[Measurement]:
+    held = NUM_SCORED * NUM_STEPS * 4 / 1e6
+    return [
+        Measurement("memory of sample, MB", _in_child(_sample), 200, f"{NUM_SAMPLES:,} draws, width 256"),
+        Measurement(
+            "memory of score, MB",
+            _in_child(_score),
+            held / 2,
+            f"{NUM_SCORED:,} data, T = {NUM_STEPS}: {held:.0f} MB in one array (datum, step)",
+        ),
+        Measurement("data sets that fit keeps", _kept(), 0, "of three, after the last reference is gone"),
+    ]
+
+
+def _sample() -> float:
+    diffusion = roll.diffusion(10, width=256)
+    return _growth(lambda num: np.asarray(sample(diffusion, jax.random.key(0), num)), 1000, NUM_SAMPLES)
+
+
+def _score() -> float:
+    diffusion = roll.diffusion(NUM_STEPS, width=8, depth=1)
+    data = {num: Dataset.from_continuous(roll.points(num)) for num in (1000, NUM_SCORED)}
+    return _growth(lambda num: score(diffusion, data[num], jax.random.key(0), num_draws=1), 1000, NUM_SCORED)
+
+
+def _growth(call: Callable[[int], object], few: int, many: int) -> float:
+    """Megabytes of peak memory that many data take beyond what few have taken already."""
+    peaks = []
+    for num in (few, many):
+        call(num)
+        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return peaks[1] - peaks[0]
+
+
+def _in_child(figure: Callable[[], float]) -> float:
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(figure)
+
+
+def _kept() -> float:
+    svi = roll.svi(roll.diffusion(10, width=8, depth=1), DiffusionELBO(num_sampled_steps=1))
+
+    def fitted() -> weakref.ref:
+        data = Dataset.from_continuous(roll.points(1000))
+        fit(svi, data, num_updates=2, batch_size=16, key=jax.random.key(0), progress=False)
+        return weakref.ref(data)
+
+    references = [fitted() for _ in range(3)]
+    gc.collect()
+    return float(sum(reference() is not None for reference in references))
