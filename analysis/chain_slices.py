@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._types import Batch, PRNGKey
-from dpm_ppl.chains import sample_path
+from dpm_ppl.chains import last_of_paths, sample_path
 from dpm_ppl.diffusion import Diffusion
 
 
@@ -34,7 +34,7 @@ def reverse_slices(diffusion: Diffusion, key: PRNGKey, num_samples: int, times: 
     Those at t = 0 are what `chains.sample` draws with this key.
     """
     path = sample_path(diffusion, key, (num_samples,))
-    x_0 = diffusion.edge_law(path[0]).sample(jax.random.fold_in(key, 0))
+    x_0 = last_of_paths(diffusion, key, path[0])
     return np.stack([np.asarray(x_0 if t == 0 else path[t - 1]) for t in times])
 
 

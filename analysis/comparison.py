@@ -171,7 +171,7 @@ class Comparison:
 
 
 def compare_bounds(
-    results: Mapping[str, Result],
+    results: Mapping[Any, Result],
     *,
     units: Units | None = None,
     exact: ArrayLike | None = None,

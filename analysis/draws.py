@@ -9,6 +9,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import xarray as xr
 from numpyro import handlers
 from numpyro.infer import MCMC
@@ -21,7 +22,7 @@ from dpm_ppl._inputs import check_key, named, real_array
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.analysis.tree import to_datatree
 
-Draws = Mapping[str, Any] | np.ndarray | jax.Array | MCMC | xr.DataTree | xr.Dataset
+Draws = Mapping[Any, Any] | np.ndarray | jax.Array | pd.DataFrame | MCMC | xr.DataTree | xr.Dataset | xr.DataArray
 """What `posterior_tree` takes."""
 
 _MOST_AUTOCORRELATION = 0.05

@@ -160,12 +160,12 @@ class PosteriorComparison:
 
 
 def compare_posteriors(
-    posteriors: Mapping[str, Draws | FittedGuide],
+    posteriors: Mapping[Any, Draws | FittedGuide],
     *,
-    reference: str | Draws | None = None,
-    with_chains: Collection[str] = (),
-    independent: Collection[str] = (),
-    log_weights: Mapping[str, ArrayLike] | None = None,
+    reference: str | int | Draws | None = None,
+    with_chains: Collection[Any] = (),
+    independent: Collection[Any] = (),
+    log_weights: Mapping[Any, ArrayLike] | None = None,
     key: PRNGKey | None = None,
     num_draws: int = 1000,
     distances: Sequence[DistanceFunction] = DISTANCES,

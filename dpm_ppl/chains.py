@@ -202,8 +202,16 @@ def _paths(diffusion: Diffusion, key: PRNGKey, sample_shape: tuple[int, ...]) ->
     return paths.reshape(diffusion.num_steps, *sample_shape, *diffusion.event_shape)
 
 
+def last_of_paths(diffusion: Diffusion, key: PRNGKey, x_1: Batch) -> Batch:
+    """The draws of x_0 of `sample`, from the x_1 of `sample_path` with the same key; both `(draw, *event_shape)`."""
+    return jax.vmap(lambda key, x_1: _last(diffusion, key, x_1))(keys_of(key, jnp.arange(len(x_1))), x_1)
+
+
 def _draw(diffusion: Diffusion, key: PRNGKey) -> Datum:
-    x_1, _ = _descend(diffusion, key, keep_path=False)
+    return _last(diffusion, key, _descend(diffusion, key, keep_path=False)[0])
+
+
+def _last(diffusion: Diffusion, key: PRNGKey, x_1: Datum) -> Datum:
     return diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
 
 

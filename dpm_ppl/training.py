@@ -23,7 +23,7 @@ from dpm_ppl import checkpoint
 from dpm_ppl._batches import ArrayData, Batches, as_data, check_data, digest, draw_of
 from dpm_ppl._errors import InputError, TrainingError
 from dpm_ppl._files import alone_in
-from dpm_ppl._inputs import check_key, whole_number
+from dpm_ppl._inputs import check_key, real_number, whole_number
 from dpm_ppl._interruption import interruptible
 from dpm_ppl._progress import progress_display
 from dpm_ppl._refusals import outside_of
@@ -97,6 +97,7 @@ def fit(
     updates_per_chunk = _count("updates_per_chunk", updates_per_chunk, optional=True)
     evaluate_every = _count("evaluate_every", evaluate_every, optional=True)
     checkpoint_every = _count("checkpoint_every", checkpoint_every, optional=True)
+    averaging = real_number("averaging", averaging)
     if not 0.0 <= averaging < 1.0:
         raise InputError("averaging", expected="a number in [0, 1)", got=averaging, remedy="use 0.999, or 0 for none")
     if unit not in _NATS_PER_UNIT:

@@ -1,7 +1,6 @@
 """Data in chunks of few sizes: what fills a chunk up changes nothing, and others compile nothing anew."""
 
 from collections.abc import Callable
-from contextlib import contextmanager
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +8,13 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from jax import monitoring
 
 import dpm_ppl as dpm
 from dpm_ppl._chunks import BUDGET, affordable, chunk_size
 from dpm_ppl.chains import _draw
 from dpm_ppl.programs import Program, log_weights
 from dpm_ppl.scores import score
+from tests.compilations import compiled_programs
 from tests.instances import small
 
 KEY = jax.random.key(0)
@@ -78,22 +77,6 @@ def test_measuring_another_data_set_compiles_nothing():
     with compiled_programs() as programs:
         measure(levels(50, scale=2.0))
     assert programs == []
-
-
-@contextmanager
-def compiled_programs():
-    """What XLA compiles meanwhile, but for what fingerprints trace."""
-    programs = []
-
-    def listener(event, seconds, **_):
-        if event == "/jax/core/compile/backend_compile_duration":
-            programs.append(event)
-
-    monitoring.register_event_duration_secs_listener(listener)
-    try:
-        yield programs
-    finally:
-        monitoring.unregister_event_duration_listener(listener)
 
 
 @pytest.mark.parametrize(("num", "most", "size"), [(1, 64, 1), (3, 64, 4), (64, 64, 64), (65, 64, 64), (9, None, 16)])

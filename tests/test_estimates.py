@@ -119,6 +119,14 @@ def test_figures_are_shown_to_the_digits_they_have(result, text):
     assert result.format("bits/point") == text
 
 
+def test_several_means_are_shown_side_by_side():
+    values = np.arange(12.0).reshape(3, 2, 2)
+    each = [estimate(values[:, i, j]).plus_minus() for i in range(2) for j in range(2)]
+    assert str(estimate(values[:, 0])) == f"{each[0]} and {each[1]} (n = 3)"
+    assert str(estimate(values)) == f"{each[0]}, {each[1]}, {each[2]} and {each[3]} (shape (2, 2), n = 3)"
+    assert str(estimate(np.ones((3, 50)))).endswith(" and 40 more (n = 3)")
+
+
 def test_json_holds_no_nan():
     assert json.dumps(estimate([1.5]).as_json(), allow_nan=False) == '{"mean": 1.5, "se": null}'
     assert json.dumps(estimate([1.0, 1.0]).as_json()) == '{"mean": 1.0, "se": 0.0}'

@@ -15,6 +15,7 @@ from numpyro.infer import SVI
 
 import dpm_ppl as dpm
 from dpm_ppl import _inputs
+from dpm_ppl.analysis.comparison import compare_bounds
 from dpm_ppl.likelihood.flow import flow_sample
 from dpm_ppl.training import init
 from tests.instances import small
@@ -183,3 +184,20 @@ def test_names_are_text():
 def test_an_error_names_its_argument(name, diffusion):
     with pytest.raises(dpm.InputError, match=rf"^{name}: expected a positive integer, got 0"):
         dpm.measure(diffusion, dpm.Dataset.from_continuous(REAL), KEY, **{name: 0})
+
+
+def test_results_are_short_where_they_are_echoed(diffusion, svi, unchecked):
+    data = dpm.Dataset.from_continuous(np.tile(REAL, (50, 1)))
+    measured = dpm.measure(diffusion, data, KEY, num_draws=1, num_particles=4)
+    compared = compare_bounds({8: np.asarray(measured.scores.K_values), 16: measured})
+    certified, fitted = dpm.sandwich(diffusion, KEY, 50, 4), dpm.fit(svi, REAL, **FIT)
+    for result in (measured, compared, measured.weights, certified, fitted):
+        assert len(repr(result)) < 5000
+        assert "array(" not in repr(result)
+    assert {"8", "16"} == {one.name for one in compared.contenders}
+    assert "f32[" in repr(measured) or "f64[300](numpy)" in repr(measured)
+
+
+def test_debugging_nans_finds_none_of_our_own(svi):
+    with jax.debug_nans(True):
+        svi.update(svi.init(KEY, jnp.asarray(REAL)), jnp.asarray(REAL))

@@ -125,7 +125,7 @@ CASES = {
     "not finite": (made(model, guide), X_0 * np.nan, "finite"),
     "no data": (made(model, guide), X_0[:0], "at least one datum"),
     "no program": (lambda: Program(1, event_shape=(1,)), X_0, "a NumPyro program"),
-    "event shape of no shape": (lambda: Program(model, guide, event_shape=1), X_0, "tuple of integers"),
+    "event shape of no shape": (lambda: Program(model, guide, event_shape=1), X_0, "tuple of positive integers"),
 }
 
 

@@ -1,9 +1,11 @@
 import errno
+import gc
 import io
 import logging
 import os
 import signal
 import threading
+import weakref
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +22,9 @@ from numpyro.primitives import mutable
 from dpm_ppl import _batches, _progress, checkpoint, training
 from dpm_ppl._batches import ArrayData, Batches
 from dpm_ppl._errors import InputError, TrainingError
+from dpm_ppl.data import Dataset
 from dpm_ppl.training import fit, init, step
+from tests.compilations import compiled_programs
 from tests.tiny import DATA, flat, make_svi
 
 KEY = jax.random.key(0)
@@ -68,6 +72,46 @@ def test_chunks_leave_no_trace(updates_per_chunk):
 
 def test_streamed_data_give_the_same_result_as_resident_data():
     assert_same(fit(TINY, RESIDENT, **SETTINGS).state, fit(TINY, STREAMED, **SETTINGS).state)
+
+
+OF_USERS = {
+    "levels": lambda shift: Dataset.from_levels(np.arange(150).reshape(50, 3) * shift % 7, 7),
+    "an object": lambda shift: Noisy(True),
+}
+
+
+@pytest.mark.parametrize("make", OF_USERS.values(), ids=OF_USERS)
+def test_data_are_not_kept(make):
+    def fitted(shift):
+        data = make(shift)
+        fit(TINY, data, **SETTINGS)
+        return weakref.ref(data)
+
+    references = [fitted(shift) for shift in (1, 2)]
+    gc.collect()
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_another_data_set_compiles_nothing():
+    fit(TINY, OF_USERS["levels"](1), **SETTINGS)
+    with compiled_programs() as programs:
+        fit(TINY, OF_USERS["levels"](3), **SETTINGS)
+    assert programs == []
+
+
+def bits(batch):
+    with numpyro.plate("data", len(batch)):
+        numpyro.sample("x", dist.Bernoulli(0.3 * jnp.ones(3)).to_event(1), obs=batch)
+
+
+@pytest.mark.parametrize("place", [0, 49])
+def test_data_that_the_model_cannot_observe_are_refused(place):
+    """Wherever they are, though not in the first batch."""
+    data = np.zeros((50, 3), np.int32)
+    data[place, 1] = 255
+    svi = SVI(bits, lambda batch: None, optax.adam(1e-2), loss=Trace_ELBO())
+    with pytest.raises(InputError, match=r"^dataset: expected data that the model can observe, got .*255 of the data"):
+        fit(svi, data, **SETTINGS)
 
 
 def test_an_array_may_be_on_the_device():
@@ -422,7 +466,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "key": ({"key": 0}, "jax.random.key"),
     "resume": ({"resume": True}, "checkpoint_dir"),
     "no folder": ({"checkpoint_dir": "/dev/null/folder"}, "a folder that can be made"),
-    "NaN": ({"dataset": WITH_NAN}, "dataset: expected finite numbers, got 1 that"),
+    "NaN": ({"dataset": WITH_NAN}, "dataset: expected finite values, got 1 NaN or infinite"),
     "infinite": ({"dataset": np.where(np.isnan(WITH_NAN), np.inf, DATA)}, "finite"),
     "no data": ({"dataset": DATA[:0]}, "at least one datum"),
     "a scalar": ({"dataset": np.float32(1.0)}, "scalar"),

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_key
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.analysis.chain_slices import forward_slices, paper_times, reverse_drift, reverse_slices
 from dpm_ppl.analysis.plots._inputs import check_times, finite_array
@@ -133,7 +134,7 @@ def plot_figure_one(
     first_trained = 1 if diffusion.edge == "learned" else 2
     drift_times = [max(t, first_trained) for t in times]
 
-    choice_key, forward_key, reverse_key = jax.random.split(key, 3)
+    choice_key, forward_key, reverse_key = jax.random.split(check_key(key), 3)
     x_0 = jax.random.permutation(choice_key, x_0)[:num_points]
     forward = forward_slices(diffusion, x_0, forward_key, times)
     reverse = reverse_slices(diffusion, reverse_key, len(x_0), times)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+import pandas as pd
 import pytest
 import xarray as xr
 from numpyro.infer import MCMC, NUTS, SVI, Trace_ELBO, psis_diagnostic
@@ -167,8 +168,43 @@ def test_too_few_independent_draws_are_not_compared():
     stuck = np.linspace(0, 1, 40)[:, None] + 1e-3 * RNG.normal(size=(40, 2))
     stuck_row, reference = compare_posteriors({"stuck": stuck}, reference=EXACT).rows
     assert stuck_row.distances == {}
-    assert stuck_row.verdict == f"too few independent draws to compare ({stuck_row.num_compared})"
+    assert f"too few independent draws ({stuck_row.num_compared} of the 40 of stuck, by the order" in stuck_row.verdict
     assert reference.verdict == "the reference"
+
+
+ORDERS = {
+    "sorted": np.sort(EXACT, axis=0),
+    "by class": np.concatenate([EXACT[:500], EXACT[500:] + 4]),
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+def test_data_in_an_order_that_means_nothing(order):
+    """It is said that they were not compared, and why; declared independent they are what they are when shuffled."""
+    data = ORDERS[order]
+    shuffled, options = RNG.permutation(data), {"distances": [classifier_two_sample]}
+    row = compare_posteriors({"model": EXACT * 2}, reference=data, **options).rows[0]
+    assert row.distances == {}
+    assert row.verdict.startswith("not compared, for there are too few independent draws (")
+    assert row.verdict.endswith("by the order they come in; if that means nothing, pass independent=['reference'])")
+    as_it_comes, in_no_order = (
+        compare_posteriors({"model": EXACT * 2}, reference=one, independent=["reference"], **options).rows[0]
+        for one in (data, shuffled)
+    )
+    assert as_it_comes.num_compared == in_no_order.num_compared
+    for row in (as_it_comes, in_no_order):
+        assert "differs from the reference" in row.verdict
+
+
+def test_what_is_not_compared_is_named():
+    one, other = {"beta": EXACT[:, 0], "Sigma": EXACT[:, 0]}, {"beta": EXACT[:, 1], "sigma": EXACT[:, 0], "w": EXACT}
+    options = {"distances": [], "reference": 2}
+    result = compare_posteriors({1: one | {"w": EXACT[:, 0]}, 2: other}, **options)
+    assert (result.sites, result.reference) == (("beta",), "2")
+    assert result.left_out == {"1": {"Sigma": (), "w": ()}, "2": {"sigma": (), "w": (2,)}}
+    for shown in (str(result), result._repr_html_()):
+        assert "not all have them in one shape: Sigma, w of 1; sigma, w (2,) of 2." in " ".join(shown.split())
+    assert "Left out" not in str(compare_posteriors({"a": one, "b": one}, distances=[], reference="b"))
 
 
 def test_distances_are_in_standard_deviations_of_the_reference():
@@ -249,6 +285,13 @@ TREES = {
     "samples": (lambda: posterior_tree(nuts().get_samples()), (1, 400)),
     "chained": (lambda: posterior_tree(nuts().get_samples(group_by_chain=True), with_chains=True), (2, 200)),
     "array": (lambda: posterior_tree(EXACT), (1, 2000)),
+    "table": (lambda: posterior_tree(pd.DataFrame(EXACT, columns=["a", "b"])), (1, 2000)),
+    "DataArray": (
+        lambda: posterior_tree(
+            xr.DataArray(chains(), dims=("chain", "draw", "unit"), coords={"unit": [0, 1]}, name="a")
+        ),
+        (4, 500),
+    ),
     "guide": (lambda: posterior_tree(weighted_draws(mean_field(), KEY, 400)[0]), (1, 400)),
 }
 every_tree = pytest.mark.parametrize(("tree", "shape"), TREES.values(), ids=TREES)
@@ -369,6 +412,10 @@ def test_bad_input_is_refused(unchecked):
         ({"a": EXACT * np.nan}, {}, "finite"),
         ({"a": EXACT}, {"reference": np.where(EXACT > 3, np.nan, EXACT)}, "finite"),
         ({"a": xr.DataTree()}, {}, "group posterior"),
+        ({"a": MCMC(NUTS(correlated), num_warmup=1, num_samples=5)}, {}, "an MCMC that has run"),
+        ({"a": {"draw": EXACT}}, {}, "not named as the axes"),
+        ({"a": EXACT}, {"independent": ["b"]}, "independent"),
+        ({1: EXACT, "1": EXACT}, {}, "names of their own"),
     ]
     for posteriors, options, what in bad:
         with pytest.raises(dpm.InputError, match=what):
