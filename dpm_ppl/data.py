@@ -1,8 +1,6 @@
 """Data as training sees them: checked, and standardised by the shift and scale of the whole training split."""
 
-import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -14,11 +12,10 @@ from numpy.typing import ArrayLike
 from dpm_ppl._chunks import chunk_size, in_chunks, keys_of
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import real_array, whole_number
+from dpm_ppl._rows import Rows, Source, chunks, is_resident, moments, read, require
 from dpm_ppl._types import Array, Batch, PRNGKey
-from dpm_ppl.units import Kind, Units
-
-CHUNK_SIZE = 2**22  # numbers held in float64 at a time while a memory map is read
-RESIDENT_BYTES = 2**30  # memory maps that take more than this in float32 are streamed
+from dpm_ppl.columns import Table
+from dpm_ppl.units import Units
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +26,7 @@ class Dataset:
     standardised data are to be held in memory as a whole.
     """
 
-    source: np.ndarray
+    source: Source
     units: Units
     resident: bool
 
@@ -50,14 +47,15 @@ class Dataset:
         - `reference`: the training split whose shift and scale to use, for a held-out split.
         - `per_coordinate`: one scale per coordinate instead of one from the variance pooled over all coordinates.
         - `pooled_mean`: remove one mean, pooled over all coordinates, instead of that of each.
-        - `resident`: `None` streams only memory maps above a gibibyte.
+        - `resident`: `None` streams only memory maps above a quarter of a gibibyte.
 
         **Raises:** `InputError` for NaN or infinite data, other than real numbers, or data that do not vary.
         """
         source = _real_array(values)
-        _require(source, np.isfinite, expected="finite numbers", remedy="drop or repair these data")
-        units = _units(source, "continuous", None, reference, per_coordinate, pooled_mean)
-        return cls(source, units, _is_resident(source, resident))
+        require(source, np.isfinite, expected="finite numbers", remedy="drop or repair these data")
+        units = Units(source.shape[1:], "continuous", np.zeros(()), np.ones(()))
+        units = _standard(units, source, reference, per_coordinate, pooled_mean)
+        return cls(source, units, is_resident(source, resident))
 
     @classmethod
     def from_levels(
@@ -78,14 +76,15 @@ class Dataset:
         """
         source = _real_array(values)
         num_levels = whole_number("num_levels", num_levels, least=2, expected="at least 2", remedy="count the levels")
-        _require(
+        require(
             source,
             lambda x: (x == np.floor(x)) & (x >= 0) & (x < num_levels),
             expected=f"whole numbers 0 ... {num_levels - 1}",
             remedy="check num_levels, or use Dataset.from_continuous",
         )
-        units = _units(source, "levels", num_levels, reference, per_coordinate, pooled_mean)
-        return cls(source, units, _is_resident(source, resident))
+        units = Units(source.shape[1:], "levels", np.zeros(()), np.ones(()), num_levels)
+        units = _standard(units, source, reference, per_coordinate, pooled_mean)
+        return cls(source, units, is_resident(source, resident))
 
     @classmethod
     def from_binary(cls, values: ArrayLike, *, resident: bool | None = None) -> "Dataset":
@@ -94,14 +93,29 @@ class Dataset:
         **Raises:** `InputError` for anything but 0 and 1.
         """
         source = _real_array(values)
-        _require(
+        require(
             source,
             lambda x: (x == 0) | (x == 1),
             expected="bits, 0 or 1",
             remedy="threshold the data, or use a Gaussian kernel",
         )
         units = Units(source.shape[1:], "binary", np.zeros(()), np.ones(()))
-        return cls(source, units, _is_resident(source, resident))
+        return cls(source, units, is_resident(source, resident))
+
+    @classmethod
+    def from_table(cls, table: Table, *, reference: "Dataset | None" = None) -> "Dataset":
+        """A table's rows, column by column of unit variance; `draw` dequantises whole numbers and categories.
+
+        So a log-density of a datum is that of its real columns, and a lower bound on the log-probability of its
+        discrete ones (Theis, van den Oord and Bethge 2016). `reference` as for `from_continuous`.
+
+        **Raises:** `InputError` for NaN or infinite data, and columns that do not vary.
+        """
+        source = _real_array(table.values)
+        require(source, np.isfinite, expected="finite numbers", remedy="drop or repair these data")
+        kind = "mixed" if any(column.is_discrete for column in table.columns) else "continuous"
+        units = Units(source.shape[1:], kind, np.zeros(()), np.ones(()), columns=table.columns)
+        return cls(source, _standard(units, source, reference, per_coordinate=True), resident=True)
 
     @property
     def num_points(self) -> int:
@@ -125,12 +139,17 @@ class Dataset:
             raise InputError(
                 "values", expected="resident data", got="data to be streamed", remedy="read them by rows(indices)"
             )
-        return self.units.standardise(self.source)
+        return np.concatenate([self.units.standardise(chunk) for _, chunk in chunks(self.source)])
 
     def rows(self, indices: ArrayLike) -> np.ndarray:
         """The standardised data at `indices` of the leading axis, read from the source where it is streamed."""
         indices = np.asarray(indices)
-        return self.values[indices] if self.resident else self.units.standardise(self.source[indices])
+        return self.values[indices] if self.resident else self.units.standardise(read(self.source, indices))
+
+    def part(self, index: slice | np.ndarray) -> "Dataset":
+        """Some of the data, in the same units."""
+        source = self.source.part(index) if isinstance(self.source, Rows) else self.source[index]
+        return Dataset(source, self.units, self.resident)
 
     @property
     def draw(self) -> Callable[[Batch | np.ndarray, PRNGKey], Array]:
@@ -140,7 +159,7 @@ class Dataset:
 
 def drawn(data: Dataset, rows: np.ndarray, key: PRNGKey, data_chunk: int | None = 1000) -> np.ndarray:
     """`data.draw` of all these rows, each with noise of its own that does not depend on how many there are."""
-    if data.units.num_levels is None:
+    if not data.units.is_dequantised:
         return rows
     size = chunk_size(len(rows), data_chunk)
     return np.asarray(in_chunks(lambda number, rows: _drawn(data.draw, rows, number, key), size, len(rows), rows))
@@ -169,8 +188,11 @@ def load_array(path: str | Path) -> np.ndarray:
         ) from error
 
 
-def split(values: np.ndarray, num_train: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Training and held-out data: a random permutation fixed by `seed`, cut after `num_train`."""
+def split(values: np.ndarray, num_train: int, seed: int) -> tuple[Source, Source]:
+    """Training and held-out data: a random permutation fixed by `seed`, cut after `num_train`.
+
+    Those of a memory map are read when they are asked for.
+    """
     if not 0 < num_train < len(values):
         raise InputError(
             "num_train",
@@ -179,11 +201,13 @@ def split(values: np.ndarray, num_train: int, seed: int) -> tuple[np.ndarray, np
             remedy="choose a smaller training split or bring more data",
         )
     order = np.random.default_rng(seed).permutation(len(values))
-    return values[order[:num_train]], values[order[num_train:]]
+    parts = order[:num_train], order[num_train:]
+    train, heldout = (Rows(values, part) if isinstance(values, np.memmap) else values[part] for part in parts)
+    return train, heldout
 
 
-def _real_array(values: ArrayLike) -> np.ndarray:
-    source = np.asanyarray(real_array(values, "values"))
+def _real_array(values: ArrayLike | Rows) -> Source:
+    source = values if isinstance(values, Rows) else np.asanyarray(real_array(values, "values"))
     if source.ndim == 0 or source.size == 0:
         raise InputError(
             "values",
@@ -194,73 +218,64 @@ def _real_array(values: ArrayLike) -> np.ndarray:
     return source
 
 
-def _is_resident(source: np.ndarray, resident: bool | None) -> bool:
-    return not isinstance(source, np.memmap) or 4 * source.size <= RESIDENT_BYTES if resident is None else resident
-
-
-def _chunks(source: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    num_rows = max(1, CHUNK_SIZE // math.prod(source.shape[1:]))
-    for start in range(0, len(source), num_rows):
-        yield start, np.asarray(source[start : start + num_rows], np.float64)
-
-
-def _require(source: np.ndarray, is_valid: Callable[[np.ndarray], np.ndarray], *, expected: str, remedy: str) -> None:
-    num_bad, first = 0, None
-    for start, chunk in _chunks(source):
-        bad = ~is_valid(chunk)
-        if first is None and bad.any():
-            row, *rest = (int(i) for i in np.unravel_index(bad.argmax(), bad.shape))
-            first, value = (start + row, *rest), chunk[row, *rest]
-        num_bad += int(bad.sum())
-    if first is not None:
-        got = f"{num_bad:,} other entries, the first {value} at index {first}"
-        raise InputError("values", expected=expected, got=got, remedy=remedy)
-
-
-def _units(
-    source: np.ndarray,
-    kind: Kind,
-    num_levels: int | None,
-    reference: "Dataset | None",
-    per_coordinate: bool,
-    pooled_mean: bool,
+def _standard(
+    units: Units, source: Source, reference: "Dataset | None", per_coordinate: bool, pooled_mean: bool = False
 ) -> Units:
-    event_shape = source.shape[1:]
+    """The units of the reference, or else `units` with the shift and scale that standardise the source."""
     if reference is not None:
-        units = reference.units
-        if (units.event_shape, units.kind, units.num_levels) != (event_shape, kind, num_levels):
-            raise InputError(
-                "reference",
-                expected=f"{kind} data of event shape {event_shape} and num_levels {num_levels}",
-                got=f"{units.kind} data of event shape {units.event_shape} and num_levels {units.num_levels}",
-                remedy="make both splits alike",
-            )
-        return units
+        _check_alike(units, reference.units)
+        return reference.units
+    shift, variance = moments(source, pooled_mean)
+    variance = np.asarray(variance if per_coordinate else variance.mean())
+    _check_variance(source, variance, per_coordinate, units)
+    widths = units.widths if per_coordinate else units.widths.flat[0]
+    shift, variance = shift + widths / 2, variance + widths**2 / 12  # with uniform noise over [0, width)
+    return replace(units, shift=np.asarray(shift), scale=np.asarray(np.sqrt(variance)))
 
-    shift, variance = _moments(source, pooled_mean)
-    variance = variance if per_coordinate else variance.mean()
-    if kind == "levels":  # of the data plus uniform noise over [0, 1)
-        shift, variance = shift + 1 / 2, variance + 1 / 12
-    constant = np.asarray(variance == 0)
-    if constant.any():
+
+def _check_alike(units: Units, reference: Units) -> None:
+    if any(getattr(units, name) != getattr(reference, name) for name in ("event_shape", "kind", "num_levels")):
+        expected, got = (
+            f"{one.kind} data of event shape {one.event_shape} and num_levels {one.num_levels}"
+            for one in (units, reference)
+        )
+        raise InputError("reference", expected=expected, got=got, remedy="make both splits alike")
+
+
+def _check_variance(source: Source, variance: np.ndarray, per_coordinate: bool, units: Units) -> None:
+    """Raise `InputError` where the data do not vary, or so much or little that their variance cannot be known."""
+    where = " in every coordinate" * per_coordinate
+    bad = ~np.isfinite(variance)
+    if bad.any():
         raise InputError(
             "values",
-            expected="data that vary" + " in every coordinate" * per_coordinate,
-            got=f"{int(constant.sum()):,} coordinates with a constant value" if per_coordinate else "a constant",
+            expected="numbers whose squares are finite",
+            got=f"a variance that overflows{where and f' in {int(bad.sum()):,} coordinates'}",
+            remedy="rescale the data, and drop what only stands for missing",
+        )
+    constant = variance == 0
+    if constant.any():
+        named = [column.name for column, bad in zip(units.columns or (), np.atleast_1d(constant), strict=False) if bad]
+        raise InputError(
+            "values",
+            expected=f"data that vary{where}",
+            got=f"{int(constant.sum()):,} coordinates with a constant value{_listed(named)}"
+            if per_coordinate
+            else "a constant",
             remedy="drop them, or pool the variance (per_coordinate=False)" if per_coordinate else "check the data",
         )
-    return Units(event_shape, kind, np.asarray(shift), np.asarray(np.sqrt(variance)), num_levels)
+    # What a float near the data is rounded to must be finer than the data differ.
+    first = read(source, slice(1))[0]
+    spacing = np.spacing(np.abs(first)).astype(np.float64) if source.dtype.kind == "f" else np.zeros(1)
+    coarse = spacing > np.sqrt(variance) / 2
+    if coarse.any():
+        raise InputError(
+            "values",
+            expected="data that differ by more than they are rounded to",
+            got=f"{source.dtype} around {first[coarse].flat[0]:g} in steps of {spacing[coarse].flat[0]:g}",
+            remedy="subtract what they have in common before they are converted",
+        )
 
 
-def _moments(source: np.ndarray, pooled_mean: bool) -> tuple[np.ndarray, np.ndarray]:
-    """The mean, and each coordinate's mean square about it."""
-    # Deviations from one of the data, so that a constant has a variance of exactly zero.
-    origin = np.asarray(source[0].ravel()[0] if pooled_mean else source[0], np.float64)
-
-    def average(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        sums = (function(chunk - origin).sum(axis=0) for _, chunk in _chunks(source))
-        return np.asarray(sum(sums, np.zeros(source.shape[1:])) / len(source))
-
-    offset = average(lambda deviations: deviations)
-    offset = np.asarray(offset.mean()) if pooled_mean else offset
-    return np.asarray(origin + offset), average(lambda deviations: np.square(deviations - offset))
+def _listed(names: list[str]) -> str:
+    return f", {', '.join(names)}" if names else ""

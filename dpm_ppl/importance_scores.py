@@ -136,7 +136,7 @@ def weigh(
             "proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
         )
     key, rows = check_key(key), data.rows(np.arange(num_points))
-    noisy = data.units.num_levels is not None
+    noisy = data.units.is_dequantised
     return log_likelihood(
         method,
         rows,

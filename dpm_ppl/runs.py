@@ -139,7 +139,7 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
 
 
 def _first_points(data: Dataset) -> Dataset:
-    return Dataset(data.source[:EVALUATION_POINTS], data.units, data.resident)
+    return data.part(slice(EVALUATION_POINTS))
 
 
 def _write_metrics(run: Run, rows: list[dict[str, Any]]) -> None:

@@ -74,7 +74,7 @@ def score(
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
-    if exact is not None and data.units.num_levels is not None:
+    if exact is not None and data.units.is_dequantised:
         raise InputError(
             "exact",
             expected="none for data with levels, whose noise the likelihood integrates out",

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl._wording import short_repr
+from dpm_ppl.columns import Column
 from dpm_ppl.estimates import Estimate
 
-Kind = Literal["continuous", "levels", "binary"]
+Kind = Literal["continuous", "levels", "binary", "mixed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +26,8 @@ class Units:
     """How standardised data z = (x - shift) / scale stand to the data x as they were given.
 
     `shift` and `scale` are one number, or one per coordinate. Levels 0 ... num_levels - 1 have width one, and z covers
-    the interval from a level to the next.
+    the interval from a level to the next. Of mixed data, a table's, the discrete columns are such levels; `columns` says
+    what the coordinates of a table mean, whatever the kind.
     """
 
     __repr__ = short_repr
@@ -35,6 +37,24 @@ class Units:
     shift: np.ndarray
     scale: np.ndarray
     num_levels: int | None = None
+    columns: tuple[Column, ...] | None = None
+
+    @property
+    def widths(self) -> np.ndarray:
+        """The width of the interval that stands for a value, by coordinate: 1 where it is a level, else 0."""
+        if self.kind == "mixed" and self.columns is not None:
+            return np.array([float(column.is_discrete) for column in self.columns])
+        return np.full(self.event_shape, float(self.kind == "levels"))
+
+    @property
+    def is_dequantised(self) -> bool:
+        """Whether `dequantise` adds noise."""
+        return self.kind in ("levels", "mixed")
+
+    @property
+    def is_real(self) -> bool:
+        """Whether models are densities of real numbers that know of no levels."""
+        return self.kind in ("continuous", "mixed")
 
     @property
     def num_coordinates(self) -> int:
@@ -58,17 +78,24 @@ class Units:
 
         It is a pytree, so that a program that is handed it serves data of other scales too.
         """
-        return Partial(_add_noise, np.asarray(1 / self.scale)) if self.kind == "levels" else Partial(_as_they_are)
+        return Partial(_add_noise, np.asarray(self.widths / self.scale)) if self.is_dequantised else Partial(_as_they_are)
 
     def unstandardise(self, z: ArrayLike) -> np.ndarray:
         """x of z, as real numbers in float64."""
         return np.asarray(z, np.float64) * self.scale + self.shift
 
     def as_given(self, z: ArrayLike) -> np.ndarray:
-        """x of z, of the kind the data are of: real numbers, the levels whose intervals hold z, or bits."""
+        """x of z, of the kind the data are of: real numbers, the levels whose intervals hold z, or bits.
+
+        Mixed data come as float64, with whole numbers and the codes of categories in their columns.
+        """
         x = self.unstandardise(z)
         if self.kind == "continuous":
             return x
+        if self.kind == "mixed" and self.columns is not None:
+            lowest, highest = np.array([(column.lowest, column.highest) for column in self.columns], float).T
+            levels = np.clip(np.floor(x + 1e-6 * (highest - lowest + 1)), lowest, highest)
+            return np.where(self.widths > 0, levels, x)
         if self.num_levels is not None:
             # In float32 the lower end of an interval may lie a rounding error below it.
             x = np.clip(np.floor(x + 1e-6 * self.num_levels), 0, self.num_levels - 1)

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._rows import moments
 from dpm_ppl.data import Dataset, load_array, split
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import DIFFUSION, Experiment
@@ -61,7 +62,7 @@ def experiment(
     train, heldout = _datasets(values, kernel, levels, seed)
     shape = train.event_shape
     if kernel == "bernoulli":
-        pi = float(np.clip(np.mean(train.source), 0.02, 0.98)) if pi is None else pi
+        pi = float(np.clip(moments(train.source, True)[0], 0.02, 0.98)) if pi is None else pi
         family, schedule = BernoulliKernel(pi, clean_rate), Erasure(num_steps)
     else:
         family, schedule = GaussianKernel(noise_prediction), LogSNR(num_steps, 14.0, -8.0)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl import data
+from dpm_ppl import _rows
 from dpm_ppl._errors import InputError
 from dpm_ppl.data import Dataset, load_array, split
 
@@ -90,7 +90,7 @@ def test_streamed_and_resident_rows_are_equal(case, tmp_path):
 @pytest.mark.parametrize("case", CASES)
 def test_statistics_do_not_depend_on_the_chunks(case, monkeypatch):
     whole = CASES[case]()
-    monkeypatch.setattr(data, "CHUNK_SIZE", 50)
+    monkeypatch.setattr(_rows, "CHUNK_SIZE", 50)
     chunked = CASES[case]()
     np.testing.assert_allclose(chunked.units.shift, whole.units.shift, rtol=1e-12)
     np.testing.assert_allclose(chunked.units.scale, whole.units.scale, rtol=1e-12)
@@ -98,7 +98,7 @@ def test_statistics_do_not_depend_on_the_chunks(case, monkeypatch):
 
 def test_large_memory_maps_are_streamed(tmp_path, monkeypatch):
     source = saved(tmp_path / "x.npy", REAL)
-    monkeypatch.setattr(data, "RESIDENT_BYTES", 4 * REAL.size - 1)
+    monkeypatch.setattr(_rows, "RESIDENT_BYTES", 4 * REAL.size - 1)
     assert not Dataset.from_continuous(source).resident
     assert Dataset.from_continuous(source, resident=True).resident
     assert Dataset.from_continuous(REAL).resident
@@ -173,7 +173,7 @@ def test_bad_input(make, message):
 
 @pytest.mark.parametrize("chunk_size", [10, 2**22])
 def test_the_first_bad_entry_is_found_in_any_chunk(chunk_size, monkeypatch):
-    monkeypatch.setattr(data, "CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr(_rows, "CHUNK_SIZE", chunk_size)
     with pytest.raises(InputError, match=r"got 1 other entries, the first 7.0 at index \(299, 1, 0\)"):
         Dataset.from_levels(with_entry(LEVELS, (299, 1, 0), 7), 5)
 

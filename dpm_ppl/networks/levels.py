@@ -6,6 +6,8 @@ levels would have to say. (The idea of predicting x_0 through its levels is in H
 step alone; Austin et al. 2021 use it for all steps of discrete diffusions.)
 """
 
+from typing import ClassVar
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Datum, Float
 from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.networks.clean import READOUT, location_of, outputs_of
 from dpm_ppl.steps import Step
 
 
@@ -34,6 +37,7 @@ class LevelNetwork(AbstractNetwork):
     log_prior: Float[Array, "*event levels"]
     shift: float = eqx.field(static=True, converter=float)
     scale: float = eqx.field(static=True, converter=float)
+    readout: ClassVar[str] = READOUT
 
     @property
     def num_steps(self) -> int | None:
@@ -43,8 +47,7 @@ class LevelNetwork(AbstractNetwork):
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         log_prior = jax.nn.log_softmax(self.log_prior + self.network(x_t, step))
         mean, variance = self._clean_moments(log_prior, x_t, step)
-        location = (jnp.exp(0.5 * step.log_alpha_bar) * x_t - mean) * jnp.exp(-0.5 * step.log_noise)
-        return jnp.stack([location, _scale_output(variance, step)], axis=-1)
+        return outputs_of(location_of(mean, x_t, step), variance, step)
 
     def _clean_moments(self, log_prior: Array, x_t: Array, step: Step) -> tuple[Array, Array]:
         """Mean and variance of x_0 given x_t and the log-probabilities of its level."""
@@ -97,14 +100,3 @@ def _level_moments(edges: np.ndarray, observed: Array, spread: Array) -> tuple[A
         jnp.where(wide, offset * (1 - flat), (density[..., :-1] - density[..., 1:]) / mass),
         jnp.where(wide, offset**2 * (1 - flat) ** 2 + flat, 1 + (slope[..., :-1] - slope[..., 1:]) / mass),
     )
-
-
-def _scale_output(variance: Array, step: Step) -> Array:
-    """The `scale` with which `noise_prediction` gives the bridge's variance, widened by that of x_0 given x_t."""
-    at_edge = jnp.isneginf(step.log_noise_prev)
-    log_noise_prev = jnp.where(at_edge, step.log_noise, step.log_noise_prev)  # any finite number: not used at t = 1
-    log_widening = jnp.log1p(jnp.exp(step.log_noise_gain - log_noise_prev) * variance)
-    # Positive where nothing of the signal is left to lose, and the widening is 0.
-    log_ratio = jnp.where(at_edge, 1.0, jnp.maximum(-step.log_noise_ratio, jnp.finfo(variance.dtype).tiny))
-    share = jnp.clip(log_widening / (2 * log_ratio), 1e-4, 1 - 1e-4)
-    return jnp.where(at_edge, jnp.log(variance) - step.log_beta, jnp.log(share) - jnp.log1p(-share))

@@ -13,6 +13,7 @@ import optax
 from equinox.nn import MLP
 from numpyro.infer.elbo import ELBO
 
+from dpm_ppl._rows import read
 from dpm_ppl._types import Array, Batch, PRNGKey
 from dpm_ppl.data import Dataset
 from dpm_ppl.programs import Program
@@ -98,4 +99,4 @@ def num_data(x_0: Batch | None, num_points: int | None) -> int:
 def some_data(train: Dataset, most: int = 20_000) -> np.ndarray:
     """Training data as given, at most so many, from all over the array."""
     places = np.unique(np.linspace(0, train.num_points - 1, most).astype(int))
-    return np.asarray(train.source if train.num_points <= most else train.source[places])
+    return read(train.source, slice(None) if train.num_points <= most else places)

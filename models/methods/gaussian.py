@@ -36,11 +36,12 @@ def moments(values: np.ndarray, units: Units) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of standardised data from data as given, flattened, in float64; levels as dequantised."""
     x = np.asarray(values, np.float64).reshape(len(values), -1)
     shift, scale = (np.broadcast_to(part, units.event_shape).ravel() for part in (units.shift, units.scale))
-    noise = np.eye(x.shape[1]) / 12 if units.kind == "levels" else 0.0
-    covariance = np.atleast_2d(np.cov(x, rowvar=False, bias=True)) + noise
-    mean = (x.mean(axis=0) + (units.kind == "levels") / 2 - shift) / scale
-    # The ridge gives coordinates that are constant, or sums of others, a density.
-    return mean, covariance / np.outer(scale, scale) + 1e-6 * np.eye(x.shape[1])
+    widths = units.widths.ravel()
+    covariance = np.atleast_2d(np.cov((x - shift) / scale, rowvar=False, bias=True)) + np.diag(widths**2 / 12 / scale**2)
+    mean = (x.mean(axis=0) + widths / 2 - shift) / scale
+    # The ridge gives coordinates that are constant, or sums of others, a density; each in its own scale.
+    variance = np.diag(covariance)
+    return mean, covariance + 1e-6 * np.diag(np.where(variance > 0, variance, variance.mean()))
 
 
 def of_shape(law: dist.Distribution, event_shape: tuple[int, ...]) -> dist.Distribution:

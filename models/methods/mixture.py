@@ -25,7 +25,7 @@ def mixture(train: Dataset, seed: int = 0) -> Recipe:
     Each component begins as the moments or shares of one cluster of the training data, as k-means finds them from a
     random start.
     """
-    continuous = train.units.kind == "continuous"
+    continuous = train.units.is_real
     return Recipe(
         program=(_gaussians if continuous else _products)(train, seed),
         objective=Trace_ELBO(),

@@ -95,7 +95,7 @@ class Observations:
     def of(cls, train: Dataset) -> "Observations":
         """Those for data like `train`."""
         units, values = train.units, some_data(train)
-        if units.kind == "continuous":
+        if units.is_real:
             return cls(units, np.zeros((*units.event_shape, 2)))
         log_share = np.log(shares(counts_of(values, units.num_levels or 2)))
         return cls(units, log_share if units.kind == "levels" else np.diff(log_share))
@@ -128,7 +128,7 @@ class Observations:
         units, num_axes = self.units, len(self.units.event_shape)
         if units.kind == "binary":
             law = dist.Bernoulli(logits=outputs[..., 0])
-        elif units.kind == "continuous":
+        elif units.is_real:
             law = dist.Normal(outputs[..., 0], positive_scale(outputs[..., 1], NARROW))
         else:
             law = LevelLaw(outputs, -units.shift / units.scale, 1 / units.scale)
@@ -137,7 +137,7 @@ class Observations:
     @property
     def num_features(self) -> int:
         """Numbers that `features` makes of one datum."""
-        kinds = 1 + 2 * len(FREQUENCIES) if self.units.kind == "continuous" else 1
+        kinds = 1 + 2 * len(FREQUENCIES) if self.units.is_real else 1
         return self.units.num_coordinates * kinds
 
     def features(self, x_0: Batch) -> Float[Array, "datum features"]:
