@@ -45,22 +45,32 @@ def fault_of(probes: Sequence[Probe], params: dict[str, Any], pushed: frozenset[
 
 
 def outside_of(model: Trace, x_0: np.ndarray) -> str | None:
-    """Data outside the support of the site that observes them, where this does not depend on params or other sites."""
-    name = data_site(model)
-    support = None if name is None else model[name].support
-    if not all(not_jax_tracer(end) for end in jax.tree.leaves(support)):
-        return None
-    outside = ~np.broadcast_to(within(support, x_0), x_0.shape)
-    return f"site {name!r}, whose support {support} lacks {x_0[outside][0]} of the data" if outside.any() else None
+    """Data outside the support of a site that observes them, where this does not depend on params or other sites."""
+    for name in data_sites(model):
+        site = model[name]
+        if not all(not_jax_tracer(end) for end in jax.tree.leaves(site.support)):
+            continue
+        values = x_0
+        if site.entries is not None:  # those of the first datum say which numbers of every one there are
+            size = math.prod(x_0.shape[1:])
+            values = x_0.reshape(len(x_0), size)[:, site.entries[site.entries < size]]
+            if any(np.ndim(end) for end in jax.tree.leaves(site.support)):
+                continue
+        outside = ~np.broadcast_to(within(site.support, values), values.shape)
+        if outside.any():
+            return f"site {name!r}, whose support {site.support} lacks {values[outside][0]} of the data"
+    return None
 
 
-def data_site(model: Trace) -> str | None:
-    """The name of the site that observes the data."""
-    return next((name for name, site in model.items() if site.holds_data), None)
+def data_sites(model: Trace) -> list[str]:
+    """The names of the sites that observe the data: the first that has them as they are, or all that have parts."""
+    holding = [name for name, site in model.items() if site.holds_data]
+    whole = [name for name in holding if model[name].entries is None]
+    return whole[:1] or holding
 
 
 def _faults(probes: Sequence[Probe], params: dict[str, Any], pushed: frozenset[str]) -> Iterator[str]:
-    _, model, guide = probes[0]
+    model, guide = probes[0].model, probes[0].guide
     for name, site in [*guide.items(), *model.items()]:
         if site.kind == "sample":
             yield from (f"site {name!r}, {fault}" for fault in _of_any(site, name in pushed))
@@ -71,21 +81,42 @@ def _faults(probes: Sequence[Probe], params: dict[str, Any], pushed: frozenset[s
             yield f"site {name!r} of the guide, which is observed"
         if name not in model and name not in pushed:
             yield f"site {name!r} of the guide, which the model lacks"
-    of_data = data_site(model)
+    of_data = data_sites(model)
     for name, site in _samples(model):
-        yield from (f"site {name!r}, {fault}" for fault in _of_model(site, guide.get(name), name == of_data))
-    if of_data is None:
+        yield from (f"site {name!r}, {fault}" for fault in _of_model(site, guide.get(name), name in of_data))
+    if not of_data:
         yield "no site that observes x_0"
         return
-    site = model[of_data]
-    if site.law_shape != site.value_shape:
-        yield f"site {of_data!r}, whose law has shape {site.law_shape} for data of shape {site.value_shape}"
-    plates = _growing(of_data, probes)
-    if len(plates) != 1:
-        yield f"site {of_data!r} in {'several plates' if plates else 'no plate'} as long as the data"
+    yield from _uneven(model, of_data, probes[0])
+    plates = _growing(of_data[0], probes)
+    for name in of_data:
+        site, around = model[name], _growing(name, probes)
+        if site.law_shape != site.value_shape:
+            yield f"site {name!r}, whose law has shape {site.law_shape} for data of shape {site.value_shape}"
+        if len(around) != 1:
+            yield f"site {name!r} in {'several plates' if around else 'no plate'} as long as the data"
+        if around != plates:
+            yield f"site {name!r}, which is in another plate than site {of_data[0]!r}"
+        if site.entries is not None and not around <= site.row_plates:
+            yield f"site {name!r}, whose elements mix numbers of several data"
     for name, site in _samples(model):
         if not site.is_observed and _growing(name, probes) != plates:
             yield f"site {name!r}, which {'all data share' if not _growing(name, probes) else 'is in another plate'}"
+
+
+def _uneven(model: Trace, of_data: Sequence[str], probe: Probe) -> Iterator[str]:
+    """Numbers of the data that are observed more than once, or never."""
+    if model[of_data[0]].entries is None:
+        return
+    seen: set[int] = set()
+    for name in of_data:
+        places = np.ravel(model[name].entries)
+        if len(set(places)) < len(places) or not seen.isdisjoint(places):
+            yield f"site {name!r}, which observes numbers of x_0 again"
+        seen.update(places.tolist())
+    missing, whole = ((number // probe.num_points) for number in (probe.size - len(seen), probe.size))
+    if missing:
+        yield f"{missing} of the {whole} numbers of a datum, which no site observes"
 
 
 def _of_any(site: SiteFacts, is_pushed: bool) -> Iterator[str]:
@@ -102,7 +133,7 @@ def _of_model(site: SiteFacts, in_guide: SiteFacts | None, is_data: bool) -> Ite
     if is_data:
         return
     if site.is_observed:
-        yield "which observes x_0 again" if site.holds_data else "which observes something else than the whole of x_0"
+        yield "which observes x_0 again" if site.holds_data else "which observes something else than numbers of x_0"
     elif in_guide is None or in_guide.kind != "sample":
         yield "which the guide lacks"
     elif site.law_shape != in_guide.law_shape:

@@ -18,6 +18,10 @@ RESIDENT_BYTES = 2**28
 """Memory maps that take more than this in float32 are streamed."""
 
 
+ROWS_AT_A_TIME = 64
+"""Rows from all over a memory map; each may bring a megabyte around it into memory."""
+
+
 class Rows:
     """Some rows of an array, `(row, *event)`, in an order of their own, read when they are asked for."""
 
@@ -66,11 +70,29 @@ def read(source: Source, index: Any) -> np.ndarray:
     """The rows at an index of the leading axis, in memory."""
     if isinstance(source, Rows):
         return source[index]
-    rows = np.array(source[index])
+    if not isinstance(source, np.memmap) or isinstance(index, slice):
+        rows = np.array(source[index])
+        _let_go(source)
+        return rows
+    index = np.asarray(index)
+    rows = np.empty((len(index), *source.shape[1:]), source.dtype)
+    for start in range(0, len(index), ROWS_AT_A_TIME):
+        part = slice(start, start + ROWS_AT_A_TIME)
+        rows[part] = source[index[part]]
+        _let_go(source)
+    return rows
+
+
+def _let_go(source: np.ndarray) -> None:
+    """Takes the pages of a read-only map out of the memory of this process."""
     pages = getattr(source, "_mmap", None)
     if pages is not None and getattr(source, "mode", None) == "r" and hasattr(mmap, "MADV_DONTNEED"):
         pages.madvise(mmap.MADV_DONTNEED)
-    return rows
+
+
+def in_order(source: Source) -> Source:
+    """The same rows in the order of the array they are of, in which a file is read fastest; a sum has no order."""
+    return source.part(np.argsort(source.places)) if isinstance(source, Rows) else source
 
 
 def is_resident(source: Source, resident: bool | None) -> bool:
@@ -103,8 +125,7 @@ def require(source: Source, is_valid: Callable[[np.ndarray], np.ndarray], *, exp
 
 def moments(source: Source, pooled_mean: bool) -> tuple[np.ndarray, np.ndarray]:
     """The mean, and each coordinate's mean square about it, in float64; infinite where squares overflow."""
-    if isinstance(source, Rows):  # a sum has no order, and a file is read fastest in its own
-        source = source.part(np.argsort(source.places))
+    source = in_order(source)
     # Deviations from one of the data, so that a constant has a variance of exactly zero.
     first = read(source, slice(1))[0].astype(np.float64)
     origin = first.ravel()[0] if pooled_mean else first

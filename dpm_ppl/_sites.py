@@ -12,6 +12,7 @@ from numpyro.distributions import Distribution, ImproperUniform, constraints
 from numpyro.ops.provenance import eval_provenance
 from numpyro.primitives import Messenger
 
+from dpm_ppl._entries import Entries, entries_of
 from dpm_ppl._types import Array
 
 Constraint = constraints.Constraint
@@ -33,6 +34,11 @@ class SiteFacts(NamedTuple):
     kind: str
     is_observed: bool = False
     holds_data: bool = False
+    """Whether it observes the data, or numbers of them."""
+    entries: np.ndarray | None = None
+    """Of a site that observes some of them, or reshaped ones: the places in the flattened data, shaped as its value."""
+    row_plates: frozenset[str] = frozenset()
+    """Of such a site: the plates along which each element holds numbers of its own datum alone."""
     is_auxiliary: bool = False
     is_scaled: bool = False
     is_fixed: bool = False
@@ -43,6 +49,9 @@ class SiteFacts(NamedTuple):
     """Whether the law of a latent site of the model, drawn before the data, depends on them."""
     plates: frozenset[tuple[str, int]] = frozenset()
     """Name and size of each plate around it."""
+    plate_dims: dict[str, int] = {}
+    """And the axis of each among those of the batch, from the right."""
+    event_dim: int = 0
     law_shape: tuple[int, ...] = ()
     value_shape: tuple[int, ...] = ()
     laws: frozenset[type] = frozenset()
@@ -58,6 +67,8 @@ class Probe(NamedTuple):
     """The sites of model and guide for so many data."""
 
     num_points: int
+    size: int
+    """How many numbers these data are."""
     model: Trace
     guide: Trace
 
@@ -67,6 +78,9 @@ def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) 
     seeded = handlers.substitute(handlers.seed(model, 1), data=params)
     found = []
 
+    def traced_model(x_0: Array) -> dict[str, dict[str, Any]]:
+        return _traced(seeded, x_0)
+
     def look() -> dict[str, Any]:
         drawn = _traced(handlers.substitute(handlers.seed(guide, 0), data=params), x_0)
         traced = _traced(handlers.replay(seeded, drawn), x_0)
@@ -75,10 +89,12 @@ def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) 
 
     jax.eval_shape(look)
     of_model, of_guide = found
-    readers, fixed = _alone(seeded, x_0)
+    if any(site.is_observed and not site.holds_data for site in of_model.values()):
+        _find_entries(of_model, entries_of(traced_model, x_0), x_0)
+    readers, fixed = _alone(seeded, x_0, {name for name, site in of_model.items() if site.holds_data})
     for name, site in of_model.items():
         of_model[name] = site._replace(reads_data=name in readers, is_fixed=name in fixed)
-    return Probe(len(x_0), of_model, of_guide)
+    return Probe(len(x_0), x_0.size, of_model, of_guide)
 
 
 def sites_of(model: Callable, params: dict[str, Any], x_0: Array) -> Trace:
@@ -143,14 +159,32 @@ def _traced(program: Callable, x_0: Array) -> dict[str, dict[str, Any]]:
     return trace
 
 
-def _alone(model: Callable, x_0: Array) -> tuple[set[str], set[str]]:
+def _find_entries(model: Trace, entries: Entries, x_0: Array) -> None:
+    """Note in the facts of a model which numbers of the data its sites observe."""
+    for name, places in entries.items():
+        site = model[name]
+        if site.holds_data:
+            continue
+        datum = places // max(1, x_0[0].size)
+        along = {
+            plate: np.moveaxis(datum, places.ndim - site.event_dim + dim, 0) for plate, dim in site.plate_dims.items()
+        }
+        apart = {
+            plate
+            for plate, rows in along.items()
+            if (rows == np.arange(len(rows)).reshape(-1, *[1] * (rows.ndim - 1))).all()
+        }
+        model[name] = site._replace(holds_data=True, entries=places, row_plates=frozenset(apart))
+
+
+def _alone(model: Callable, x_0: Array, of_data: set[str]) -> tuple[set[str], set[str]]:
     """The latent sites of a model drawn by itself that, before it observes the data, depend on them; those fixed."""
     fixed = set()
 
     def before(x_0: Array) -> dict[str, Any]:
         sites = [site for site in _traced(model, x_0).values() if site["type"] == "sample"]
         fixed.update(site["name"] for site in sites if site.get("is_fixed"))
-        latents = takewhile(lambda site: not _holds(site, x_0), sites)
+        latents = takewhile(lambda site: site["name"] not in of_data, sites)
         return {site["name"]: site["value"] for site in latents if not site["is_observed"]}
 
     try:
@@ -181,6 +215,8 @@ def _facts(site: dict[str, Any], x_0: Array) -> SiteFacts:
         is_fixed=site.get("is_fixed", False),
         is_backwards=site.get("is_backwards", False),
         plates=frozenset((frame.name, frame.size) for frame in site["cond_indep_stack"]),
+        plate_dims={frame.name: frame.dim for frame in site["cond_indep_stack"]},
+        event_dim=law.event_dim,
         law_shape=tuple(law.shape()),
         value_shape=np.shape(site["value"]),
         laws=frozenset(type(part) for part in parts_of(law)),

@@ -5,10 +5,11 @@ in the order of their names, are discrete: `Dataset.from_table` dequantises them
 probability of the value and not on a density that has no limit. Real columns keep their density.
 """
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 import numpy as np
 
@@ -21,6 +22,8 @@ ColumnKind = Literal["real", "whole", "bool", "category"]
 MOST_WHOLE = 10_000
 """Whole numbers over a wider range are taken as real ones: the noise of one unit would be lost in float32."""
 MOST_CATEGORIES = 100
+SUFFIXES = (".csv", ".parquet", ".npz")
+"""Of the files that hold tables."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,15 @@ def frame_of(columns: Sequence[Column], values: np.ndarray) -> "pandas.DataFrame
     return pandas.DataFrame({column.name: as_read(column, values[:, i]) for i, column in enumerate(columns)})
 
 
+def archived(path: Path) -> list[str]:
+    """The names of the arrays in a `.npz` file, none where there is no such file."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return list(archive.files)
+    except (OSError, ValueError, zipfile.BadZipFile, AttributeError):
+        return []
+
+
 def read_frame(path: Path, argument: str = "data") -> "pandas.DataFrame":
     """The data frame in a `.csv` file, a `.parquet` file, or a `.npz` file of named columns of one length.
 
@@ -122,15 +134,16 @@ def read_frame(path: Path, argument: str = "data") -> "pandas.DataFrame":
         raise _refused(argument, f"a table in a {path.suffix} file", got, "check the file") from error
 
 
-def write_frame(frame: "pandas.DataFrame", path: Path) -> None:
-    """The frame in a `.csv`, `.parquet` or `.npz` file, in which categories are texts."""
-    if path.suffix == ".parquet":
-        frame.to_parquet(path, index=False)
-    elif path.suffix == ".csv":
-        frame.to_csv(path, index=False)
+def write_frame(frame: "pandas.DataFrame", file: BinaryIO, suffix: str) -> None:
+    """The frame into a `.csv`, `.parquet` or `.npz` file, of which the first and last have texts for categories."""
+    if suffix == ".parquet":
+        frame.to_parquet(file, index=False)
+    elif suffix == ".csv":
+        frame.to_csv(file, index=False)
     else:
         plain = {name: frame[name].astype(str) if frame[name].dtype == "category" else frame[name] for name in frame}
-        np.savez(path, allow_pickle=False, **{str(name): column.to_numpy(_plain(column)) for name, column in plain.items()})
+        arrays = {str(name): column.to_numpy(_plain(column)) for name, column in plain.items()}
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def _plain(column: "pandas.Series") -> Any:

@@ -107,6 +107,9 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | Non
                 run = runs.create(path, one, num_updates=updates or one.num_updates)
             if runs.updates_done(run) < run.num_updates:
                 _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
+                if not exists and method == next(iter(declared)):
+                    for notice in one.notices:
+                        _CONSOLE.print(notice, markup=False)
                 runs.fit(run, one, resume=exists)
     return [out / method for method in declared]
 

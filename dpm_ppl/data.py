@@ -1,5 +1,6 @@
 """Data as training sees them: checked, and standardised by the shift and scale of the whole training split."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -170,12 +171,15 @@ def _drawn(draw: Callable, rows: Array, number: Array, key: PRNGKey) -> Array:
     return jax.vmap(lambda row, key: draw(row[None], key)[0])(rows, keys_of(key, number))
 
 
-def load_array(path: str | Path) -> np.ndarray:
-    """The array of a `.npy` file as a read-only memory map.
+def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
+    """The array of a `.npy` file as a read-only memory map, or that of a `name` in a `.npz` file, in memory.
 
     **Raises:** `InputError` where there is no such file, or it holds anything but one array of numbers.
     """
     try:
+        if name is not None:
+            with np.load(path, allow_pickle=False) as archive:
+                return archive[name]
         return np.lib.format.open_memmap(path, mode="r")
     except FileNotFoundError as error:
         raise InputError("data", expected="a .npy file", got=f"no file {path}", remedy="check the path") from error

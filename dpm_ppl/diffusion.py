@@ -77,6 +77,14 @@ class Diffusion(eqx.Module):
                 got=f"one made for {made_for} steps",
                 remedy="build both with the same num_steps",
             )
+        readout, has = getattr(self.network, "made_for", None), getattr(self.kernel, "readout", None)
+        if readout is not None and getattr(has, "__name__", None) != readout:
+            raise InputError(
+                "network",
+                expected=f"one whose outputs this kernel reads, as {type(self.network).__name__} is made for {readout}",
+                got=f"{type(self.kernel).__name__}({getattr(has, '__name__', '')})",
+                remedy=f"use GaussianKernel({readout}), or another network",
+            )
         expected = (*self.event_shape, self.kernel.num_outputs)
         x_t = self.kernel.stationary(self.event_shape).sample(jax.random.key(0))
         try:

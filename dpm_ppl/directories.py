@@ -27,7 +27,7 @@ from dpm_ppl.experiment import DIFFUSION, Experiment
 
 FORMAT, OLD_FORMAT = "dpm-ppl run 2", "dpm-ppl run"
 PACKAGES = ("dpm-ppl", "numpyro", "jax", "equinox", "optax", "numpy")
-OF_FILES = ("data",)
+OF_FILES = ("data", "test_data")
 """Options that say where data are; which they are their digest says."""
 KINDS = {"experiment": str, "options": dict, "seed": int, "num_updates": int}
 

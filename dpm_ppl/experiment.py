@@ -17,7 +17,7 @@ from dpm_ppl.programs import Method, Program
 
 DIFFUSION = "diffusion"
 """The name of the method that experiments are about."""
-OF_THE_DIFFUSION = ("variant", "edge", "num_steps", "pi")
+OF_THE_DIFFUSION = ("variant", "edge", "num_steps", "pi", "beta_1", "learning_rate", "batch_size", "width", "depth")
 """Options that say nothing to another method."""
 
 
@@ -40,6 +40,11 @@ class Experiment:
     - `name`, `options`, `seed`: enough to declare the same experiment again. The seed decides what a
       declaration draws at random: a network's initial values, the data or which of them are held out.
     - `datum`: what one datum is called, as in bits/point.
+    - `validation`: data that are neither trained on nor held out; where there are any, the parameters kept are those
+      with the highest K of them.
+    - `gaussian`: log-density of dequantised standardised data under a Gaussian of full covariance, fitted to all data
+      that are not held out; as `exact`, and what a result is held against.
+    - `notices`: what a user should know before it is fitted, a line each.
     - `exact`: log-density of standardised data in nats, `(datum, *event_shape)` to `(datum,)`, where it is known.
     - `num_draws`: draws of noise, and of the dequantisation, per held-out datum in a reported bound.
     - `optimiser`: from the number of updates, over which learning rates decay, to the Optax transformation.
@@ -50,6 +55,7 @@ class Experiment:
     seed: int = 0
     train: Dataset
     heldout: Dataset
+    validation: Dataset | None = None
     method: Method
     objective: ELBO
     optimiser: Callable[[int], optax.GradientTransformation]
@@ -58,6 +64,8 @@ class Experiment:
     averaging: float = 0.999
     datum: str = "point"
     exact: Callable[[np.ndarray], np.ndarray] | None = None
+    gaussian: Callable[[np.ndarray], np.ndarray] | None = None
+    notices: tuple[str, ...] = ()
     num_draws: int = 4
     references: tuple[Reference, ...] = ()
 

@@ -15,10 +15,11 @@ from numpyro import handlers
 from numpyro.infer.util import log_density
 
 from dpm_ppl._chunks import chunk_size, in_chunks, keys_of
+from dpm_ppl._entries import returns_data
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import as_jax_holds, check_finite, check_key, event_sizes, is_traced, whole_number
 from dpm_ppl._pushforward import change_of_variables
-from dpm_ppl._refusals import data_site, fault_of, outside_of
+from dpm_ppl._refusals import data_sites, fault_of, outside_of
 from dpm_ppl._sites import Probe, all_within, probe
 from dpm_ppl._types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.chains import sample
@@ -39,8 +40,9 @@ class Program(eqx.Module):
 
     **Arguments:**
 
-    - `model`: `model(x_0, num_points=None)` observes `x_0`, `(datum, *event_shape)`, at one site in a plate as long as
-      the data; with `x_0` None it draws `num_points` there and returns them. Every latent site stands in that plate.
+    - `model`: `model(x_0, num_points=None)` observes `x_0`, `(datum, *event_shape)`, in a plate as long as the data, at
+      one site or its numbers at several, each of them once; with `x_0` None it draws `num_points` there and returns
+      them. Every latent site stands in that plate.
     - `guide`: `guide(x_0)` draws the latent sites. Left out, there are none, and the likelihood is exact.
     - `event_shape`: the shape of one datum.
     - `params`: values of the param sites, as `SVIRunResult.params` has them, and of mutable sites.
@@ -145,8 +147,8 @@ class Program(eqx.Module):
 
     def has_params(self, dtype: Any) -> bool:
         """Whether there is anything to train, for data of this dtype."""
-        _, model, guide = self._probe(2, dtype)
-        return any(site.kind != "sample" for site in (*model.values(), *guide.values()))
+        found = self._probe(2, dtype)
+        return any(site.kind != "sample" for site in (*found.model.values(), *found.guide.values()))
 
     def _draw(self, key: PRNGKey, num_points: int) -> tuple[Batch, Cost, dict[str, Any]]:
         """Data from the model, the log-density of all that it drew, and its sites."""
@@ -157,16 +159,26 @@ class Program(eqx.Module):
 
         log_p, sites = log_density(handlers.seed(model, key), (), {}, self.params)
         x_0 = returned[0]
-        is_drawn = any(site["type"] == "sample" and site["value"] is x_0 for site in sites.values())
-        of_data = data_site(self._probe(2, x_0.dtype).model) if is_drawn else None
-        if of_data is None or sites[of_data]["value"] is not x_0 or x_0.shape != (num_points, *self.event_shape):
+        shape = num_points, *self.event_shape
+        if np.shape(x_0) != shape or not self._is_drawn(x_0, sites):
             raise InputError(
                 "model",
-                expected=f"the draws of the site that observes x_0, {(num_points, *self.event_shape)}, with x_0=None",
+                expected=f"the draws of the site that observes x_0, {shape}, with x_0=None",
                 got="a return value that is something else",
-                remedy="return what numpyro.sample(..., obs=x_0) gives",
+                remedy="return what numpyro.sample(..., obs=x_0) gives, or several of them in their places in x_0",
             )
         return x_0, jnp.asarray(log_p), sites
+
+    def _is_drawn(self, x_0: Batch, sites: dict[str, Any]) -> bool:
+        """Whether what the model returned are the draws of the sites that observe the data, and nothing else."""
+        model = self._probe(2, x_0.dtype).model
+        of_data = data_sites(model)
+        entries = {name: model[name].entries for name in of_data}
+        if not entries or any(name not in sites for name in of_data):
+            return False
+        if any(places is None for places in entries.values()):
+            return sites[of_data[0]]["value"] is x_0
+        return returns_data(self.model, self.params, entries, (2, *self.event_shape), x_0.dtype)
 
     def _probe(self, num_points: int, dtype: Any) -> Probe:
         return probe(self.model, self.guide, self.params, jnp.zeros((num_points, *self.event_shape), dtype))

@@ -12,7 +12,6 @@ import numpy as np
 from dpm_ppl import checkpoint, training
 from dpm_ppl._errors import InputError
 from dpm_ppl._files import replacing
-from dpm_ppl.data import Dataset
 from dpm_ppl.directories import PACKAGES, Run, alone, check_continues, create, extended, is_run, open_run
 from dpm_ppl.estimates import finite_or_none
 from dpm_ppl.experiment import Experiment
@@ -24,6 +23,7 @@ __all__ = [
     "Run",
     "alone",
     "check_continues",
+    "choice",
     "create",
     "extended",
     "fit",
@@ -36,10 +36,10 @@ __all__ = [
     "updates_done",
 ]
 
-EVALUATIONS = 5
-"""Held-out evaluations in the course of a fit."""
-EVALUATION_POINTS = 200
-"""Held-out data that each of them looks at; the scores of `bounds` look at all."""
+EVALUATIONS, EVALUATION_POINTS = 5, 200
+"""Evaluations in the course of a fit, and held-out data that each of them looks at; `bounds` looks at all."""
+VALIDATIONS = 10
+"""Evaluations where the parameters to keep are chosen by them, on data that are neither trained on nor held out."""
 
 
 def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
@@ -47,6 +47,7 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
 
     **Raises:** `KeyboardInterrupt` where Ctrl-C has ended it, saved.
     """
+    num_evaluations = EVALUATIONS if experiment.validation is None else VALIDATIONS
     result = training.fit(
         run.svi(experiment),
         experiment.train,
@@ -55,8 +56,9 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
         key=jax.random.key(run.seed),
         averaging=experiment.averaging,
         evaluate=_evaluation(experiment, run.seed),
-        evaluate_every=max((run.num_scheduled or run.num_updates) // EVALUATIONS, 1),
+        evaluate_every=max((run.num_scheduled or run.num_updates) // num_evaluations, 1),
         on_metrics=partial(_write_metrics, run),
+        keep_best=None if experiment.validation is None else "K",
         checkpoint_dir=run.checkpoints,
         resume=resume,
         identity=run.identity,
@@ -65,6 +67,15 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
     if result.interrupted:
         raise KeyboardInterrupt
     return result
+
+
+def choice(metrics: list[dict[str, Any]]) -> str:
+    """Which parameters are kept, in words."""
+    best = max(metrics, key=lambda row: -np.inf if row["K"] is None or np.isnan(row["K"]) else row["K"])
+    return (
+        f"kept the parameters of update {best['update']:,}, of {len(metrics)} looked at those with the highest K of "
+        f"validation data, {best['K']:.4g} +- {best['K_se']:.2g}"
+    )
 
 
 def trained(run: Run, experiment: Experiment) -> Method:
@@ -79,9 +90,10 @@ def trained(run: Run, experiment: Experiment) -> Method:
         )
     training.check_settings(newest, checkpoint.read_meta(newest), run.identity)
     rows = experiment.train.rows(np.arange(1))
-    like = training.init(run.svi(experiment), jax.random.key(run.seed), rows)
+    keep_best = experiment.validation is not None
+    like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)
     state, _ = checkpoint.load(newest, like)
-    return experiment.method.with_params(state.params)
+    return experiment.method.with_params(state.chosen)
 
 
 def metrics(run: Run) -> list[dict[str, Any]]:
@@ -118,11 +130,13 @@ def score_heldout(run: Run, experiment: Experiment, method: Method, *, num_draws
         num_draws=experiment.num_draws if num_draws is None else num_draws,
         datum=experiment.datum,
         exact=experiment.exact,
+        gaussian=experiment.gaussian,
     )
 
 
 def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
-    part = _first_points(experiment.heldout)
+    seen = experiment.heldout if experiment.validation is None else experiment.validation
+    part = seen.part(slice(EVALUATION_POINTS))
     key = jax.random.fold_in(jax.random.key(seed), 2)
 
     def evaluate(params: dict[str, Any]) -> dict[str, float]:
@@ -136,10 +150,6 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
         }
 
     return evaluate
-
-
-def _first_points(data: Dataset) -> Dataset:
-    return data.part(slice(EVALUATION_POINTS))
 
 
 def _write_metrics(run: Run, rows: list[dict[str, Any]]) -> None:

@@ -18,10 +18,16 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import real_number, whole_number
 from dpm_ppl.steps import Step, check_steps_move, fixed_steps, smallest_rates, traced_steps
 
+MOST_STEPS = 100_000
 
-def _at_least_two(num_steps: Any) -> int:
+
+def _number_of_steps(num_steps: Any) -> int:
+    expected = f"an integer T from 2 to {MOST_STEPS:,}"
     remedy = "a diffusion needs at least a first and a last step; typical values are 40 to 2000"
-    return whole_number("num_steps", num_steps, least=2, expected="an integer T >= 2", remedy=remedy)
+    number = whole_number("num_steps", num_steps, least=2, expected=expected, remedy=remedy)
+    if number > MOST_STEPS:
+        raise InputError("num_steps", expected=expected, got=number, remedy=remedy)
+    return number
 
 
 def _number(name: str, *, optional: bool = False) -> Callable[[Any], Any]:
@@ -55,7 +61,7 @@ class Erasure(AbstractSchedule):
     `beta_1`, where given, replaces the first rate alone: the fixed edge wants it far below the data's own noise.
     """
 
-    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    num_steps: int = eqx.field(static=True, converter=_number_of_steps)
     beta_1: float | None = eqx.field(static=True, default=None, converter=_number("beta_1", optional=True))
 
     def __check_init__(self):
@@ -75,12 +81,12 @@ class Linear(AbstractSchedule):
     The defaults are those of Ho et al. (2020) at T = 1000, scaled by 1000/T so that the end point stays where it is.
     """
 
-    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    num_steps: int = eqx.field(static=True, converter=_number_of_steps)
     beta_1: float = eqx.field(static=True)
     beta_T: float = eqx.field(static=True)
 
     def __init__(self, num_steps: int, *, beta_1: float | None = None, beta_T: float | None = None):
-        self.num_steps = _at_least_two(num_steps)
+        self.num_steps = _number_of_steps(num_steps)
         self.beta_1 = min(0.1 / self.num_steps, 1.0) if beta_1 is None else real_number("beta_1", beta_1)
         self.beta_T = min(20.0 / self.num_steps, 1.0) if beta_T is None else real_number("beta_T", beta_T)
         _check_rates("beta_1", np.asarray([self.beta_1]))
@@ -96,7 +102,7 @@ class Cosine(AbstractSchedule):
     `offset` keeps the first rates from vanishing, `max_beta` keeps the last below 1.
     """
 
-    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    num_steps: int = eqx.field(static=True, converter=_number_of_steps)
     offset: float = eqx.field(static=True, default=0.008, converter=_number("offset"))
     max_beta: float = eqx.field(static=True, default=0.999, converter=_number("max_beta"))
 
@@ -118,7 +124,7 @@ class Cosine(AbstractSchedule):
 class LogSNR(AbstractSchedule):
     """log(alpha_bar_t / (1 - alpha_bar_t)) falls linearly from `first` at t = 1 to `last` at t = T (Kingma 2021)."""
 
-    num_steps: int = eqx.field(static=True, converter=_at_least_two)
+    num_steps: int = eqx.field(static=True, converter=_number_of_steps)
     first: float = eqx.field(static=True, converter=_number("first"))
     last: float = eqx.field(static=True, converter=_number("last"))
 
@@ -148,7 +154,7 @@ class Fixed(AbstractSchedule):
             raise InputError(
                 "betas", expected="one axis (T,)", got=f"shape {rates.shape}", remedy="pass the rates in order t = 1..T"
             )
-        _at_least_two(len(rates))
+        _number_of_steps(len(rates))
         _check_rates("betas", rates)
         self.rates = tuple(rates.tolist())
 

@@ -22,7 +22,8 @@ from dpm_ppl.programs import Method, Program, log_weights
 class Scores:
     """Figures over `num_points` data, each averaged over `num_draws` draws before the mean and its standard error.
 
-    K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`;
+    K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`, and
+    so are `gaussian`, that of a Gaussian of full covariance, and `K_minus_gaussian`, paired;
     `K_original` is K for the data as given. `bits_per_dim` (less is better) is there where the data have levels.
     A program has no L_null, and its K is the ELBO: the log-likelihood itself if there are neither latent sites nor
     levels.
@@ -42,6 +43,8 @@ class Scores:
     exact_values: np.ndarray | None = None
     exact: Estimate | None = None
     gap: Estimate | None = None
+    gaussian: Estimate | None = None
+    K_minus_gaussian: Estimate | None = None
     bits_per_dim: Estimate | None = None
 
     def figures(self) -> dict[str, Estimate]:
@@ -63,6 +66,7 @@ def score(
     num_draws: int = 4,
     datum: str = "point",
     exact: Callable[[np.ndarray], np.ndarray] | None = None,
+    gaussian: Callable[[np.ndarray], np.ndarray] | None = None,
     steps_chunk: int | None = 100,
     data_chunk: int | None = 64,
 ) -> Scores:
@@ -70,7 +74,8 @@ def score(
 
     The draws of a datum share out the noise of x_t between them (`bound`), which leaves K little of it.
 
-    Differences are paired datum by datum. `exact` maps standardised data to their log-density in nats.
+    Differences are paired datum by datum. `exact` and `gaussian` map standardised data to their log-density in nats,
+    the latter dequantised data, in the same draws.
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
@@ -94,9 +99,11 @@ def score(
         )
     if known is not None:
         check_exact(known)
-    drawn = [_draw(method, data, rows, key, (i, num_draws), steps_chunk, data_chunk) for i in range(num_draws)]
-    K = np.mean([draw[0] for draw in drawn], axis=0)
-    L_null = None if isinstance(method, Program) else np.mean([draw[1] for draw in drawn], axis=0)
+    how = gaussian, steps_chunk, data_chunk
+    drawn = [_draw(method, data, rows, key, (i, num_draws), *how) for i in range(num_draws)]
+    K = np.mean([draw["K"] for draw in drawn], axis=0)
+    L_null = None if isinstance(method, Program) else np.mean([draw["L_null"] for draw in drawn], axis=0)
+    floor = None if gaussian is None else np.mean([draw["gaussian"] for draw in drawn], axis=0)
 
     with np.errstate(invalid="ignore"):  # between two infinite values there is no gap
         gap = None if known is None else known - K
@@ -116,6 +123,8 @@ def score(
         exact_values=known,
         exact=None if known is None else in_bits(known),
         gap=None if gap is None else in_bits(gap),
+        gaussian=None if floor is None else in_bits(floor),
+        K_minus_gaussian=None if floor is None else in_bits(K - floor),
         bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(estimate(K)),
     )
 
@@ -126,15 +135,17 @@ def _draw(
     rows: np.ndarray,
     key: PRNGKey,
     draw: tuple[int, int],
+    gaussian: Callable[[np.ndarray], np.ndarray] | None,
     steps_chunk: int | None,
     data_chunk: int | None,
-) -> tuple[np.ndarray, ...]:
+) -> dict[str, np.ndarray]:
     """One draw for every datum, of which `draw` says its number and how many there are."""
     draw_key, own_key = jax.random.split(jax.random.fold_in(key, draw[0]))
     x_0 = drawn(data, rows, draw_key, data_chunk)
+    floor = {} if gaussian is None else {"gaussian": gaussian(np.asarray(x_0))}
     if isinstance(method, Program):
         check_scored(method, x_0)
-        return (np.asarray(log_weights(method, x_0, own_key, data_chunk), np.float64),)
+        return {"K": np.asarray(log_weights(method, x_0, own_key, data_chunk), np.float64), **floor}
     shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
-    terms = scored(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    return tuple(np.asarray(term, np.float64) for term in terms)
+    K, L_null = scored(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    return {"K": np.asarray(K, np.float64), "L_null": np.asarray(L_null, np.float64), **floor}

@@ -23,6 +23,8 @@ ROWS = {
     "K_minus_L_null": "K - L_null",
     "exact": "exact log-likelihood",
     "gap": "gap (exact - K)",
+    "gaussian": "full Gaussian",
+    "K_minus_gaussian": "K - full Gaussian",
     "K_original": "K, data as given",
     "bits_per_dim": f"code length, {AT_MOST}",
 }

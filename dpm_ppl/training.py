@@ -39,6 +39,8 @@ _NATS_PER_UNIT = {"bits": math.log(2.0), "nats": 1.0}
 class FitResult(NamedTuple):
     """How a fit ended: its state, the averaged parameters, a row of metrics per evaluation, and whether by Ctrl-C.
 
+    The parameters are those of the last update or, with `keep_best`, of the best evaluation.
+
     A row holds `update`, `seconds` (of training so far), `loss` (mean over the period, per datum, in the unit of the
     fit), `skipped` (so far) and what `evaluate` gave.
     """
@@ -65,6 +67,7 @@ def fit(
     evaluate: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     evaluate_every: int | None = None,
     on_metrics: Callable[[list[dict[str, Any]]], None] | None = None,
+    keep_best: str | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -79,6 +82,9 @@ def fit(
     `evaluate_every` updates and at the end, and what it returns (names to floats) goes into the metrics, all of which
     so far `on_metrics` is given at the start and after each evaluation. At most `updates_per_chunk` updates run between
     two looks at Ctrl-C and the clock, and fewer where they are slow.
+
+    `keep_best` is the name of one of the values that `evaluate` returns. It is then called before the first update too,
+    and the parameters with which that value was highest are those of the result.
 
     With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, after five seconds and
     then every minute), when interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint,
@@ -102,13 +108,15 @@ def fit(
         raise InputError("averaging", expected="a number in [0, 1)", got=averaging, remedy="use 0.999, or 0 for none")
     if unit not in _NATS_PER_UNIT:
         raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of them")
+    if keep_best is not None and evaluate is None:
+        raise InputError("keep_best", expected="an evaluation to go by", got="no evaluate", remedy="pass evaluate")
     if resume and checkpoint_dir is None:
         raise InputError("checkpoint_dir", expected="a folder to resume from", got=None, remedy="name the folder")
 
     data_key = jax.random.split(key)[1]
     batches = Batches(data, batch_size, data_key, updates_per_chunk)
     first = data.draw(batches.first, jax.random.fold_in(data_key, 0))
-    state = init(svi, key, first)
+    state = init(svi, key, first, keep_best=keep_best is not None)
     _check_support(svi, state, first, data.values if isinstance(data, ArrayData) else first)
     record = _Record()
     settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
@@ -131,6 +139,8 @@ def fit(
     next_save = time.monotonic() + _FIRST_CHECKPOINT_SECONDS
     shown = progress_display(progress, total=num_updates, done=done, unit=unit)
     with _alone(checkpoint_dir), interruptible("updates") as stop, shown as show:
+        if keep_best is not None and not record.rows:
+            state = _looked_at(state, record, evaluate, keep_best)
         if on_metrics is not None:
             on_metrics(record.rows)
         while chunk is not None and not interrupted:
@@ -152,9 +162,7 @@ def fit(
             num_skipped = int(state.num_skipped)
             show(done, loss=loss, skipped=num_skipped)
             if _due(done, evaluate_every, num_updates):
-                # A copy, because the loop gives the buffers of its state away.
-                params = jax.tree.map(jnp.copy, state.params)
-                record.close_period(done, num_skipped, {} if evaluate is None else evaluate(params))
+                state = _looked_at(state, record, evaluate, keep_best)
                 if on_metrics is not None:
                     on_metrics(record.rows)
             interrupted = stop() and done < num_updates
@@ -162,7 +170,7 @@ def fit(
             if interrupted or late or _due(done, checkpoint_every, num_updates):
                 save()
                 next_save = time.monotonic() + _CHECKPOINT_SECONDS
-    return FitResult(state, state.params, record.rows, interrupted)
+    return FitResult(state, state.chosen, record.rows, interrupted)
 
 
 @dataclasses.dataclass
@@ -187,6 +195,24 @@ class _Record:
         values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
         self.rows.append({"update": update, "seconds": self.seconds, "loss": loss, "skipped": skipped, **values})
         self.period_loss, self.period_updates = 0.0, 0
+
+
+def _looked_at(
+    state: TrainingState, record: _Record, evaluate: Callable[..., dict[str, Any]] | None, keep_best: str | None
+) -> TrainingState:
+    """The state after an evaluation, which goes into the record; with these parameters as its best if they are."""
+    # Copies, because the loop gives the buffers of its state away.
+    values = {} if evaluate is None else evaluate(jax.tree.map(jnp.copy, state.params))
+    record.close_period(int(state.num_updates), int(state.num_skipped), values)
+    if keep_best is None:
+        return state
+    if keep_best not in values:
+        raise InputError(
+            "keep_best", expected=f"a value that evaluate gives ({', '.join(values)})", got=keep_best, remedy="name one"
+        )
+    *earlier, newest = (row[keep_best] for row in record.rows)
+    is_best = newest > max((value for value in earlier if not math.isnan(value)), default=-math.inf)
+    return state._replace(best=jax.tree.map(jnp.copy, state.params)) if is_best else state
 
 
 def _due(done: int, every: int | None, last: int) -> bool:

@@ -26,8 +26,8 @@ class Units:
     """How standardised data z = (x - shift) / scale stand to the data x as they were given.
 
     `shift` and `scale` are one number, or one per coordinate. Levels 0 ... num_levels - 1 have width one, and z covers
-    the interval from a level to the next. Of mixed data, a table's, the discrete columns are such levels; `columns` says
-    what the coordinates of a table mean, whatever the kind.
+    the interval from a level to the next. Of mixed data, a table's, the discrete columns are such levels. `columns`
+    says what the coordinates of a table mean, whatever the kind.
     """
 
     __repr__ = short_repr
@@ -78,7 +78,9 @@ class Units:
 
         It is a pytree, so that a program that is handed it serves data of other scales too.
         """
-        return Partial(_add_noise, np.asarray(self.widths / self.scale)) if self.is_dequantised else Partial(_as_they_are)
+        if not self.is_dequantised:
+            return Partial(_as_they_are)
+        return Partial(_add_noise, np.asarray(self.widths / self.scale))
 
     def unstandardise(self, z: ArrayLike) -> np.ndarray:
         """x of z, as real numbers in float64."""

@@ -26,7 +26,8 @@ class TrainingState(NamedTuple):
 
     `params` are the constrained parameters averaged over updates (exponentially, debiased), by site name.
     `num_updates` counts every update begun, `num_skipped` those of them that were dropped as not finite and
-    `num_skipped_in_a_row` the last unbroken run of these. `data_key` decides the batches and their noise.
+    `num_skipped_in_a_row` the last unbroken run of these. `data_key` decides the batches and their noise. `best` are
+    the `params` of the best evaluation, None where these are not kept.
     """
 
     svi_state: SVIState
@@ -35,9 +36,15 @@ class TrainingState(NamedTuple):
     num_skipped: jax.Array
     num_skipped_in_a_row: jax.Array
     data_key: jax.Array
+    best: dict[str, Any] | None = None
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """The parameters to go on with: the best where they are kept, else the newest average."""
+        return self.params if self.best is None else self.best
 
 
-def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
+def init(svi: SVI, key: jax.Array, batch: Any, *, keep_best: bool = False) -> TrainingState:
     """The state before the first update. Calls `svi.init`, which also a state restored from a file needs first."""
     svi_key, data_key = jax.random.split(check_key(key))
     svi_state = _init_program(svi)(svi_key, batch)
@@ -47,7 +54,8 @@ def init(svi: SVI, key: jax.Array, batch: Any) -> TrainingState:
     svi_state = jax.tree.map(_strongly_typed, svi_state)
     # Copies, because a state whose leaves share a buffer cannot be donated.
     params = jax.tree.map(jnp.copy, svi.get_params(svi_state))
-    return TrainingState(svi_state, params, zero(), zero(), zero(), data_key)
+    best = jax.tree.map(jnp.copy, params) if keep_best else None
+    return TrainingState(svi_state, params, zero(), zero(), zero(), data_key, best)
 
 
 def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999) -> tuple[TrainingState, jax.Array]:
@@ -73,7 +81,8 @@ def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999
         svi.get_params(svi_state),
     )
     num_skipped_in_a_row = jnp.where(kept, 0, state.num_skipped_in_a_row + 1)
-    return TrainingState(svi_state, params, num_updates, num_skipped, num_skipped_in_a_row, state.data_key), loss
+    counts = num_updates, num_skipped, num_skipped_in_a_row
+    return TrainingState(svi_state, params, *counts, state.data_key, state.best), loss
 
 
 # The compiled programs of the last few fits are kept, so that calling `fit` again compiles nothing.

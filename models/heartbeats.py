@@ -64,8 +64,9 @@ def _today(pi: float, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
 
 
 def _paper(pi: float, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
+    schedule = Erasure(num_steps)  # which knows how many are too many, before the network makes a readout for each
     network = SigmoidMLP((NUM_BITS,), 1, num_steps, key=key)
-    return Diffusion(BernoulliKernel(pi, direct_rate), Erasure(num_steps), network, (NUM_BITS,), edge)
+    return Diffusion(BernoulliKernel(pi, direct_rate), schedule, network, (NUM_BITS,), edge)
 
 
 def sequences(num_points: int) -> np.ndarray:

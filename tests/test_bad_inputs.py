@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pandas
 import pytest
 from numpyro.infer import SVI
 
@@ -22,6 +23,7 @@ from tests.instances import small
 
 KEY = jax.random.key(0)
 REAL = np.random.default_rng(0).normal(size=(20, 2)).astype(np.float32)
+MASKED = np.ma.masked_equal(np.where(np.arange(40).reshape(20, 2) == 3, -999.0, REAL), -999.0)
 
 
 class Bad(NamedTuple):
@@ -65,6 +67,7 @@ def diffusion_with(net, kernel=None):
     return dpm.Diffusion(kernel or dpm.GaussianKernel(), dpm.Erasure(4), net, (2,))
 
 
+LEVELS = dpm.level_network(network(num_outputs=3), np.zeros((5, 2), int), 3, shift=1.5, scale=1.0)
 FIT = "fit array --data {here}/good.npy --kernel gaussian --num-steps 4 --updates 1 --out {here}/new"
 ARRAY = "fit array --kernel gaussian --out {here}/new --data {here}/"
 HEART = "fit heartbeat --num-steps 4 --out {here}/new"
@@ -88,7 +91,7 @@ CASES = {
     "text in a file": Bad(ARRAY + "strings.npy", "--data", "real numbers", "<U1"),
     "a number in a file": Bad(ARRAY + "number.npy", "--data", "at least one datum", r"shape \(\)"),
     "one datum in a file": Bad(
-        "fit array --kernel bernoulli --out {here}/new --data {here}/one.npy", "--data", "at least two", r"\(1, 2\)"
+        "fit array --kernel bernoulli --out {here}/new --data {here}/one.npy", "--data", "at least 20 data", "1"
     ),
     "constant file": Bad(ARRAY + "constant.npy", "--data", "data that vary", "constant"),
     "not bits": Bad(lambda: dpm.Dataset.from_binary(REAL), "values", "bits", "40 other entries"),
@@ -106,15 +109,41 @@ CASES = {
     "no --data": Bad("fit array --kernel gaussian --out {here}/new", "--data", "a .npy file", "none"),
     "a --data of text": Bad(ARRAY + "text.npy", "--data", "a .npy file of numbers", "text.npy"),
     "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a .npy file of numbers", "truncated.npy"),
+    "masked": Bad(lambda: dpm.Dataset.from_continuous(MASKED), "values", "without a mask", "1 masked"),
+    "squares beyond float64": Bad(
+        lambda: dpm.Dataset.from_continuous(1e160 * REAL.astype(float)), "values", "squares", "overflows"
+    ),
+    "rounded to what they share": Bad(
+        lambda: dpm.Dataset.from_continuous((0.05 * REAL + 1e6).astype(np.float32)), "values", "rounded", "0.0625"
+    ),
+    "a constant column": Bad(ARRAY + "column.npy", "--data", "vary in every coordinate", "1 coordinates"),
+    "another scale": Bad(ARRAY + "good.npy --scale robust", "--scale", "columns or pooled", "robust"),
+    "a scale of levels": Bad(ARRAY + "bits.npy --levels 2 --scale pooled", "--scale", "none with bits or levels"),
+    "all held out": Bad(ARRAY + "good.npy --heldout-share 0.9", "--heldout-share", "at most half", "18"),
+    "a test file of another shape": Bad(
+        ARRAY + "good.npy --test-data {here}/one3.npy", "--test-data", r"event shape \(3,\)", r"shape \(2,\)"
+    ),
+    "missing values": Bad(ARRAY + "missing.csv", "--data", "column 'b' .* no missing", "1"),
+    "dates": Bad(ARRAY + "dates.csv", "--data", "column 'day' .* numbers", "dates"),
+    "names": Bad(ARRAY + "names.csv", "--data", "column 'name' .* categories", "20 in 20 rows"),
+    "another table to test on": Bad(
+        ARRAY + "named.csv --test-data {here}/dates.csv", "--test-data", "columns name, b", "day, b"
+    ),
     # Schedules.
     "beta 0": Bad(lambda: dpm.Fixed([0.5, 0.0]), "betas", r"rates in \(0, 1\]", "t = 2"),
     "beta above 1": Bad(lambda: dpm.Fixed([0.5, 0.1, 1.5]), "betas", r"rates in \(0, 1\]", "t = 3: .*1.5"),
     "beta NaN": Bad(lambda: dpm.Fixed([np.nan, 0.5]), "betas", r"rates in \(0, 1\]", "t = 1"),
     "beta_1 negative": Bad(lambda: dpm.Erasure(10, beta_1=-0.1), "beta_1", r"rates in \(0, 1\]", "-0.1"),
     "beta_T above 1": Bad(lambda: dpm.Linear(10, beta_T=2.0), "beta_T", r"rates in \(0, 1\]", "2.0"),
-    "one beta": Bad(lambda: dpm.Fixed([0.5]), "num_steps", "T >= 2", "1"),
-    "T = 1": Bad(lambda: dpm.Erasure(1), "num_steps", "T >= 2", "1"),
-    "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "--num-steps", "T >= 2", "1"),
+    "one beta": Bad(lambda: dpm.Fixed([0.5]), "num_steps", "T from 2 to 100,000", "1"),
+    "T = 1": Bad(lambda: dpm.Erasure(1), "num_steps", "T from 2 to 100,000", "1"),
+    "--num-steps 100000000": Bad(
+        "fit heartbeat --variant paper --out {here}/new --num-steps 100000000",
+        "--num-steps",
+        "2 to 100,000",
+        "100000000",
+    ),
+    "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "--num-steps", "T from 2 to 100,000", "1"),
     "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "--num-steps", "at least 1", "0"),
     # Networks.
     "too few outputs": Bad(lambda: diffusion_with(network(num_outputs=1)), "network", r"shape \(2, 2\)", r"\(2, 1\)"),
@@ -122,6 +151,12 @@ CASES = {
         lambda: diffusion_with(network(), dpm.BernoulliKernel()), "network", r"shape \(2, 1\)", r"\(2, 2\)"
     ),
     "another event shape": Bad(lambda: diffusion_with(network((3,))), "network", r"x_t of shape \(2,\)"),
+    "levels for the paper's readout": Bad(
+        lambda: diffusion_with(LEVELS, dpm.GaussianKernel(dpm.perturbation)),
+        "network",
+        "noise_prediction",
+        "perturbation",
+    ),
     "no network": Bad(lambda: diffusion_with(lambda x_t, step: None), "network", r"shape \(2, 2\)"),
     # Names.
     "unknown experiment": Bad(
@@ -135,7 +170,6 @@ CASES = {
         "gaussian or bernoulli",
         "poisson",
     ),
-    "no kernel": Bad("fit array --data {here}/good.npy --out {here}/new", "--kernel", "gaussian or bernoulli", "None"),
     "an option it lacks": Bad(HEART + " --noise 0.1", "--noise", r"an option of heartbeat \(--method, --pi, --variant"),
     # Numbers.
     "no updates": Bad(HEART + " --updates 0", "--updates", "at least 1", "0"),
@@ -191,10 +225,21 @@ def here(tmp_path_factory):
         "number": np.array(1.0),
         "one": np.ones((1, 2)),
         "constant": np.ones((20, 2)),
+        "column": np.c_[REAL, np.ones(20)],
+        "one3": np.ones((1, 3)),
         "bits": (REAL > 0).astype(int),
     }
     for name, values in arrays.items():
         np.save(here / f"{name}.npy", values)
+    days = [f"2020-01-{day:02}" for day in range(1, 21)]
+    tables = {
+        "missing": {"a": REAL[:, 0], "b": [None, *REAL[1:, 1]]},
+        "dates": {"day": days, "b": REAL[:, 0]},
+        "names": {"name": [f"name {i}" for i in range(20)], "b": REAL[:, 0]},
+        "named": {"name": ["x", "y"] * 10, "b": REAL[:, 0]},
+    }
+    for name, columns in tables.items():
+        pandas.DataFrame(columns).to_csv(here / f"{name}.csv", index=False)
     (here / "text.npy").write_text("1, 2, 3\n")
     (here / "truncated.npy").write_bytes((here / "good.npy").read_bytes()[:-20])
 

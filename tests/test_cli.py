@@ -23,7 +23,17 @@ from dpm_ppl.models import EXPERIMENTS
 from tests.command_line import call, call_well
 
 NUM_LEVELS, SHAPE = 4, (60, 3)
-ESTIMATES = ("K", "L_null", "K_minus_L_null", "K_original", "exact", "gap", "bits_per_dim")
+ESTIMATES = (
+    "K",
+    "L_null",
+    "K_minus_L_null",
+    "K_original",
+    "exact",
+    "gap",
+    "bits_per_dim",
+    "gaussian",
+    "K_minus_gaussian",
+)
 
 
 def fit_array(folder, out, *options):
@@ -87,12 +97,15 @@ def test_a_run_directory_describes_itself(fitted, folder):
 
 def test_metrics_have_a_row_per_evaluation(fitted, folder):
     rows = without_times(folder / "run")
-    assert [row["update"] for row in rows] == [1, 2, 3]
+    assert [row["update"] for row in rows] == [0, 1, 2, 3]
     assert all(row.keys() >= {"seconds", "loss", "skipped", "K", "K_se", "bits_per_dim"} for row in rows)
 
 
-def test_progress_goes_to_stderr(fitted):
+def test_progress_and_what_is_odd_about_the_data_go_to_stderr(fitted):
     assert "update 3 of 3" in fitted.err
+    assert "49 data to train on, 5 to choose parameters by, 6 held out; gaussian kernel" in fitted.err
+    assert "only 6 held-out data" in fitted.err
+    assert "kept the parameters of update" in fitted.err
     assert fitted.json["experiment"] == "array"
 
 
@@ -106,6 +119,7 @@ def test_bounds_gives_the_figures_of_the_fit(fitted, folder):
     known = [name for name in ESTIMATES if name not in ("exact", "gap")]
     assert all(figures[name].keys() == {"mean", "se"} and figures[name]["se"] > 0 for name in known)
     mean = {name: figures[name]["mean"] for name in known}
+    assert mean["K_minus_gaussian"] == pytest.approx(mean["K"] - mean["gaussian"], rel=1e-9)
     assert mean["K_minus_L_null"] == pytest.approx(mean["K"] - mean["L_null"], rel=1e-9)
     assert mean["bits_per_dim"] == pytest.approx(-mean["K_original"] / SHAPE[1], rel=1e-9)
 
@@ -181,7 +195,7 @@ def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, m
         called = fit_array(folder, run, "--json")
     assert (called.code, called.out) == (130, "")
     assert "the same command with --resume goes on from here" in called.err
-    assert [row["update"] for row in without_times(run)] == [1]
+    assert [row["update"] for row in without_times(run)] == [0, 1]
     resumed = call_well("fit", "array", "--out", run, "--resume", "--json")
     assert resumed.json == fitted.json
     assert without_times(run) == without_times(folder / "run")

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -94,6 +97,26 @@ def test_statistics_do_not_depend_on_the_chunks(case, monkeypatch):
     chunked = CASES[case]()
     np.testing.assert_allclose(chunked.units.shift, whole.units.shift, rtol=1e-12)
     np.testing.assert_allclose(chunked.units.scale, whole.units.scale, rtol=1e-12)
+
+
+def test_what_is_read_from_a_map_is_not_kept_in_memory(tmp_path):
+    """In a process of its own, whose pages are counted: of 200 MB none is left once it has been read."""
+    path, size = tmp_path / "x.npy", (50_000, 1000)
+    written = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=size)
+    written[:, 0] = np.arange(size[0])
+    del written
+    code = f"""
+import resource
+from dpm_ppl.data import Dataset, load_array, split
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+train, heldout = split(load_array({str(path)!r}), 45_000, 0)
+data = Dataset.from_continuous(train, resident=False)
+data.rows(range(100))
+assert len(heldout) == 5_000
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 2**10)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 150  # megabytes, most of them numbers in float64
 
 
 def test_large_memory_maps_are_streamed(tmp_path, monkeypatch):

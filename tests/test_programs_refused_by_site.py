@@ -142,7 +142,7 @@ REFUSED = {
         "site 'y' of the guide, which is observed",
     ),
     "observed twice": (observing(twice), "site 'again', which observes x_0 again"),
-    "observed in part": (observing(lambda z, x_0: observe(z, x_0[:, 0])), "site 'x_0', which observes something else"),
+    "observed in part": (observing(lambda z, x_0: observe(z, x_0[:, 0])), r"site 'x_0', whose law has shape \(2, 1\)"),
     "observed transformed": (observing(lambda z, x_0: observe(z, jnp.exp(x_0))), "site 'x_0', which observes somet"),
     "observed in some data": (observing(some), "site 'x_0_observed', which is masked"),
     "not observed": (observing(lambda z, x_0: None), "no site that observes x_0"),

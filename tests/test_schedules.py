@@ -111,7 +111,7 @@ def test_learned_rates_stay_rates_however_far_they_are_moved(shift):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Erasure(1), "num_steps: expected an integer T >= 2, got 1; a diffusion needs"),
+        (lambda: Erasure(1), "num_steps: expected an integer T from 2 to 100,000, got 1; a diffusion needs"),
         (lambda: Erasure(0), "num_steps"),
         (lambda: Linear(1), "num_steps"),
         (lambda: Cosine(2.5), "num_steps: .* got 2.5"),
@@ -124,7 +124,7 @@ def test_learned_rates_stay_rates_however_far_they_are_moved(shift):
         (lambda: Cosine(5, offset=-1.0), "offset: expected a finite number >= 0, got -1.0"),
         (lambda: LogSNR(5, first=-1.0, last=1.0), "first, last: .* first > last, got -1.0, 1.0; .* swap them"),
         (lambda: LogSNR(5, first=np.inf, last=1.0), "first, last: expected finite"),
-        (lambda: Fixed([0.1]), "num_steps: expected an integer T >= 2, got 1"),
+        (lambda: Fixed([0.1]), "num_steps: expected an integer T from 2 to 100,000, got 1"),
         (lambda: Fixed([]), "num_steps"),
         (lambda: Fixed([[0.1, 0.2]]), r"betas: expected one axis \(T,\), got shape \(1, 2\)"),
         (lambda: Fixed([0.1, 0.0, 1.2]), r"betas: .* got 2 outside, the first at t = 2: 0.0"),

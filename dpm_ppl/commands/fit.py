@@ -22,6 +22,15 @@ def fit(
     data: Path | None = None,
     kernel: str | None = None,
     levels: WholeOrNone = None,
+    scale: str | None = None,
+    test_data: Path | None = None,
+    heldout_share: RealOrNone = None,
+    validation_share: RealOrNone = None,
+    beta_1: RealOrNone = None,
+    learning_rate: RealOrNone = None,
+    batch_size: WholeOrNone = None,
+    width: WholeOrNone = None,
+    depth: WholeOrNone = None,
     json: bool = False,
 ) -> None:
     """Fit an experiment in a run directory, print its held-out bound and draw its picture.
@@ -40,9 +49,19 @@ def fit(
         num_steps: T, the steps of the diffusion.
         noise: Noise around the swiss roll.
         pi: Stationary rate of bits.
-        data: The .npy file of "array"; with --resume, where it is now.
-        kernel: "gaussian" or "bernoulli", for "array".
+        data: The file of "array": a .npy file, or named columns in a .csv, .parquet or .npz file; with --resume, where
+            it is now.
+        kernel: "gaussian" or "bernoulli", for "array"; "bernoulli" for bits if not given.
         levels: Number of levels of "array" data, if they are whole numbers.
+        scale: "columns" for one scale each, the default of vectors, or "pooled", that of images.
+        test_data: Another file, whose data are held out in place of some of the first.
+        heldout_share: Share of "array" data that is held out; a tenth if not given.
+        validation_share: Share of the rest by which the parameters to keep are chosen; a tenth if not given.
+        beta_1: Rate of the first step; by default chosen by the spread of "array" data.
+        learning_rate: Of "array", 0.001 if not given.
+        batch_size: Of "array", 256 if not given.
+        width: Of the network of "array", by default chosen by the number of data.
+        depth: Of the network of "array", 3 if not given.
         json: Print one JSON object.
     """
     from dpm_ppl import declaring, reporting, runs
@@ -60,6 +79,15 @@ def fit(
         "data": None if data is None else str(data.resolve()),
         "kernel": kernel,
         "levels": levels,
+        "scale": scale,
+        "test_data": None if test_data is None else str(test_data.resolve()),
+        "heldout_share": heldout_share,
+        "validation_share": validation_share,
+        "beta_1": beta_1,
+        "learning_rate": learning_rate,
+        "batch_size": batch_size,
+        "width": width,
+        "depth": depth,
     }
     given = {name: value for name, value in options.items() if value is not None}
     path = out or Path("runs") / experiment
@@ -77,11 +105,15 @@ def fit(
             if resume:
                 print(f"there is no run in {path} yet: it begins now", file=sys.stderr)
             run = runs.create(path, declared, num_updates=updates or declared.num_updates)
+            for notice in declared.notices:
+                print(notice, file=sys.stderr)
         run = runs.extended(run, updates)
         if run.num_scheduled and runs.updates_done(run) < run.num_updates:
             rate = f"the learning rate stays at {TAIL:.0%} of its peak"
             print(f"beyond the {run.num_scheduled:,} updates first asked for, {rate}", file=sys.stderr)
         result = runs.fit(run, declared, resume=resume)
+        if declared.validation is not None:
+            print(runs.choice(result.metrics), file=sys.stderr)
     trained = declared.method.with_params(result.params)
     reporting.report_scores(run, declared, trained, json)
     picture = draw_picture(run, declared, trained)

@@ -15,12 +15,13 @@ def sample(
     data: Path | None = None,
     json: bool = False,
 ) -> None:
-    """Draw from the model of a run, in the units of its data, into a .npy file.
+    """Draw from the model of a run, in the units of its data, into a file.
 
     Args:
         run: A run directory.
         num_samples: Number of draws.
-        out: The file; samples.npy in the run directory if not given.
+        out: The file; samples.npy in the run directory if not given. Named columns come back under their names, in a
+            .csv, .parquet or .npz file, samples.csv if not given.
         seed: Seed of the draws.
         data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
@@ -30,6 +31,7 @@ def sample(
 
     from dpm_ppl import declaring, runs
     from dpm_ppl._files import replacing
+    from dpm_ppl.columns import SUFFIXES, frame_of, write_frame
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.programs import sample_from
     from dpm_ppl.reporting import print_json
@@ -37,19 +39,24 @@ def sample(
     declaring.check_range("--num-samples", num_samples, 1)
     declaring.check_range("--seed", seed, 0, declaring.LAST_SEED)
     opened = runs.open_run(run)
-    target = out or run / "samples.npy"
-    if target.suffix != ".npy" or target.is_dir() or not target.parent.is_dir():
+    experiment = opened.declare(EXPERIMENTS, data)
+    units = experiment.heldout.units
+    kinds = (".npy",) if units.columns is None else SUFFIXES
+    target = out or run / f"samples{kinds[0]}"
+    if target.suffix not in kinds or target.is_dir() or not target.parent.is_dir():
         raise InputError(
             "--out",
-            expected="a .npy file in a directory that exists",
+            expected=f"a {' or '.join(kinds)} file in a directory that exists",
             got=target,
-            remedy="leave it out for samples.npy in the run directory",
+            remedy=f"leave it out for samples{kinds[0]} in the run directory",
         )
-    experiment = opened.declare(EXPERIMENTS, data)
     trained = runs.trained(opened, experiment)
-    values = experiment.heldout.units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
+    values = units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
     with replacing(target) as file:
-        np.save(file, values, allow_pickle=False)
+        if units.columns is None:
+            np.save(file, values, allow_pickle=False)
+        else:
+            write_frame(frame_of(units.columns, values), file, target.suffix)
     facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
     if json:
         print_json(facts)

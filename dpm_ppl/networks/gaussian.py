@@ -2,7 +2,6 @@
 
 from typing import ClassVar
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -24,15 +23,16 @@ class GaussianNetwork(AbstractNetwork):
     with a^2 = alpha_bar_t and n = 1 - alpha_bar_t. An untrained chain of many steps has the log-density of the Gaussian
     itself for its K, but for the correlations that a reverse step lacks: of the order of one step's rate.
 
-    **Arguments:** `network`, with two outputs per coordinate; `mean`, `(size,)`; `variances` and `axes`, eigenvalues and
-    eigenvectors (as columns) of the covariance, of flattened standardised data. They stay as they are in training.
+    **Arguments:** `network`, with two outputs per coordinate; `mean`, `(size,)`, and `variances` and `axes`, the
+    eigenvalues of the covariance and its eigenvectors as columns, all of flattened standardised data. Training leaves
+    these as they are.
     """
 
     network: AbstractNetwork
     mean: Float[Array, " size"]
     variances: Float[Array, " size"]
     axes: Float[Array, "size size"]
-    readout: ClassVar[str] = READOUT
+    made_for: ClassVar[str] = READOUT
 
     @property
     def num_steps(self) -> int | None:

@@ -37,7 +37,7 @@ class LevelNetwork(AbstractNetwork):
     log_prior: Float[Array, "*event levels"]
     shift: float = eqx.field(static=True, converter=float)
     scale: float = eqx.field(static=True, converter=float)
-    readout: ClassVar[str] = READOUT
+    made_for: ClassVar[str] = READOUT
 
     @property
     def num_steps(self) -> int | None:

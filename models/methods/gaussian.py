@@ -9,10 +9,11 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 from numpyro.infer import Trace_ELBO
 
+from dpm_ppl._rows import Source, chunks, in_order
 from dpm_ppl._types import Array, Batch
 from dpm_ppl.data import Dataset
 from dpm_ppl.models._parts import adam
-from dpm_ppl.models.methods._parts import Recipe, num_data, some_data
+from dpm_ppl.models.methods._parts import Recipe, num_data
 from dpm_ppl.models.methods.observations import Observations
 from dpm_ppl.programs import Program
 from dpm_ppl.units import Units
@@ -32,13 +33,16 @@ def gaussian(train: Dataset, seed: int = 0) -> Recipe:
     )
 
 
-def moments(values: np.ndarray, units: Units) -> tuple[np.ndarray, np.ndarray]:
+def moments(values: Source, units: Units) -> tuple[np.ndarray, np.ndarray]:
     """Mean and covariance of standardised data from data as given, flattened, in float64; levels as dequantised."""
-    x = np.asarray(values, np.float64).reshape(len(values), -1)
     shift, scale = (np.broadcast_to(part, units.event_shape).ravel() for part in (units.shift, units.scale))
     widths = units.widths.ravel()
-    covariance = np.atleast_2d(np.cov((x - shift) / scale, rowvar=False, bias=True)) + np.diag(widths**2 / 12 / scale**2)
-    mean = (x.mean(axis=0) + widths / 2 - shift) / scale
+    total, products = np.zeros(len(scale)), np.zeros((len(scale), len(scale)))
+    for _, chunk in chunks(in_order(values)):
+        z = (chunk.reshape(len(chunk), -1) + widths / 2 - shift) / scale
+        total, products = total + z.sum(axis=0), products + z.T @ z
+    mean = total / len(values)
+    covariance = products / len(values) - np.outer(mean, mean) + np.diag(widths**2 / 12 / scale**2)
     # The ridge gives coordinates that are constant, or sums of others, a density; each in its own scale.
     variance = np.diag(covariance)
     return mean, covariance + 1e-6 * np.diag(np.where(variance > 0, variance, variance.mean()))
@@ -52,7 +56,7 @@ def of_shape(law: dist.Distribution, event_shape: tuple[int, ...]) -> dist.Distr
 
 
 def _full(train: Dataset) -> Program:
-    mean, covariance = moments(some_data(train, 200_000), train.units)
+    mean, covariance = moments(train.source, train.units)
     start = jnp.asarray(mean, float), jnp.asarray(np.linalg.cholesky(covariance), float)
 
     def model(x_0: Batch | None = None, num_points: int | None = None) -> Array:

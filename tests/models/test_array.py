@@ -1,11 +1,14 @@
 import re
 
+import jax
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.models import array
+from dpm_ppl.scores import score
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -15,21 +18,27 @@ ARRAYS = {
 }
 
 
+def known(experiment):
+    """All that is not held out."""
+    return np.concatenate([experiment.train.source, experiment.validation.source])
+
+
 def saved(folder, values):
     np.save(folder / "x.npy", values)
     return folder / "x.npy"
 
 
 @pytest.mark.parametrize("name", ARRAYS)
-def test_a_tenth_is_held_out(name, tmp_path):
+def test_a_tenth_is_held_out_and_a_tenth_of_the_rest_chooses(name, tmp_path):
     values, options, kind = ARRAYS[name]
     experiment = array.experiment(data=saved(tmp_path, values), num_steps=5, **options)
     train, heldout = experiment.train, experiment.heldout
-    assert (train.num_points, heldout.num_points) == (45, 5)
+    validation = experiment.validation
+    assert (train.num_points, validation.num_points, heldout.num_points) == (41, 4, 5)
     assert (train.units.kind, heldout.units.kind) == (kind, kind)
     assert experiment.method.event_shape == values.shape[1:]
     np.testing.assert_array_equal(
-        np.sort(np.concatenate([train.source, heldout.source]), axis=0), np.sort(values, axis=0)
+        np.sort(np.concatenate([train.source, validation.source, heldout.source]), axis=0), np.sort(values, axis=0)
     )
     if kind != "binary":
         assert heldout.units is train.units
@@ -51,7 +60,7 @@ def test_noise_bits_have_the_activity_of_the_data(fill, rate, tmp_path):
     experiment = array.experiment(data=saved(tmp_path, values), kernel="bernoulli", num_steps=5)
     kernel = experiment.method.kernel
     assert isinstance(kernel, BernoulliKernel)
-    assert kernel.pi == pytest.approx(experiment.train.source.mean() if rate is None else rate)
+    assert kernel.pi == pytest.approx(known(experiment).mean() if rate is None else rate)
 
 
 @pytest.mark.parametrize("name", ARRAYS)
@@ -97,3 +106,78 @@ def test_data_may_be_plain_numbers(tmp_path, unchecked):
 def test_kernels(tmp_path):
     path = saved(tmp_path, ARRAYS["bernoulli"][0])
     assert isinstance(array.experiment(data=path, kernel="gaussian", num_steps=5).method.kernel, GaussianKernel)
+    assert isinstance(array.experiment(data=path, num_steps=5).method.kernel, BernoulliKernel)
+    saved(tmp_path, ARRAYS["gaussian"][0])
+    assert isinstance(array.experiment(data=path, num_steps=5).method.kernel, GaussianKernel)
+
+
+UNLIKE = GENERATOR.normal(size=(400, 3)) * [1e-3, 1.0, 1e4]
+SQUARES = GENERATOR.normal(size=(60, 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("values", "options", "num_scales"),
+    [
+        (UNLIKE, {}, 3),
+        (UNLIKE, {"scale": "pooled"}, 1),
+        (SQUARES, {}, 1),
+        (SQUARES, {"scale": "columns"}, 4),
+        (ARRAYS["levels"][0], {"levels": 4}, 1),
+    ],
+)
+def test_vectors_are_scaled_by_columns_and_images_as_a_whole(values, options, num_scales, tmp_path):
+    experiment = array.experiment(data=saved(tmp_path, values), num_steps=5, **options)
+    assert experiment.train.units.scale.size == num_scales
+    assert experiment.options["scale"] == options.get(
+        "scale", None if "levels" in options else experiment.options["scale"]
+    )
+
+
+def test_a_chain_that_has_learned_nothing_has_the_density_of_the_gaussian(tmp_path):
+    """But for correlations within a reverse step, which many steps make small."""
+    correlated = UNLIKE @ np.array([[1, 5e3, 0], [0, 1, 5e4], [0, 0, 1.0]])
+    experiment = array.experiment(data=saved(tmp_path, correlated), num_steps=500, validation_share=0.0)
+    scores = score(experiment.method, experiment.heldout, jax.random.key(0), gaussian=experiment.gaussian)
+    assert abs(scores.K_minus_gaussian.mean) < 0.15
+    assert scores.gaussian.mean - scores.L_null.mean > 3
+    data = experiment.heldout.units.unstandardise(experiment.heldout.values)
+    mean, covariance = known_moments(experiment.train.source)
+    expected = multivariate_normal.logpdf(data, mean, covariance) / np.log(2)
+    got = experiment.heldout.units.as_original(scores.gaussian.mean * np.log(2)) / np.log(2)
+    assert got == pytest.approx(expected.mean(), abs=1e-3)
+
+
+def known_moments(values):
+    return values.mean(axis=0), np.cov(values, rowvar=False, bias=True)
+
+
+@pytest.mark.parametrize(
+    ("values", "first"),
+    [(GENERATOR.normal(size=(400, 2)), (1e-10, 1e-6)), (GENERATOR.integers(0, 4, (400, 2)) / 4, (1e-5, 1e-5))],
+    ids=["real", "coarse"],
+)
+def test_the_first_rate_lies_well_below_the_distances_between_values(values, first, tmp_path):
+    path = saved(tmp_path, values)
+    found = array.experiment(data=path, num_steps=5).options["beta_1"]
+    assert first[0] <= found <= first[1]
+    asked = array.experiment(data=path, num_steps=5, beta_1=1e-3)
+    assert asked.method.schedule.betas[0] == pytest.approx(1e-3, rel=1e-4)
+
+
+def test_data_of_a_test_file_are_held_out_in_place_of_some(tmp_path):
+    train, test = tmp_path / "train.npy", tmp_path / "test.npy"
+    np.save(train, UNLIKE[:300])
+    np.save(test, UNLIKE[300:])
+    experiment = array.experiment(data=train, test_data=test, num_steps=5)
+    np.testing.assert_array_equal(experiment.heldout.source, UNLIKE[300:])
+    assert experiment.train.num_points + experiment.validation.num_points == 300
+    np.save(test, UNLIKE[301:])
+    with pytest.raises(InputError, match="--data: expected the file this run began with"):
+        array.experiment(**experiment.options)
+
+
+def test_a_method_that_trains_is_chosen_by_validation_and_the_gaussian_takes_all(tmp_path):
+    path = saved(tmp_path, UNLIKE)
+    shares = {name: array.experiment(data=path, method=name).validation for name in ("gaussian", "vae")}
+    assert shares["gaussian"] is None
+    assert shares["vae"].num_points == 36

@@ -1,0 +1,167 @@
+"""A user's own data: read from a file, split, scaled, and looked at for what would make a figure mean little."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from dpm_ppl._errors import InputError
+from dpm_ppl._rows import chunks
+from dpm_ppl.columns import Table, archived, read_frame
+from dpm_ppl.data import Dataset, load_array, split
+
+Kernel = Literal["gaussian", "bernoulli"]
+Scale = Literal["columns", "pooled"]
+FEWEST = 20
+"""Data below which no figure of held-out data means anything."""
+
+
+@dataclass(frozen=True, eq=False)
+class OwnData:
+    """What is trained on, chosen by and held out, and how it came about."""
+
+    train: Dataset
+    validation: Dataset | None
+    heldout: Dataset
+    known: Dataset
+    """All that is not held out."""
+    kernel: Kernel
+    scale: Scale | None
+    digest: str
+
+
+def read_own(
+    data: str | Path | None,
+    *,
+    kernel: str | None,
+    levels: int | None,
+    scale: str | None,
+    test_data: str | Path | None,
+    heldout_share: float,
+    validation_share: float,
+    seed: int,
+) -> OwnData:
+    """The data of a file, of which the seed holds out a share, or those of a test file.
+
+    **Raises:** `InputError` for a file that cannot be read, values that do not fit the kernel, and too few data.
+    """
+    if data is None:
+        raise InputError(
+            "--data", expected="a .npy file", got="none", remedy="pass --data x.npy, .npz, .csv or .parquet"
+        )
+    for argument, share in (("--heldout-share", heldout_share), ("--validation-share", validation_share)):
+        if not 0 <= share < 1:
+            raise InputError(argument, expected="a share from 0 to below 1", got=share, remedy="for example 0.1")
+    values = _read(data, "--data")
+    test = None if test_data is None else _read(test_data, "--test-data", values)
+    found = _kernel_of(values) if kernel is None else kernel
+    if found not in ("gaussian", "bernoulli"):
+        raise InputError("--kernel", expected="gaussian or bernoulli", got=repr(kernel), remedy="bernoulli is for bits")
+    build, scale = _builder(values, found, levels, scale)
+    if np.shape(getattr(values, "values", values))[:1] < (FEWEST,):
+        with_argument(build, values, "--data")
+        raise InputError("--data", expected=f"at least {FEWEST} data", got=len(values), remedy="bring more data")
+    if test is None:
+        known, heldout = _split(values, max(2, round(heldout_share * len(values))), seed)
+    else:
+        known, heldout = values, test
+    try:
+        reference = with_argument(build, known, "--data")
+        heldout = with_argument(
+            partial(build, reference=reference), heldout, "--data" if test is None else "--test-data"
+        )
+    except InputError as error:
+        if error.argument != "--test-data":
+            with_argument(build, values, "--data")  # whole and in its own order, to name the place in the file
+        raise
+    order = np.random.default_rng([seed, 1]).permutation(len(known))
+    num_validation = round(validation_share * len(known))
+    validation, train = (reference.part(part) for part in (order[:num_validation], order[num_validation:]))
+    return OwnData(
+        train=train,
+        validation=validation if num_validation else None,
+        heldout=heldout,
+        known=reference,
+        kernel=found,
+        scale=scale,
+        digest=_digest(data) if test_data is None else f"{_digest(data)}, {_digest(test_data)}",
+    )
+
+
+def with_argument(build: Any, values: Any, argument: str) -> Dataset:
+    """What `build` makes of values, its errors under the name that a user knows them by."""
+    try:
+        return build(values)
+    except InputError as error:
+        name = "--levels" if error.argument == "num_levels" else argument
+        remedy = error.remedy.replace("(per_coordinate=False)", "with --scale pooled")
+        raise InputError(name, expected=error.expected, got=error.got, remedy=remedy) from error
+
+
+def _read(path: str | Path, argument: str, like: np.ndarray | Table | None = None) -> np.ndarray | Table:
+    """The table or the array in a file; a table of the columns of `like`, where that is one."""
+    path = Path(path)
+    try:
+        if path.suffix == ".npz" and len(names := archived(path)) == 1 and not isinstance(like, Table):
+            return load_array(path, names[0])
+        if path.suffix in (".npz", ".csv", ".parquet"):
+            return Table.of_frame(read_frame(path), like=like if isinstance(like, Table) else None)
+        return load_array(path)
+    except InputError as error:
+        raise InputError(argument, expected=error.expected, got=error.got, remedy=error.remedy) from error
+
+
+def _kernel_of(values: np.ndarray | Table) -> Kernel:
+    numbers = np.atleast_1d(values.values if isinstance(values, Table) else values)
+    return "bernoulli" if all(((part == 0) | (part == 1)).all() for _, part in chunks(numbers)) else "gaussian"
+
+
+def _builder(
+    values: np.ndarray | Table, kernel: str, levels: int | None, scale: str | None
+) -> tuple[Callable[..., Dataset], Scale | None]:
+    """What makes a data set of such values, and how it scales them."""
+    if scale not in (None, "columns", "pooled"):
+        raise InputError("--scale", expected="columns or pooled", got=repr(scale), remedy="leave it out")
+    if kernel == "bernoulli" and levels is not None:
+        raise InputError("--levels", expected="none with bits", got=levels, remedy="use --kernel gaussian for levels")
+    columns = values.columns if isinstance(values, Table) else None
+    is_vector = isinstance(values, Table) or values.ndim == 2
+    if kernel == "bernoulli" or levels is not None:
+        if scale is not None:
+            raise InputError("--scale", expected="none with bits or levels", got=scale, remedy="leave it out")
+        if any(column.kind == "category" for column in columns or ()):
+            raise InputError("--data", expected="numbers", got="categories", remedy="leave --kernel and --levels out")
+
+        def of_numbers(values: Any, reference: Dataset | None = None) -> Dataset:
+            numbers = values.values if isinstance(values, Table) else values
+            if kernel == "bernoulli":
+                found = Dataset.from_binary(numbers)
+            else:
+                # The level network takes one shift and scale for all.
+                found = Dataset.from_levels(numbers, levels, reference=reference, pooled_mean=True)
+            return replace(found, units=replace(found.units, columns=columns) if reference is None else reference.units)
+
+        return of_numbers, None
+    if columns is not None:
+        if scale == "pooled":
+            raise InputError("--scale", expected="columns with a table", got=scale, remedy="leave it out")
+        return Dataset.from_table, "columns"
+    scale = scale or ("columns" if is_vector else "pooled")
+    return partial(Dataset.from_continuous, per_coordinate=scale == "columns"), scale
+
+
+def _split(values: np.ndarray | Table, num_heldout: int, seed: int) -> tuple[Any, Any]:
+    if num_heldout > len(values) // 2:
+        raise InputError("--heldout-share", expected="at most half", got=num_heldout, remedy="for example 0.1")
+    if isinstance(values, Table):
+        return tuple(values.part(part) for part in split(np.arange(len(values)), len(values) - num_heldout, seed))
+    return split(values, len(values) - num_heldout, seed)
+
+
+def _digest(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
