@@ -106,7 +106,7 @@ def metrics(run: Run) -> list[dict[str, Any]]:
     except ValueError:
         newest = checkpoint.latest(run.checkpoints)
         warnings.warn(f"{path} is damaged; its rows are read from {newest}", stacklevel=2)
-        return [] if newest is None else checkpoint.read_meta(newest)["record"]["rows"]
+        return [] if newest is None else [_as_json(row) for row in checkpoint.read_meta(newest)["record"]["rows"]]
 
 
 def updates_done(run: Run) -> int:
@@ -152,7 +152,11 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
     return evaluate
 
 
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: finite_or_none(value) for name, value in row.items()}
+
+
 def _write_metrics(run: Run, rows: list[dict[str, Any]]) -> None:
-    lines = (json.dumps({name: finite_or_none(value) for name, value in row.items()}) for row in rows)
+    lines = (json.dumps(_as_json(row)) for row in rows)
     with replacing(run.path / "metrics.jsonl") as file:
         file.write("".join(f"{line}\n" for line in lines).encode())

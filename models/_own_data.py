@@ -44,8 +44,11 @@ def read_own(
     heldout_share: float,
     validation_share: float,
     seed: int,
+    digest: str | None,
 ) -> OwnData:
     """The data of a file, of which the seed holds out a share, or those of a test file.
+
+    `digest` is that of the files that are to be read, if it is known.
 
     **Raises:** `InputError` for a file that cannot be read, values that do not fit the kernel, and too few data.
     """
@@ -58,6 +61,11 @@ def read_own(
             raise InputError(argument, expected="a share from 0 to below 1", got=share, remedy="for example 0.1")
     values = _read(data, "--data")
     test = None if test_data is None else _read(test_data, "--test-data", values)
+    found_digest = ", ".join(_digest(path) for path in (data, test_data) if path is not None)
+    if digest not in (None, found_digest):
+        raise InputError(
+            "--data", expected=f"the file this run began with, {data}", got="other contents", remedy="restore the file"
+        )
     found = _kernel_of(values) if kernel is None else kernel
     if found not in ("gaussian", "bernoulli"):
         raise InputError("--kernel", expected="gaussian or bernoulli", got=repr(kernel), remedy="bernoulli is for bits")
@@ -88,7 +96,7 @@ def read_own(
         known=reference,
         kernel=found,
         scale=scale,
-        digest=_digest(data) if test_data is None else f"{_digest(data)}, {_digest(test_data)}",
+        digest=found_digest,
     )
 
 

@@ -75,11 +75,8 @@ def experiment(
         heldout_share=heldout_share,
         validation_share=0.0 if method == "gaussian" else validation_share,  # which takes its moments, once
         seed=seed,
+        digest=digest,
     )
-    if digest not in (None, own.digest):
-        raise InputError(
-            "--data", expected=f"the file this run began with, {data}", got="other contents", remedy="restore the file"
-        )
     shape, is_bits = own.train.event_shape, own.kernel == "bernoulli"
     if is_bits:
         pi = float(np.clip(first_moments(own.known.source, True)[0], 0.02, 0.98)) if pi is None else pi
