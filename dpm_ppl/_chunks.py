@@ -4,7 +4,9 @@ Every datum has its number, and with it a key of its own (`keys_of`): what is co
 chunk it is in nor on what fills that up.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Any
 
@@ -19,6 +21,7 @@ from dpm_ppl._types import Array, PRNGKey
 
 BUDGET = 2**26
 """Bytes that one chunk may take for what is computed on the way to its results."""
+_WATCH: ContextVar[Callable[[int], None]] = ContextVar("watch", default=lambda done: None)
 
 
 def keys_of(key: PRNGKey, number: Array) -> Array:
@@ -49,6 +52,16 @@ def _affordable(compute: Callable[..., Any], treedef: Any, *shapes: Any) -> int:
     return 1 << max(BUDGET // max(_bytes_in(computed.jaxpr), 1), 1).bit_length() - 1
 
 
+@contextlib.contextmanager
+def watched(show: Callable[[int], None]) -> Iterator[None]:
+    """Within it, `in_chunks` tells `show` after each chunk how many data are done."""
+    before = _WATCH.set(show)
+    try:
+        yield
+    finally:
+        _WATCH.reset(before)
+
+
 def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | np.ndarray, traced: Any = ()) -> Any:
     """`compute(number, *data)` for the numbers 0, 1 ... `num` - 1, `size` of them at a time; results `(num, ...)`.
 
@@ -59,6 +72,7 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
         return compute(jnp.arange(num), *data)
     data = tuple(map(np.asarray, data))
     joined: Any = None
+    show = _WATCH.get()
     for start in range(0, num, size):
         stop = min(start + size, num)
         index = np.minimum(np.arange(start, start + size), num - 1)
@@ -67,6 +81,7 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
             joined = jax.tree.map(lambda leaf: np.empty((num, *leaf.shape[1:]), leaf.dtype), part)
         for whole, leaf in zip(jax.tree.leaves(joined), jax.tree.leaves(part), strict=True):
             whole[start:stop] = np.asarray(leaf)[: stop - start]
+        show(stop)
     return jax.device_put(joined)
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from dpm_ppl import declaring, runs, weighing
 from dpm_ppl._errors import InputError
-from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
+from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment, scored_on
 from dpm_ppl.importance_scores import summarise
 from dpm_ppl.measured import Measured
 from dpm_ppl.models import EXPERIMENTS, METHODS
@@ -34,15 +34,17 @@ class Trained:
         return self.run.options.get("method", DIFFUSION)
 
 
-def open_all(paths: Sequence[Path], data: Path | None = None) -> dict[str, Trained]:
+def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int | None = None) -> dict[str, Trained]:
     """The runs in these directories, by method and, where two have the same, by directory; `data` where these are now.
+
+    Of the held-out data only the first `num_heldout` are looked at, or all if None.
 
     **Raises:** `InputError` where there is no run, or two were fitted to different data.
     """
     opened = []
     for path in {path.resolve(): path for path in reversed(paths)}.values():
         run = runs.open_run(path)
-        experiment = run.declare(EXPERIMENTS, data)
+        experiment = scored_on(run.declare(EXPERIMENTS, data), num_heldout)
         opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
     check_same_data({str(one.run.path): one.experiment for one in opened})
     names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
@@ -123,12 +125,13 @@ def measure_run(
     how = num_particles, num_points, proposal
     if unfinished := runs.standing(run):
         _CONSOLE.print(unfinished)
-    scores = runs.score_heldout(run, experiment, method)
-    weights = weighing.weigh_heldout(run, experiment, method, *how)
-    if weights.interrupted:
-        raise KeyboardInterrupt
+    with weighing.alone(run):
+        scores = runs.score_heldout(run, experiment, method)
+        weights = weighing.weigh_heldout(run, experiment, method, *how)
+        if weights.interrupted:
+            raise KeyboardInterrupt
+        bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
     units = experiment.heldout.units
-    bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
     return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
 
 

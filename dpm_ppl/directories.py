@@ -2,7 +2,8 @@
 
 RUN/run.json          experiment, options, seed, number of updates, versions, device
 RUN/checkpoints/      the newest states of the training
-RUN/metrics.jsonl     a row per evaluation
+RUN/metrics.jsonl     a row per evaluation, as they come
+RUN/scores/           draws of K of the held-out data
 RUN/likelihood/       sums of the importance weights that `bounds` has drawn
 RUN/pictures/         what `fit` draws
 """

@@ -1,7 +1,7 @@
 """An experiment: data, method, objective and optimiser declared together, so that one command can run them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import optax
 from numpyro.infer import SVI
 from numpyro.infer.elbo import ELBO
 
+from dpm_ppl._errors import InputError
 from dpm_ppl.chains import forward_chain, reverse_chain
 from dpm_ppl.data import Dataset
 from dpm_ppl.objectives import DiffusionELBO, track_step_losses
@@ -86,3 +87,21 @@ class Experiment:
         if isinstance(self.objective, DiffusionELBO) and self.objective.step_sampling == "importance":
             guide = track_step_losses(guide)
         return SVI(partial(reverse_chain, self.method), guide, optimiser, loss=self.objective)
+
+
+def scored_on(experiment: Experiment, num_heldout: int | None) -> Experiment:
+    """The same with the first `num_heldout` of its held-out data; with all of them if None.
+
+    **Raises:** `InputError` for more than there are.
+    """
+    if num_heldout is None:
+        return experiment
+    most = experiment.heldout.num_points
+    if not 1 <= num_heldout <= most:
+        raise InputError(
+            "--num-heldout",
+            expected=f"1 to {most:,}, the held-out data",
+            got=num_heldout,
+            remedy="leave it out for all",
+        )
+    return replace(experiment, heldout=experiment.heldout.part(slice(num_heldout)))

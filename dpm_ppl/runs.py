@@ -1,9 +1,11 @@
 """The work of a run: training it, from where it stands, and scoring what it has trained."""
 
 import json
+import os
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -122,16 +124,30 @@ def standing(run: Run) -> str:
 
 
 def score_heldout(run: Run, experiment: Experiment, method: Method, *, num_draws: int | None = None) -> Scores:
-    """Scores of a trained method on all held-out data."""
+    """Scores of a trained method on all held-out data; what they cost is kept in the run directory."""
+    num_draws = experiment.num_draws if num_draws is None else num_draws
+    name = f"heldout-{experiment.heldout.num_points}-draws-{num_draws}-update-{updates_done(run)}.npz"
     return score(
         method,
         experiment.heldout,
         jax.random.fold_in(jax.random.key(run.seed), 10),  # not 1: that is how `fit` splits off a key of its own
-        num_draws=experiment.num_draws if num_draws is None else num_draws,
+        num_draws=num_draws,
         datum=experiment.datum,
         exact=experiment.exact,
         gaussian=experiment.gaussian,
+        checkpoint=folder / name if (folder := _scores_folder(run)) else None,
+        progress=True,
     )
+
+
+def _scores_folder(run: Run) -> Path | None:
+    """Where scores are kept; nowhere in a directory that may only be read."""
+    folder = run.path / "scores"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
 
 
 def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:

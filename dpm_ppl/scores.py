@@ -1,5 +1,6 @@
 """Held-out scores of a method: K, L_null and the exact log-likelihood, each with standard error and unit."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from typing import Any
@@ -8,13 +9,16 @@ import jax
 import numpy as np
 
 from dpm_ppl._checks import check_exact, check_scored, check_sizes
+from dpm_ppl._chunks import watched
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import check_key
-from dpm_ppl._types import PRNGKey
+from dpm_ppl._progress import count_display
+from dpm_ppl._types import Array, PRNGKey
 from dpm_ppl._wording import short_repr
 from dpm_ppl.bounds import scored
 from dpm_ppl.data import Dataset, drawn
 from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl.kept_scores import KeptDraws, Values, identity_of
 from dpm_ppl.programs import Method, Program, log_weights
 
 
@@ -69,13 +73,16 @@ def score(
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None,
     steps_chunk: int | None = 100,
     data_chunk: int | None = 64,
+    checkpoint: str | os.PathLike[str] | None = None,
+    progress: bool = False,
 ) -> Scores:
     """Score `method` on all of `data`, with fresh dequantisation and noise in each of `num_draws` draws.
 
     The draws of a datum share out the noise of x_t between them (`bound`), which leaves K little of it.
 
     Differences are paired datum by datum. `exact` and `gaussian` map standardised data to their log-density in nats,
-    the latter dequantised data, in the same draws.
+    the latter dequantised data, in the same draws. `checkpoint` is a file that keeps the draws of K: those of the same
+    method, data, key and sizes are not computed again.
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
@@ -99,11 +106,13 @@ def score(
         )
     if known is not None:
         check_exact(known)
-    how = gaussian, steps_chunk, data_chunk
-    drawn = [_draw(method, data, rows, key, (i, num_draws), *how) for i in range(num_draws)]
-    K = np.mean([draw["K"] for draw in drawn], axis=0)
-    L_null = None if isinstance(method, Program) else np.mean([draw["L_null"] for draw in drawn], axis=0)
-    floor = None if gaussian is None else np.mean([draw["gaussian"] for draw in drawn], axis=0)
+    draws = _draws(method, data, rows, key, (num_draws, steps_chunk, data_chunk), checkpoint, progress)
+    K = np.mean([draw["K"] for draw in draws], axis=0)
+    L_null = None if isinstance(method, Program) else np.mean([draw["L_null"] for draw in draws], axis=0)
+    floor = None
+    if gaussian is not None:
+        noisy = (_noisy(data, rows, key, number, data_chunk) for number in range(num_draws))
+        floor = np.mean([gaussian(x_0) for x_0 in noisy], axis=0)
 
     with np.errstate(invalid="ignore"):  # between two infinite values there is no gap
         gap = None if known is None else known - K
@@ -129,23 +138,54 @@ def score(
     )
 
 
-def _draw(
+def _draws(
     method: Method,
     data: Dataset,
     rows: np.ndarray,
     key: PRNGKey,
+    sizes: tuple[int, int | None, int | None],
+    checkpoint: str | os.PathLike[str] | None,
+    progress: bool,
+) -> list[Values]:
+    """All draws, those that `checkpoint` has kept among them."""
+    num_draws, steps_chunk, data_chunk = sizes
+
+    def compute(method: Method, datum: Array, key: PRNGKey) -> Any:
+        return _terms(method, data.draw(datum[None], key), key, (0, num_draws), steps_chunk, 1)
+
+    identity = "" if checkpoint is None else identity_of(compute, method, rows, key, *sizes)
+    kept = KeptDraws(checkpoint if identity else None, identity)
+    missing = [number for number in range(num_draws) if number not in kept]
+    total = len(missing) * data.num_points
+    with count_display(progress and bool(missing), "scores", total) as show:
+        for place, number in enumerate(missing):
+            x_0 = _noisy(data, rows, key, number, data_chunk)
+            if isinstance(method, Program):
+                check_scored(method, x_0)
+            with watched(lambda done, before=place * data.num_points: show(before + done)):
+                terms = _terms(method, x_0, key, (number, num_draws), steps_chunk, data_chunk)
+            values = {name: np.asarray(term, np.float64) for name, term in terms.items()}
+            kept.add(number, values, last=number == missing[-1])
+    return [kept[number] for number in range(num_draws)]
+
+
+def _noisy(data: Dataset, rows: np.ndarray, key: PRNGKey, number: int, data_chunk: int | None) -> np.ndarray:
+    """The data with the dequantising noise of a draw."""
+    return drawn(data, rows, jax.random.split(jax.random.fold_in(key, number))[0], data_chunk)
+
+
+def _terms(
+    method: Method,
+    x_0: np.ndarray | Array,
+    key: PRNGKey,
     draw: tuple[int, int],
-    gaussian: Callable[[np.ndarray], np.ndarray] | None,
     steps_chunk: int | None,
     data_chunk: int | None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Any]:
     """One draw for every datum, of which `draw` says its number and how many there are."""
-    draw_key, own_key = jax.random.split(jax.random.fold_in(key, draw[0]))
-    x_0 = drawn(data, rows, draw_key, data_chunk)
-    floor = {} if gaussian is None else {"gaussian": gaussian(np.asarray(x_0))}
     if isinstance(method, Program):
-        check_scored(method, x_0)
-        return {"K": np.asarray(log_weights(method, x_0, own_key, data_chunk), np.float64), **floor}
+        own_key = jax.random.split(jax.random.fold_in(key, draw[0]))[1]
+        return {"K": log_weights(method, x_0, own_key, data_chunk)}
     shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
     K, L_null = scored(method, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    return {"K": np.asarray(K, np.float64), "L_null": np.asarray(L_null, np.float64), **floor}
+    return {"K": K, "L_null": L_null}

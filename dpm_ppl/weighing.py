@@ -1,10 +1,13 @@
 """Importance weights of a run's held-out data, kept in its directory."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import jax
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._files import alone_in
 from dpm_ppl.declaring import check_range
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.importance_scores import NUM_POINTS, PROPOSALS, default_proposal, weigh
@@ -67,10 +70,22 @@ def sandwich_simulated(run: Run, method: Method, num_particles: int, num_points:
     )
 
 
-def _kept_weights(run: Run, name: str) -> Path:
+@contextlib.contextmanager
+def alone(run: Run) -> Iterator[None]:
+    """Keeps other processes from drawing weights for the run, so that none writes over those of another.
+
+    **Raises:** `InputError` where one is at it, and where nothing can be written to the run directory.
+    """
     folder = run.path / "likelihood"
     try:
         folder.mkdir(exist_ok=True)
     except OSError as error:
         raise InputError("run", expected="a directory to write to", got=error, remedy="copy the run") from error
+    with alone_in(folder, "run"):
+        yield
+
+
+def _kept_weights(run: Run, name: str) -> Path:
+    folder = run.path / "likelihood"
+    folder.mkdir(exist_ok=True)
     return folder / f"{name}-update-{updates_done(run)}.npz"

@@ -1,5 +1,6 @@
 """What `report` and `compare` do: measure, write the page, and give back the figures."""
 
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from dpm_ppl.analysis.page import check_page
 from dpm_ppl.analysis.tree import save
 from dpm_ppl.analysis.tree_files import check_store
 from dpm_ppl.comparing import check_same_data, data_of, declare_all, fit_all, measure_run, open_all
+from dpm_ppl.experiment import scored_on
 from dpm_ppl.pages import write_comparison_page, write_run_page
 from dpm_ppl.results import tree_of
 from dpm_ppl.weighing import check_weighing
@@ -20,7 +22,12 @@ PAGE = "compare.html"
 
 
 def write_report(
-    path: Path, page: Path, num_particles: int, num_points: int | None, data: Path | None = None
+    path: Path,
+    page: Path,
+    num_particles: int,
+    num_points: int | None,
+    num_heldout: int | None = None,
+    data: Path | None = None,
 ) -> tuple[Path, Path, Comparison]:
     """The page of a run and the tree of all that was measured, and its figures; `data` where these are now."""
     declaring.check_range("--num-particles", num_particles, 1)
@@ -29,10 +36,11 @@ def write_report(
     tree = page.with_suffix(".nc")
     check_page()
     check_store(tree)
-    (trained,) = open_all([path], data).values()
+    (trained,) = open_all([path], data, num_heldout).values()
     for target in (page, tree):
         _check_target(target)
     measured = measure_run(trained, num_particles, num_points)
+    print("drawing the page", file=sys.stderr)
     results = tree_of(trained, measured)
     compared = write_run_page(page, trained, measured, results)
     save(results, tree, replace=True)
@@ -49,6 +57,7 @@ def write_comparison(
     seed: int | None,
     num_particles: int,
     num_points: int | None,
+    num_heldout: int | None,
     with_sandwich: bool,
     data: Path | None = None,
 ) -> tuple[Path, Comparison]:
@@ -70,6 +79,7 @@ def write_comparison(
     declared = declare_all(experiment, methods, options, seed or 0, without=there) if experiment else {}
     check_same_data({str(one.run.path): one.experiment for one in trained.values()} | declared)
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
+        one = scored_on(one, num_heldout)
         check_weighing(one, one.method, num_points, None)
     out = out or Path("runs") / f"compare-{experiment or (like and like.experiment)}"
     try:
@@ -77,11 +87,12 @@ def write_comparison(
     except OSError as error:
         raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
     _check_target(out / PAGE)
-    if declared:
-        trained = open_all([*paths, *fit_all(declared, out, updates=updates)], data)
+    fitted = fit_all(declared, out, updates=updates)
+    trained = open_all([*paths, *fitted], data, num_heldout)
     measured = {}
     for name, one in trained.items():
         measured[name] = measure_run(one, num_particles, num_points, with_sandwich=with_sandwich)
+    print("drawing the page", file=sys.stderr)
     return out / PAGE, write_comparison_page(out / PAGE, trained, measured)
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import dpm_ppl
-from dpm_ppl import declaring, demo, runs
+from dpm_ppl import declaring, demo, runs, scores
 from dpm_ppl._errors import TrainingError
 from dpm_ppl._interruption import Ended
 from dpm_ppl.models import EXPERIMENTS
@@ -122,6 +122,17 @@ def test_bounds_gives_the_figures_of_the_fit(fitted, folder):
     assert mean["K_minus_gaussian"] == pytest.approx(mean["K"] - mean["gaussian"], rel=1e-9)
     assert mean["K_minus_L_null"] == pytest.approx(mean["K"] - mean["L_null"], rel=1e-9)
     assert mean["bits_per_dim"] == pytest.approx(-mean["K_original"] / SHAPE[1], rel=1e-9)
+
+
+def test_bounds_are_kept_and_may_look_at_fewer_data(fitted, folder, copy, monkeypatch):
+    fewer = call_well("bounds", copy, "--num-heldout", 4, "--json").json
+    assert fewer["num_points"] == 4
+    monkeypatch.setattr(scores, "_terms", lambda *_: pytest.fail("it was computed again"))
+    monkeypatch.setattr(scores, "identity_of", lambda *_: str(np.load(max(copy.glob("scores/*-6-*")))["identity"]))
+    assert call_well("bounds", copy, "--json").json == fitted.json
+    called = call("bounds", copy, "--num-heldout", 7)
+    assert (called.code, called.out) == (2, "")
+    assert "--num-heldout: expected 1 to 6 held-out data" in called.err
 
 
 def test_bounds_as_a_table(fitted, folder):

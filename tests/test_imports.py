@@ -44,6 +44,7 @@ LAYERS = (
     {"remarks"},
     {"checkpoint", "updates"},
     {"training"},
+    {"kept_scores"},
     {"scores"},
     {"importance_scores"},
     {"measured"},

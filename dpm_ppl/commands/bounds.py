@@ -11,6 +11,7 @@ def bounds(
     run: Directory,
     *,
     num_draws: WholeOrNone = None,
+    num_heldout: WholeOrNone = None,
     num_particles: WholeOrNone = None,
     num_points: WholeOrNone = None,
     proposal: str | None = None,
@@ -26,6 +27,7 @@ def bounds(
     Args:
         run: A run directory.
         num_draws: Draws of noise per datum for K; the experiment's own number if not given.
+        num_heldout: Held-out data that K looks at; all if not given.
         num_particles: Importance-weighted estimates from so many particles per datum; a power of two makes the most of
             them, and what an earlier call has drawn beyond them stays.
         num_points: Held-out data that they look at; 100 if not given.
@@ -35,6 +37,7 @@ def bounds(
         json: Print one JSON object.
     """
     from dpm_ppl import declaring, reporting, runs, weighing
+    from dpm_ppl.experiment import scored_on
     from dpm_ppl.models import EXPERIMENTS
 
     for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
@@ -48,7 +51,7 @@ def bounds(
             remedy="for example --num-particles 1000",
         )
     opened = runs.open_run(run)
-    experiment = opened.declare(EXPERIMENTS, data)
+    experiment = scored_on(opened.declare(EXPERIMENTS, data), num_heldout)
     trained = runs.trained(opened, experiment)
     if num_particles is None:
         reporting.report_scores(opened, experiment, trained, json, num_draws)
@@ -58,6 +61,7 @@ def bounds(
     def weigh(scores: Any) -> dict[str, Any]:
         return reporting.report_weights(opened, experiment, trained, scores, json, sandwich, num_particles, *how)
 
-    facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
+    with weighing.alone(opened):
+        facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
     if facts["interrupted"]:
         raise KeyboardInterrupt

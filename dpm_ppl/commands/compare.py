@@ -22,6 +22,7 @@ def compare(
     seed: WholeOrNone = None,
     num_particles: Whole = 512,
     num_points: WholeOrNone = None,
+    num_heldout: WholeOrNone = None,
     sandwich: bool = False,
     out: Path | None = None,
     json: bool = False,
@@ -43,6 +44,7 @@ def compare(
         seed: Seed of the fits and their data; that of the runs if not given, or 0.
         num_particles: Particles per datum; what earlier calls have drawn is used again.
         num_points: Held-out data that they look at; 100 if not given.
+        num_heldout: Held-out data that K looks at; all if not given.
         sandwich: Bounds from both sides on data simulated from each model too.
         out: Directory of the page compare.html and of the fits; runs/compare-EXPERIMENT if not given.
         json: Print one JSON object.
@@ -66,7 +68,7 @@ def compare(
     if data is not None and experiment is not None:
         options["data"] = str(data.resolve())
     page, compared = write_comparison(
-        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, sandwich, data
+        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, num_heldout, sandwich, data
     )
     if json:
         print_json({"page": str(page), **compared.as_json()})

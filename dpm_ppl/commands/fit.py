@@ -13,6 +13,7 @@ def fit(
     resume: bool = False,
     seed: WholeOrNone = None,
     updates: WholeOrNone = None,
+    num_heldout: WholeOrNone = None,
     method: str | None = None,
     variant: str | None = None,
     edge: str | None = None,
@@ -43,6 +44,7 @@ def fit(
         seed: Of the data or which are held out, the initial network, and the training; 0 if not given.
         updates: Updates of the optimiser; the experiment's own number if not given. With --resume more than before
             train on, at a tenth of the learning rate.
+        num_heldout: Held-out data that the bound at the end looks at; all if not given.
         method: "diffusion" if not given; or "vae", "iwae", "hvae", "flow", "mixture" or "gaussian".
         variant: "default", or "paper" for the paper's own configuration.
         edge: "fixed" (the paper's last step) or "learned".
@@ -66,6 +68,7 @@ def fit(
     """
     from dpm_ppl import declaring, reporting, runs
     from dpm_ppl.demo import draw_picture
+    from dpm_ppl.experiment import scored_on
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.models._parts import TAIL
 
@@ -100,6 +103,7 @@ def fit(
         fewer = updates if updates is not None and updates < run.num_updates else None
         runs.check_continues(run, experiment=experiment, seed=seed, updates=fewer, **given)
         declared = run.declare(EXPERIMENTS, data)
+    scored = scored_on(declared, num_heldout)
     with runs.alone(path):
         if run is None:
             if resume:
@@ -115,7 +119,7 @@ def fit(
         if declared.validation is not None:
             print(runs.choice(result.metrics), file=sys.stderr)
     trained = declared.method.with_params(result.params)
-    reporting.report_scores(run, declared, trained, json)
+    reporting.report_scores(run, scored, trained, json)
     picture = draw_picture(run, declared, trained)
     if picture is not None:
         print(f"picture: {picture}", file=sys.stderr)

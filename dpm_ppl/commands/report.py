@@ -10,6 +10,7 @@ def report(
     *,
     num_particles: Whole = 512,
     num_points: WholeOrNone = None,
+    num_heldout: WholeOrNone = None,
     out: Path | None = None,
     data: Path | None = None,
     json: bool = False,
@@ -20,6 +21,7 @@ def report(
         run: A run directory.
         num_particles: Particles per datum; what earlier calls have drawn is used again.
         num_points: Held-out data that they look at; 100 if not given.
+        num_heldout: Held-out data that K looks at; all if not given.
         out: The page; RUN/report.html if not given. The tree stands beside it as a .nc file.
         data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
@@ -27,7 +29,7 @@ def report(
     from dpm_ppl.reporting import print_json, print_tables
     from dpm_ppl.writing import write_report
 
-    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points, data)
+    page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points, num_heldout, data)
     if json:
         print_json({"page": str(page), "tree": str(tree), **compared.as_json()})
         return
