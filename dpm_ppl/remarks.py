@@ -54,7 +54,7 @@ def remarks(known: Dataset, heldout: Dataset) -> tuple[str, ...]:
     constant = is_real & (distinct == 1)
     repeating = is_real & ~constant & (2 * distinct <= len(values))
     whole = is_real & ~constant & ~repeating & (values == np.floor(values)).all(axis=0)
-    cure = "no limit to a density there: give --levels, or columns by name in a .csv to be dequantised"
+    cure = "no limit to a density there; whole numbers with --levels or in a .csv are dequantised"
     for which, what in ((repeating, f"repeat exact values, {cure}"), (whole, f"are whole numbers, {cure}")):
         if which.any():
             found.append(f"{_coordinates(known, which)} {what}")
