@@ -62,9 +62,10 @@ def main(options: Options) -> int:
         counts: Counter[str] = Counter()
         faults: list[str] = []
         for name in repeat_until(lambda: counts["kills"] >= options.kills):
-            faults += kill_and_go_on(name, wholes[name], moments, counts)
-            print(f"{counts['kills']} kills, {counts['ends']} ends, {len(faults)} faults", file=sys.stderr, flush=True)
-    print("\n".join(faults))
+            found = kill_and_go_on(name, wholes[name], moments, counts)
+            faults += found
+            standing = f"{counts['kills']} kills, {counts['ends']} ends, {len(faults)} faults"
+            print(standing, *found, sep="\n", file=sys.stderr, flush=True)
     print(", ".join(f"{counts[key]} {key}" for key in sorted(counts)) + f": {len(faults)} faults")
     return 1 if faults else 0
 

@@ -100,7 +100,7 @@ def scored_on(experiment: Experiment, num_heldout: int | None) -> Experiment:
     if not 1 <= num_heldout <= most:
         raise InputError(
             "--num-heldout",
-            expected=f"1 to {most:,}, the held-out data",
+            expected=f"1 to {most:,} held-out data",
             got=num_heldout,
             remedy="leave it out for all",
         )
