@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import real_array
 from dpm_ppl._rows import chunks
 from dpm_ppl.columns import Table, archived, read_frame
 from dpm_ppl.data import Dataset, load_array, split
@@ -115,10 +116,10 @@ def _read(path: str | Path, argument: str, like: np.ndarray | Table | None = Non
     path = Path(path)
     try:
         if path.suffix == ".npz" and len(names := archived(path)) == 1 and not isinstance(like, Table):
-            return load_array(path, names[0])
+            return np.asanyarray(real_array(load_array(path, names[0]), argument))
         if path.suffix in (".npz", ".csv", ".parquet"):
             return Table.of_frame(read_frame(path), like=like if isinstance(like, Table) else None)
-        return load_array(path)
+        return np.asanyarray(real_array(load_array(path), argument))
     except InputError as error:
         raise InputError(argument, expected=error.expected, got=error.got, remedy=error.remedy) from error
 

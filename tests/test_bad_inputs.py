@@ -109,7 +109,7 @@ CASES = {
     "no --data": Bad("fit array --kernel gaussian --out {here}/new", "--data", "a .npy file", "none"),
     "a --data of text": Bad(ARRAY + "text.npy", "--data", "a .npy file of numbers", "text.npy"),
     "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a .npy file of numbers", "truncated.npy"),
-    "masked": Bad(lambda: dpm.Dataset.from_continuous(MASKED), "values", "without a mask", "1 masked"),
+    "masked": Bad(lambda: dpm.Dataset.from_continuous(MASKED), "values", "without gaps", "1 masked"),
     "squares beyond float64": Bad(
         lambda: dpm.Dataset.from_continuous(1e160 * REAL.astype(float)), "values", "squares", "overflows"
     ),

@@ -72,7 +72,7 @@ def options(command: str) -> set[str]:
 
 @pytest.mark.parametrize("command", sections())
 def test_a_section_names_all_options_of_its_command(command):
-    assert set(re.findall(r"`(--[a-z-]+)`", sections()[command])) == options(command)
+    assert set(re.findall(r"`(--[a-z0-9-]+)`", sections()[command])) == options(command)
 
 
 @pytest.mark.parametrize("page", [*PAGES, COMMAND_LINE], ids=lambda page: page.stem)
