@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import named
+from dpm_ppl._inputs import check_key, named
 from dpm_ppl._types import PRNGKey
 from dpm_ppl._wording import khat_words, listed
 from dpm_ppl.analysis import posterior_tables
@@ -37,10 +37,8 @@ from dpm_ppl.analysis.draws import (
     thinned,
     weighted_draws,
 )
-from dpm_ppl.estimates import Estimate, estimate
-from dpm_ppl.likelihood import LogLikelihood
-from dpm_ppl.likelihood.diagnostics import DOUBTFUL, LARGEST_USABLE_KHAT, RELIABLE, UNUSABLE, is_khat_bad
-from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.analysis.weight_checks import WeightCheck, check_weights
+from dpm_ppl.likelihood.diagnostics import RELIABLE
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -54,48 +52,6 @@ MOST_NAMED = 5
 """Constant coordinates that a verdict names."""
 LARGEST_RHAT = 1.01
 """Of chains that agree (Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, section 4)."""
-
-
-@dataclass(frozen=True)
-class WeightCheck:
-    """What the importance weights of an approximation against its model say of it (Yao et al. 2018, section 2).
-
-    `khat` and `ess` are those of `num_draws` weights; `elbo` is their mean log, nats. `verdict` is that of the evidence
-    they estimate (see `dpm_ppl.likelihood.verdicts`), but at best `doubtful` where k-hat is more than so many draws
-    allow, and `unusable` above 1: of an approximation k-hat says how far it is from its target.
-    """
-
-    khat: float
-    ess: float
-    num_draws: int
-    elbo: Estimate
-    verdict: str
-
-
-def check_weights(log_weights: ArrayLike) -> WeightCheck:
-    """k-hat, effective sample size and verdict of log p(data, draw) - log q(draw), `(draw,)`, nats.
-
-    **Raises:** `InputError` where there are fewer than two, any is NaN or +inf, or none is finite.
-    """
-    log_weights = np.asarray(log_weights, np.float64)
-    failed = np.isnan(log_weights) | np.isposinf(log_weights)
-    if log_weights.ndim != 1 or len(log_weights) < 2 or failed.any() or np.isneginf(log_weights).all():
-        wrong = f", {failed.sum():,} of them NaN or +inf" if failed.any() else ""
-        raise InputError(
-            "log_weights",
-            expected="numbers (draw,), not all of them -inf",
-            got=f"shape {log_weights.shape}{wrong}",
-            remedy="one per draw; where the model or the guide gives none, find out why",
-        )
-    running = RunningWeights(1, seed=0)
-    running.add(log_weights[None])
-    found = LogLikelihood.of([running], 1)
-    khat, verdict = float(found.khat[0]), str(found.verdict[0])
-    if khat > LARGEST_USABLE_KHAT:
-        verdict = UNUSABLE
-    elif verdict == RELIABLE and is_khat_bad(khat, len(log_weights)):
-        verdict = DOUBTFUL
-    return WeightCheck(khat, float(found.ess[0]), len(log_weights), estimate(log_weights), verdict)
 
 
 @dataclass(frozen=True)
@@ -195,6 +151,7 @@ def compare_posteriors(
     """
     (num_draws,) = check_sizes(num_draws=num_draws)
     log_weights = named(log_weights or {}, "log_weights")
+    key = None if key is None else check_key(key)
     given: dict[str, Any] = named(posteriors, "posteriors")
     with_chains, independent = ({str(name) for name in names} for names in (with_chains, independent))
     if isinstance(reference, int) and not isinstance(reference, bool):

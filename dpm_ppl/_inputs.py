@@ -82,6 +82,18 @@ def check_finite(values: np.ndarray | Array, argument: str) -> None:
         )
 
 
+def check_known(**arguments: Any) -> None:
+    """Raise `InputError` where an argument is traced, and its values are needed outside of JAX."""
+    for name, value in arguments.items():
+        if is_traced(value):
+            raise InputError(
+                name,
+                expected="known values, as weights are added up outside of JAX",
+                got="traced ones, as in a function under jit, grad or vmap",
+                remedy="use bound there, or the log_weight of a proposal",
+            )
+
+
 def check_key(key: Any, argument: str = "key") -> PRNGKey:
     """The key, if it is a single one of JAX's, of either kind; it may be traced.
 

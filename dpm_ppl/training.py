@@ -281,6 +281,8 @@ def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> Tra
 
 def _check_support(svi: SVI, state: TrainingState, batch: Any, values: Any) -> None:
     """Raise `InputError` where values lie outside the support of the site that observes the batch, if one does."""
+    if not isinstance(batch, jax.Array):
+        return
     model = partial(svi.model, **svi.static_kwargs)
     outside = outside_of(sites_of(model, svi.get_params(state.svi_state), batch), np.asarray(values))
     if outside is not None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -112,6 +113,15 @@ def test_bounds_can_be_transformed(x64):
     gradient, step = jax.jit(jax.grad(lambda x_0: K(x_0).sum()))(x_0), 1e-5 * jnp.ones((4, 2))
     differences = (K(x_0 + step) - K(x_0 - step)) / 2e-5
     np.testing.assert_allclose(gradient.sum(axis=1), differences, rtol=1e-6)
-    for act in (lambda x_0: dpm.log_likelihood(diffusion, x_0, KEY, 4).log_likelihood, lambda x_0: K(x_0[:, :1])):
+
+    def moved(shift):
+        return K(x_0, eqx.tree_at(lambda d: d.network.readout.bias, diffusion, replace_fn=lambda b: b + shift)).sum()
+
+    np.testing.assert_allclose(jax.grad(moved)(0.0), (moved(1e-5) - moved(-1e-5)) / 2e-5, rtol=1e-6)
+    for act in (
+        lambda x_0: K(x_0[:, :1]),
+        lambda x_0: dpm.log_likelihood(diffusion, x_0, KEY, 4).log_likelihood,
+        lambda x_0: dpm.log_likelihood(PROGRAM, x_0, KEY, 4).log_likelihood,
+    ):
         with pytest.raises(dpm.InputError, match=r"^x_0: expected .*; .+"):
             jax.jit(act)(x_0)

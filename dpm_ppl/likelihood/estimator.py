@@ -15,7 +15,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dpm_ppl._checks import check_scored, check_sizes
 from dpm_ppl._chunks import chunk_size
 from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_devices, check_key, is_traced
+from dpm_ppl._inputs import check_devices, check_key, check_known
 from dpm_ppl._interruption import interruptible
 from dpm_ppl._progress import count_display
 from dpm_ppl._types import Array, Batch, PRNGKey
@@ -76,8 +76,9 @@ def log_likelihood(
         proposal = default_proposal(method)
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
     num_particles, particles_chunk, data_chunk, steps_chunk = check_sizes(num_particles=num_particles, **sizes)
+    check_known(method=method, x_0=x_0, key=key)
     key, x_0 = check_key(key), check_scored(method, x_0)
-    _check(method, proposal, keep_log_weights, checkpoint, x_0, key)
+    _check(method, proposal, keep_log_weights, checkpoint)
     num_draws = -(-num_particles // proposal.num_particles)
     draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
     if num_draws > MOST_DRAWS:
@@ -224,15 +225,7 @@ def _check(
     proposal: Any,
     keep_log_weights: bool,
     checkpoint: str | os.PathLike[str] | None,
-    *inputs: Any,
 ) -> None:
-    if is_traced(method, *inputs):
-        raise InputError(
-            "x_0",
-            expected="values that are known, as weights are added up outside of JAX",
-            got="a function that JAX traces, as jit, grad and vmap do",
-            remedy="use bound there, or the log_weight of a proposal",
-        )
     if not isinstance(proposal, AbstractProposal):
         raise InputError(
             "proposal",

@@ -22,7 +22,7 @@ import numpy as np
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_key
+from dpm_ppl._inputs import check_key, check_known
 from dpm_ppl._sums import add_exactly
 from dpm_ppl._types import Batch, Cost, PRNGKey
 from dpm_ppl._wording import percentage, short_repr
@@ -88,6 +88,7 @@ def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: i
     """
     if options.get("draw") is not None:
         raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
+    check_known(method=method, key=key)
     num_data, num_particles = check_sizes(num_data=num_data, num_particles=num_particles)
     if isinstance(method, Program):
         method.check_sites(jnp.zeros((1, *method.event_shape)))

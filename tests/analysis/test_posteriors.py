@@ -19,7 +19,8 @@ import dpm_ppl as dpm
 from dpm_ppl.analysis.distances import classifier_two_sample, sliced_wasserstein
 from dpm_ppl.analysis.draws import FittedGuide, num_independent, posterior_tree, thinned, weighted_draws
 from dpm_ppl.analysis.posterior_plots import plot_densities, plot_intervals, plot_ranks
-from dpm_ppl.analysis.posteriors import check_weights, compare_posteriors
+from dpm_ppl.analysis.posteriors import compare_posteriors
+from dpm_ppl.analysis.weight_checks import check_weights
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel  # noqa: F401
 
 KEY = jax.random.key(0)
