@@ -171,6 +171,13 @@ def _drawn(draw: Callable, rows: Array, number: Array, key: PRNGKey) -> Array:
     return jax.vmap(lambda row, key: draw(row[None], key)[0])(rows, keys_of(key, number))
 
 
+def stand_in(units: Units, num_points: int) -> Dataset:
+    """Data drawn at random in the units of others, which are not at hand: what can model those can model these."""
+    generator, shape = np.random.default_rng(0), (num_points, *units.event_shape)
+    z = generator.integers(0, 2, shape) if units.kind == "binary" else generator.normal(size=shape)
+    return Dataset(units.as_given(z), units, resident=True)
+
+
 def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
     """The array of a `.npy` file as a read-only memory map, or that of a `name` in a `.npz` file, in memory.
 

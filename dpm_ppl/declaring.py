@@ -7,7 +7,7 @@ from typing import Any
 from dpm_ppl._errors import InputError
 from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 
-NO_OPTIONS = ("seed", "digest")
+NO_OPTIONS = ("seed", "digest", "data_facts")
 """What an experiment is declared with beside the options of its own."""
 
 LAST_SEED = 2**32 - 1
@@ -31,7 +31,7 @@ def declare(zoo: dict[str, Declare], name: str, options: dict[str, Any], seed: i
     check_range("--seed", seed, 0, LAST_SEED)
     known = options_of(zoo[name])
     for option in options:
-        if option not in (*known, "digest"):
+        if option not in (*known, *NO_OPTIONS):
             raise InputError(
                 flag(option),
                 expected=f"an option of {name} ({', '.join(map(flag, known))})",

@@ -1,6 +1,7 @@
 """Run directories: everything needed to tell what was fitted, how, with what, and to go on from there.
 
 RUN/run.json          experiment, options, seed, number of updates, versions, device
+RUN/data.json         units and columns of data that came from a file
 RUN/checkpoints/      the newest states of the training
 RUN/metrics.jsonl     a row per evaluation, as they come
 RUN/scores/           draws of K of the held-out data
@@ -28,6 +29,7 @@ from dpm_ppl.experiment import DIFFUSION, Experiment
 
 FORMAT, OLD_FORMAT = "dpm-ppl run 2", "dpm-ppl run"
 PACKAGES = ("dpm-ppl", "numpyro", "jax", "equinox", "optax", "numpy")
+DATA_FACTS = "data.json"
 OF_FILES = ("data", "test_data")
 """Options that say where data are; which they are their digest says."""
 KINDS = {"experiment": str, "options": dict, "seed": int, "num_updates": int}
@@ -79,15 +81,31 @@ class Run:
         **Raises:** `InputError` where its data are no longer where they were, or are others.
         """
         moved = {} if data is None else {"data": str(data.resolve())}
-        known = self.options.get("data")
-        if data is None and known is not None and not Path(known).exists():
+        if data is None and self.data_are_missing:
             raise InputError(
                 "--data",
-                expected=f"the data of {self.path} where they were, {known}",
+                expected=f"the data of {self.path} where they were, {self.options['data']}",
                 got="no such file",
                 remedy="say where they are now: --data FILE",
             )
         return declaring.declare(zoo, self.experiment, self.options | moved, self.seed)
+
+    def declare_to_draw(self, zoo: dict[str, Declare], data: Path | None = None) -> Experiment:
+        """The same, with data that stand in for those that are missing: for all that only draws from what is trained.
+
+        **Raises:** `InputError` where the data are missing, and what is known of them too.
+        """
+        known = self.path / DATA_FACTS
+        if data is not None or not self.data_are_missing or not known.is_file():
+            return self.declare(zoo, data)
+        facts = {"data_facts": json.loads(known.read_text())}
+        return declaring.declare(zoo, self.experiment, self.options | facts, self.seed)
+
+    @property
+    def data_are_missing(self) -> bool:
+        """Whether the file of its data is no longer where it was."""
+        known = self.options.get("data")
+        return known is not None and not Path(known).exists()
 
     def svi(self, experiment: Experiment) -> SVI:
         """The experiment's program for NumPyro, its learning rate as in this run."""

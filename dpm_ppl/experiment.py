@@ -45,6 +45,7 @@ class Experiment:
       with the highest K of them.
     - `gaussian`: log-density of dequantised standardised data under a Gaussian of full covariance, fitted to all data
       that are not held out; as `exact`, and what a result is held against.
+    - `data_facts`: what declares the experiment without its data, as JSON, where these come from a file.
     - `notices`: what a user should know before it is fitted, a line each.
     - `exact`: log-density of standardised data in nats, `(datum, *event_shape)` to `(datum,)`, where it is known.
     - `num_draws`: draws of noise, and of the dequantisation, per held-out datum in a reported bound.
@@ -66,6 +67,7 @@ class Experiment:
     datum: str = "point"
     exact: Callable[[np.ndarray], np.ndarray] | None = None
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None
+    data_facts: dict[str, Any] | None = None
     notices: tuple[str, ...] = ()
     num_draws: int = 4
     references: tuple[Reference, ...] = ()

@@ -14,7 +14,7 @@ import numpy as np
 from dpm_ppl import checkpoint, training
 from dpm_ppl._errors import InputError
 from dpm_ppl._files import replacing
-from dpm_ppl.directories import PACKAGES, Run, alone, check_continues, create, extended, is_run, open_run
+from dpm_ppl.directories import DATA_FACTS, PACKAGES, Run, alone, check_continues, create, extended, is_run, open_run
 from dpm_ppl.estimates import finite_or_none
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.programs import Method
@@ -49,6 +49,9 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
 
     **Raises:** `KeyboardInterrupt` where Ctrl-C has ended it, saved.
     """
+    if experiment.data_facts is not None:
+        with replacing(run.path / DATA_FACTS) as file:
+            file.write((json.dumps(experiment.data_facts) + "\n").encode())
     num_evaluations = EVALUATIONS if experiment.validation is None else VALIDATIONS
     result = training.fit(
         run.svi(experiment),

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -38,6 +38,22 @@ class Units:
     scale: np.ndarray
     num_levels: int | None = None
     columns: tuple[Column, ...] | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for `from_json`."""
+        columns = None if self.columns is None else [asdict(column) for column in self.columns]
+        numbers = {"shift": np.asarray(self.shift).tolist(), "scale": np.asarray(self.scale).tolist()}
+        facts = {"event_shape": list(self.event_shape), "kind": self.kind, "num_levels": self.num_levels}
+        return {**facts, **numbers, "columns": columns}
+
+    @classmethod
+    def from_json(cls, facts: dict[str, Any]) -> "Units":
+        """The units of which `as_json` has told."""
+        columns = facts["columns"]
+        if columns is not None:
+            columns = tuple(Column(**column | {"labels": tuple(column["labels"])}) for column in columns)
+        shift, scale = (np.asarray(facts[name], np.float64) for name in ("shift", "scale"))
+        return cls(tuple(facts["event_shape"]), facts["kind"], shift, scale, facts["num_levels"], columns)
 
     @property
     def widths(self) -> np.ndarray:

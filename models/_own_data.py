@@ -13,12 +13,14 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import real_array
 from dpm_ppl._rows import chunks
 from dpm_ppl.columns import Table, archived, read_frame
-from dpm_ppl.data import Dataset, load_array, split
+from dpm_ppl.data import Dataset, load_array, split, stand_in
+from dpm_ppl.units import Units
 
 Kernel = Literal["gaussian", "bernoulli"]
 Scale = Literal["columns", "pooled"]
 FEWEST = 20
 """Data below which no figure of held-out data means anything."""
+MOST_STANDING_IN = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +35,19 @@ class OwnData:
     kernel: Kernel
     scale: Scale | None
     digest: str
+
+    def facts(self) -> dict[str, Any]:
+        """What is to be known of the data in order to declare their experiment without them."""
+        parts = {"train": self.train, "validation": self.validation, "heldout": self.heldout, "known": self.known}
+        sizes = {name: part.num_points for name, part in parts.items() if part is not None}
+        return {"units": self.known.units.as_json(), "num_points": sizes, "digest": self.digest}
+
+
+def without_data(facts: dict[str, Any], kernel: Kernel, scale: Scale | None) -> OwnData:
+    """Data that stand in for those of which `OwnData.facts` has told."""
+    units = Units.from_json(facts["units"])
+    parts = {name: stand_in(units, min(num, MOST_STANDING_IN)) for name, num in facts["num_points"].items()}
+    return OwnData(**{"validation": None, **parts}, kernel=kernel, scale=scale, digest=facts["digest"])
 
 
 def read_own(

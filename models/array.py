@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -16,7 +17,7 @@ from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.models._methods import with_method
-from dpm_ppl.models._own_data import OwnData, read_own
+from dpm_ppl.models._own_data import OwnData, read_own, without_data
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import some_data
 from dpm_ppl.models.methods.gaussian import moments
@@ -56,6 +57,7 @@ def experiment(
     depth: int = 3,
     seed: int = 0,
     digest: str | None = None,
+    data_facts: dict[str, Any] | None = None,
 ) -> Experiment:
     """Diffusion of your own data, by default with a tenth held out and the best parameters kept by a validation split.
 
@@ -64,19 +66,23 @@ def experiment(
     that the array holds whole numbers 0 ... levels - 1, to be dequantised. `scale` is of real data: one scale for each
     of the columns, the default of vectors, or a pooled one, that of images. `beta_1` is the rate of the first step, by
     default chosen by the spread of the data; `pi` the stationary rate of bits, that of the data if not given. `digest`
-    is the SHA-256 of the file, kept with a run so that it is not continued on other data.
+    is the SHA-256 of the file, kept with a run so that it is not continued on other data. `data_facts`, kept with a run
+    too, declare the experiment without its data, to draw from what has been trained.
     """
-    own = read_own(
-        data,
-        kernel=kernel,
-        levels=levels,
-        scale=scale,
-        test_data=test_data,
-        heldout_share=heldout_share,
-        validation_share=0.0 if method == "gaussian" else validation_share,  # which takes its moments, once
-        seed=seed,
-        digest=digest,
-    )
+    if data_facts is None:
+        own = read_own(
+            data,
+            kernel=kernel,
+            levels=levels,
+            scale=scale,
+            test_data=test_data,
+            heldout_share=heldout_share,
+            validation_share=0.0 if method == "gaussian" else validation_share,  # which takes its moments, once
+            seed=seed,
+            digest=digest,
+        )
+    else:
+        own = without_data(data_facts, kernel, scale)
     shape, is_bits = own.train.event_shape, own.kernel == "bernoulli"
     if is_bits:
         pi = float(np.clip(first_moments(own.known.source, True)[0], 0.02, 0.98)) if pi is None else pi
@@ -115,6 +121,7 @@ def experiment(
         train=own.train,
         validation=own.validation,
         heldout=own.heldout,
+        data_facts=own.facts(),
         method=Diffusion(family, schedule, network, shape, edge),
         objective=DiffusionELBO(num_sampled_steps=4),
         optimiser=partial(adam, learning_rate=learning_rate),

@@ -298,9 +298,15 @@ def test_data_may_move_and_are_known_by_their_digest(fitted, folder, copy, tmp_p
     described = json.loads((copy / "run.json").read_text())
     described["options"]["data"] = str(tmp_path / "gone.npy")
     (copy / "run.json").write_text(json.dumps(described))
-    called = call("bounds", copy)
-    assert (called.code, called.out) == (2, "")
-    assert "say where they are now: --data FILE" in called.err
+    for command in (("bounds", copy), ("report", copy), ("compare", copy), ("fit", "array", "--resume", "--out", copy)):
+        called = call(*command)
+        assert (called.code, called.out) == (2, "")
+        assert "say where they are now: --data FILE" in called.err
+    drawn = []
+    for run in (copy, folder / "run"):
+        call_well("sample", run, "--num-samples", 5, "--out", tmp_path / "draws.npy")
+        drawn.append(np.load(tmp_path / "draws.npy"))
+    np.testing.assert_array_equal(*drawn)
     shutil.copy(folder / "x.npy", tmp_path / "moved.npy")
     for command in (("bounds", copy), ("fit", "array", "--resume", "--out", copy)):
         assert call_well(*command, "--data", tmp_path / "moved.npy", "--json").json["K"] == fitted.json["K"]

@@ -39,7 +39,7 @@ def sample(
     declaring.check_range("--num-samples", num_samples, 1)
     declaring.check_range("--seed", seed, 0, declaring.LAST_SEED)
     opened = runs.open_run(run)
-    experiment = opened.declare(EXPERIMENTS, data)
+    experiment = opened.declare_to_draw(EXPERIMENTS, data)
     units = experiment.heldout.units
     kinds = (".npy",) if units.columns is None else SUFFIXES
     target = out or run / f"samples{kinds[0]}"
@@ -50,7 +50,17 @@ def sample(
             got=target,
             remedy=f"leave it out for samples{kinds[0]} in the run directory",
         )
-    trained = runs.trained(opened, experiment)
+    try:
+        trained = runs.trained(opened, experiment)
+    except InputError as error:
+        if data is not None or not opened.data_are_missing:
+            raise
+        raise InputError(
+            "--data",
+            expected=f"the data, from which {opened.name} has its shape",
+            got=f"no file {opened.options['data']}",
+            remedy="say where they are now: --data FILE",
+        ) from error
     values = units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
     with replacing(target) as file:
         if units.columns is None:

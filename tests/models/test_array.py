@@ -1,3 +1,4 @@
+import json
 import re
 
 import jax
@@ -5,10 +6,12 @@ import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
 
+from dpm_ppl import training
 from dpm_ppl._errors import InputError
 from dpm_ppl._rows import read
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.models import array
+from dpm_ppl.programs import sample_from
 from dpm_ppl.scores import score
 
 GENERATOR = np.random.default_rng(0)
@@ -184,3 +187,37 @@ def test_a_method_that_trains_is_chosen_by_validation_and_the_gaussian_takes_all
     shares = {name: array.experiment(data=path, method=name).validation for name in ("gaussian", "vae")}
     assert shares["gaussian"] is None
     assert shares["vae"].num_points == 36
+
+
+LINES = (f"{x:.3f},{'abc'[i % 3]},{i % 5}\n" for i, x in enumerate(GENERATOR.normal(size=60)))
+TABLE = "size,town,count\n" + "".join(LINES)
+
+
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("levels", "diffusion"), ("bernoulli", "diffusion"), ("table", "diffusion"), ("gaussian", "mixture")],
+)
+def test_what_is_trained_can_be_drawn_from_without_the_data(name, method, tmp_path):
+    if name == "table":
+        (tmp_path / "x.csv").write_text(TABLE)
+        real = array.experiment(data=tmp_path / "x.csv", num_steps=3, width=4, depth=1, method=method)
+    else:
+        values, options, _ = ARRAYS[name]
+        of_diffusion = {"num_steps": 3, "width": 4, "depth": 1} if method == "diffusion" else {}
+        real = array.experiment(data=saved(tmp_path, values), method=method, **options, **of_diffusion)
+    facts = json.loads(json.dumps(real.data_facts))
+    bare = array.experiment(**real.options | {"data": tmp_path / "gone.npy", "data_facts": facts})
+
+    def state(one):
+        rows = one.train.draw(one.train.rows(np.arange(2)), jax.random.key(0))
+        return training.init(one.svi(), jax.random.key(0), rows, keep_best=one.validation is not None)
+
+    trained, like = state(real), jax.eval_shape(lambda: state(bare))
+    assert jax.tree.map(np.shape, trained) == jax.tree.map(np.shape, like)
+    draws = [
+        one.heldout.units.as_given(sample_from(one.method.with_params(trained.params), jax.random.key(1), 4))
+        for one in (real, bare)
+    ]
+    np.testing.assert_array_equal(*draws)
+    assert draws[0].dtype == draws[1].dtype
+    assert bare.heldout.units.columns == real.heldout.units.columns
