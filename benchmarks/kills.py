@@ -32,7 +32,7 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 ENDS = {0, *(128 + number for number in SIGNALS), *(-number for number in SIGNALS)}
 MOST_IN_A_ROW = 8
 """Kills of one command before it is left to end."""
-FIT = "fit array --data x.npy --kernel gaussian --num-steps 6 --updates 60 --resume --json --out"
+FIT = "fit array --data x.npy --kernel gaussian --num-steps 6 --width 16 --depth 1 --updates 300 --resume --json --out"
 WEIGH = "--num-particles 512 --num-points 16 --json"
 COMMANDS = {
     "fit": f"{FIT} DIR/run",
@@ -96,13 +96,17 @@ class Whole:
 def whole_of(name: str) -> Whole:
     start(name)
     run(name, None)  # compiles, so that the next one takes the time that a killed one would
+    first = left_by(name)
     start(name)
     began = time.monotonic()
     code = run(name, None)
     if code != 0:
         sys.exit(f"{name} ended with {code}: {Path(name, 'err').read_text()[-500:]}")
     seconds, num_syncs = time.monotonic() - began, int(Path(name, "syncs").read_text())
-    whole = Whole(left_by(name), seconds, num_syncs)
+    left = left_by(name)
+    if others := [key for key in left if first.get(key) != left[key]]:
+        sys.exit(f"{name} leaves others each time: {', '.join(others)}")
+    whole = Whole(left, seconds, num_syncs)
     shutil.copytree(name, f"whole-{name}")
     print(f"{name}: {seconds:.1f} s, {num_syncs} syncs", file=sys.stderr, flush=True)
     return whole
@@ -195,8 +199,8 @@ def left_by(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"printed": Path(name, "out").read_text()}
     for path in sorted(Path(name).rglob("*")):
         key = str(path.relative_to(name))
-        if path.name == "run.json" or path.suffix in (".html", ".png"):
-            found[key] = path.stat().st_size > 0
+        if path.name in ("run.json", "data.json") or path.suffix in (".html", ".png"):
+            found[key] = path.read_bytes()
         elif path.name == "metrics.jsonl":
             found[key] = [without_seconds(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".npz" and not is_older(path):

@@ -18,6 +18,7 @@ from dpm_ppl.directories import DATA_FACTS, PACKAGES, Run, alone, check_continue
 from dpm_ppl.estimates import finite_or_none
 from dpm_ppl.experiment import Experiment
 from dpm_ppl.programs import Method
+from dpm_ppl.resuming import check_settings
 from dpm_ppl.scores import Scores, score
 
 __all__ = [
@@ -93,7 +94,7 @@ def trained(run: Run, experiment: Experiment) -> Method:
         raise InputError(
             "run", expected="a run with a checkpoint", got=f"none in {run.checkpoints}", remedy="fit it with --resume"
         )
-    training.check_settings(newest, checkpoint.read_meta(newest), run.identity)
+    check_settings(newest, checkpoint.read_meta(newest), run.identity)
     rows = experiment.train.rows(np.arange(1))
     keep_best = experiment.validation is not None
     like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)

@@ -28,6 +28,7 @@ from dpm_ppl._interruption import interruptible
 from dpm_ppl._progress import progress_display
 from dpm_ppl._refusals import outside_of
 from dpm_ppl._sites import sites_of
+from dpm_ppl.resuming import Record, newest_in, restored_from
 from dpm_ppl.updates import TrainingState, chunk_program, init, step, zero
 
 __all__ = ["FitResult", "TrainingState", "fit", "init", "step"]
@@ -118,13 +119,13 @@ def fit(
     first = data.draw(batches.first, jax.random.fold_in(data_key, 0))
     state = init(svi, key, first, keep_best=keep_best is not None)
     _check_support(svi, state, first, data.values if isinstance(data, ArrayData) else first)
-    record = _Record()
+    record = Record()
     settings = {"num_points": data.num_points, "batch_size": batch_size, "averaging": averaging, "unit": unit}
     if checkpoint_dir is not None:
         settings |= {**(identity or {}), "data": digest(data)}
-    newest = None if checkpoint_dir is None else _newest(Path(checkpoint_dir), resume)
+    newest = None if checkpoint_dir is None else newest_in(Path(checkpoint_dir), resume)
     if newest is not None:
-        state, record = _restore(newest, state, settings, num_updates)
+        state, record = restored_from(newest, state, settings, num_updates)
 
     def save() -> None:
         if checkpoint_dir is not None:
@@ -173,32 +174,8 @@ def fit(
     return FitResult(state, state.chosen, record.rows, interrupted)
 
 
-@dataclasses.dataclass
-class _Record:
-    """What the metrics need to remember from chunk to chunk, and from one start to the next."""
-
-    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
-    seconds: float = 0.0
-    period_loss: float = 0.0
-    period_updates: int = 0
-
-    def add(self, losses: np.ndarray, seconds: float) -> float:
-        """Adds the losses of kept updates, one by one so that chunks leave no trace in the rounding; their mean."""
-        for loss in losses.tolist():
-            self.period_loss += loss
-        self.period_updates += losses.size
-        self.seconds += seconds
-        return float(losses.mean()) if losses.size else math.nan
-
-    def close_period(self, update: int, skipped: int, values: dict[str, Any]) -> None:
-        loss = self.period_loss / self.period_updates if self.period_updates else math.nan
-        values = {name: value.item() if hasattr(value, "item") else value for name, value in values.items()}
-        self.rows.append({"update": update, "seconds": self.seconds, "loss": loss, "skipped": skipped, **values})
-        self.period_loss, self.period_updates = 0.0, 0
-
-
 def _looked_at(
-    state: TrainingState, record: _Record, evaluate: Callable[..., dict[str, Any]] | None, keep_best: str | None
+    state: TrainingState, record: Record, evaluate: Callable[..., dict[str, Any]] | None, keep_best: str | None
 ) -> TrainingState:
     """The state after an evaluation, which goes into the record; with these parameters as its best if they are."""
     # Copies, because the loop gives the buffers of its state away.
@@ -221,51 +198,6 @@ def _due(done: int, every: int | None, last: int) -> bool:
 
 def _alone(folder: str | Path | None) -> contextlib.AbstractContextManager[None]:
     return contextlib.nullcontext() if folder is None else alone_in(Path(folder), "checkpoint_dir")
-
-
-def _newest(folder: Path, resume: bool) -> Path | None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise InputError(
-            "checkpoint_dir", expected="a folder that can be made", got=failure, remedy="name another folder"
-        ) from failure
-    newest = checkpoint.latest(folder)
-    if newest is not None and not resume:
-        raise InputError(
-            "checkpoint_dir",
-            expected="a folder without checkpoints",
-            got=newest,
-            remedy="pass resume=True to continue that fit, or name another folder",
-        )
-    return newest
-
-
-def _restore(
-    path: Path, state: TrainingState, settings: dict[str, Any], num_updates: int
-) -> tuple[TrainingState, _Record]:
-    restored, meta = checkpoint.load(path, state)
-    check_settings(path, meta, settings)
-    if not jnp.array_equal(jax.random.key_data(restored.data_key), jax.random.key_data(state.data_key)):
-        raise InputError("key", expected=f"the key of the fit in {path}", got="another", remedy="use the same seed")
-    if restored.num_updates > num_updates:
-        raise InputError(
-            "num_updates",
-            expected=f"at least the {restored.num_updates} done in {path}",
-            got=num_updates,
-            remedy="ask for more updates or name another folder",
-        )
-    return restored, _Record(**meta["record"])
-
-
-def check_settings(path: Path, meta: dict[str, Any], settings: dict[str, Any]) -> None:
-    """Raise `InputError` where a setting is another than in the `meta` of a checkpoint, unless that has none."""
-    saved = meta.get("settings", {})
-    for name, value in settings.items():
-        if saved.get(name, value) != value:
-            raise InputError(
-                name, expected=f"{saved[name]}, as in {path}", got=value, remedy="resume with the settings of that fit"
-            )
 
 
 def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> TrainingError | None:

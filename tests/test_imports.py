@@ -43,6 +43,7 @@ LAYERS = (
     {"data"},
     {"remarks"},
     {"checkpoint", "updates"},
+    {"resuming"},
     {"training"},
     {"kept_scores"},
     {"scores"},
