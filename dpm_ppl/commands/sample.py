@@ -30,7 +30,9 @@ def sample(
     import numpy as np
 
     from dpm_ppl import declaring, runs
+    from dpm_ppl._chunks import watched
     from dpm_ppl._files import replacing
+    from dpm_ppl._progress import count_display
     from dpm_ppl.columns import SUFFIXES, frame_of, write_frame
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.programs import sample_from
@@ -61,7 +63,8 @@ def sample(
             got=f"no file {opened.options['data']}",
             remedy="say where they are now: --data FILE",
         ) from error
-    values = units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
+    with count_display(True, "draws", num_samples) as show, watched(show):
+        values = units.as_given(np.asarray(sample_from(trained, jax.random.key(seed), num_samples)))
     with replacing(target) as file:
         if units.columns is None:
             np.save(file, values, allow_pickle=False)
