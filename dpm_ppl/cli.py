@@ -4,6 +4,7 @@ Errors of use are one line and exit code 2; of training, of files and of the sys
 number.
 """
 
+import contextlib
 import signal
 import sys
 from collections.abc import Callable
@@ -72,10 +73,7 @@ def main() -> None:
     """Entry point of `dpm-ppl`."""
     try:
         with ends_by_exception(), plain_output():
-            try:
-                _run()
-            finally:
-                sys.stdout.flush()
+            _run()
     except InputError as error:
         _fail(spoken(error, COMMANDS.get(_command())), 2)
     except TrainingError as error:
@@ -91,10 +89,15 @@ def main() -> None:
 
 
 def _run() -> None:
-    if sys.argv[1:] == ["--version"]:
-        print(f"dpm-ppl {version('dpm-ppl')}")
-        return
-    app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+    try:
+        if sys.argv[1:] == ["--version"]:
+            print(f"dpm-ppl {version('dpm-ppl')}")
+        else:
+            app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+    except SystemExit:  # as after --help
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
 
 
 def _command() -> str:
@@ -106,5 +109,6 @@ def _first_line(function: Callable) -> str:
 
 
 def _fail(error: str, code: int) -> None:
-    print(f"dpm-ppl: {error}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        print(f"dpm-ppl: {error}", file=sys.stderr)
     raise SystemExit(code)

@@ -336,6 +336,15 @@ def test_a_description_changed_by_hand_is_not_believed(copy, change, argument):
         assert called.err.count("\n") == 1
 
 
+def test_a_terminal_that_has_gone_changes_no_exit_code(fitted, folder, monkeypatch):
+    def end(*_, **__):
+        raise Ended(signal.SIGHUP)
+
+    monkeypatch.setattr(runs, "score_heldout", end)
+    monkeypatch.setattr("builtins.print", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "gone")))
+    assert call("bounds", folder / "run").code == 129
+
+
 def test_a_second_process_in_a_run_directory_is_refused(folder, copy):
     with runs.alone(copy):
         called = fit_array(folder, copy, "--resume")
