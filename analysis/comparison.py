@@ -79,8 +79,8 @@ class Comparison:
         for one in self.contenders:
             if one.doubtful_share and one.is_weighed and one.is_finite:
                 said.append(
-                    f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data that were weighed "
-                    f"are not reliable; its {where}."
+                    f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data with importance "
+                    f"weights are not reliable; its {where}."
                 )
         return [*said, self._against_exact()] if self.exact is not None else said
 

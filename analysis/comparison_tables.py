@@ -31,11 +31,11 @@ def summary_table(comparison: "Comparison") -> TextTable:
         }
         rows.append([cells[heading] for heading in headings])
     scale, num_points = comparison.scale, len(comparison.contenders[0].K_values)
-    note = f"Mean ± standard error of all {num_points:,} held-out data{_weighed(comparison)}."
+    note = f"Mean ± standard error over all {num_points:,} held-out data.{_extension(comparison)}"
     if several:
         note += (
-            " In the order of the values; gaps and differences are paired, and ranks within two standard errors, each "
-            "pair by itself, stay open."
+            " Gaps and differences are paired over data. Two methods share a rank where their difference is less than "
+            "two standard errors."
         )
     align = "c" * several + "l" + "r" * (len(headings) - several - 1)
     return TextTable(f"Methods by {scale.unit}, {scale.better} is better", headings, rows, align, note)
@@ -46,7 +46,7 @@ def figures_table(comparison: "Comparison") -> TextTable:
     figures = comparison.figures()
     has_exact = any("gap" in row for row in figures)
     headings = ["method", "figure", "S", "value"] + ["gap to exact"] * has_exact
-    headings += ["draws", "data", "weighed", "ESS", "doubtful"]
+    headings += ["draws", "data", "with weights", "ESS", "doubtful"]
     rows, named = [], None
     for row in figures:
         gap = Estimate(row["gap"], row["gap_se"], row["num_points"]).plus_minus() if "gap" in row else ""
@@ -66,9 +66,10 @@ def figures_table(comparison: "Comparison") -> TextTable:
         named = row["method"]
     bounds = "upper bounds of a code length" if comparison.scale.side == AT_MOST else "lower bounds of log-likelihoods"
     note = (
-        f"K, the ELBO and what is importance-weighted are {bounds}. S: particles behind one log-mean. draws: of noise, "
-        "guide or weights per datum. data: what the value is the mean of; weighed: those of them that have weights, "
-        "where all others follow by what is known of both. ESS: of the draws, its median over the data weighed."
+        f"K, the ELBO and importance-weighted values are {bounds}. S: number of particles in each mean of weights. "
+        "draws: of noise, guide or weights for each datum. data: number of data behind the value; with weights: how "
+        "many of them have importance weights; K and the exact value serve for the others. ESS: effective sample size "
+        "of the draws, the median over these data. doubtful: the share of them whose estimate is not reliable."
     )
     return TextTable(f"All figures, {comparison.scale.unit}", headings, rows, "ll" + "r" * (len(headings) - 2), note)
 
@@ -81,8 +82,9 @@ def differences_table(comparison: "Comparison") -> TextTable:
         for i, name in enumerate(names)
     ]
     note = (
-        "Positive where the column's method is better than the row's; mean ± standard error, paired over data. Surer "
-        "than the difference of two values, from which it may differ where only some of the data were weighed."
+        "Mean ± standard error, paired over data; positive where the method of the column is better than that of the "
+        "row. Where only some of the data have importance weights, this may differ from the difference of the two "
+        "values above, and is the more precise of the two."
     )
     return TextTable(f"Paired differences, {comparison.scale.unit}", ["", *names], rows, note=note)
 
@@ -92,8 +94,9 @@ def _exact_row(headings: list[str], exact: Estimate) -> list[str]:
     return [cells.get(heading, "") for heading in headings]
 
 
-def _weighed(comparison: "Comparison") -> str:
+def _extension(comparison: "Comparison") -> str:
+    """How the best bound of all data comes from the weights of some of them."""
     counts = {len(one.places) for one in comparison.contenders if one.is_weighed}
     fewer = " or ".join(f"{count:,}" for count in sorted(counts - {len(comparison.contenders[0].K_values)}))
     by = "K" if comparison.exact is None else "K and the exact value"
-    return f", S particles on {fewer} of them and from there to all by {by}" if fewer else ""
+    return f" The best bound has S particles for {fewer} of them, and {by} for the others." if fewer else ""

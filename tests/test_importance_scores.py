@@ -123,8 +123,8 @@ def test_a_figure_says_which_data_it_is_of_and_whether_it_is_a_bound(capsys):
     for num_points in (30, 400):
         _, result = weighed(100, num_points)
         text = told(result, capsys)
-        assert ("values are of all 400 held-out data, rises of the 30" in text) == (num_points == 30)
-        assert f"of the {num_points} data weighed: " in text
+        assert ("means over all 400 held-out data; 30 of them have weights" in text) == (num_points == 30)
+        assert f"of the {num_points} data with weights: " in text
         assert ("at least" in text) == (result.doubtful_share > 0)
     doubtful = replace(
         result, verdicts={"reliable": 0.5, "some new verdict": 0.5}, bits_per_dim=Estimate(2.0, 0.01, 30)
