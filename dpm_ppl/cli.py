@@ -9,7 +9,9 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
+from textwrap import indent, wrap
 
 import tyro
 
@@ -24,6 +26,7 @@ from dpm_ppl.commands.report import report
 from dpm_ppl.commands.sample import sample
 
 app = tyro.extras.SubcommandApp()
+ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
 BROKEN_PIPE = 128 + 13
 """Exit code; the signal has no name on every system."""
 
@@ -40,14 +43,16 @@ def list_experiments(*, json: bool = False) -> None:
     from dpm_ppl.reporting import print_json
 
     described = {
-        name: {"description": _first_line(function), "options": list(options_of(function))}
+        name: {"description": _first_paragraph(function), "options": list(options_of(function))}
         for name, function in EXPERIMENTS.items()
     }
     if json:
         print_json(described)
         return
-    for name, description in described.items():
-        print(f"{name:10} {description['description']}\n{'':10} {' '.join(map(flag, description['options']))}")
+    for name, about in described.items():
+        options = "options: " + " ".join(map(flag, about["options"]))
+        wrapped = (wrap(part, width=79, break_on_hyphens=False) for part in (about["description"], options))
+        print(f"{name}\n{indent('\n'.join(chain(*wrapped)), '    ')}")
 
 
 COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare)}
@@ -93,7 +98,7 @@ def _run() -> None:
         if sys.argv[1:] == ["--version"]:
             print(f"dpm-ppl {version('dpm-ppl')}")
         else:
-            app.cli(prog="dpm-ppl", description="Diffusion probabilistic models as NumPyro programs.")
+            app.cli(prog="dpm-ppl", description=ABOUT)
     except SystemExit:  # as after --help
         sys.stdout.flush()
         raise
@@ -104,8 +109,8 @@ def _command() -> str:
     return next(iter(sys.argv[1:]), "")
 
 
-def _first_line(function: Callable) -> str:
-    return (function.__doc__ or "").strip().partition("\n")[0]
+def _first_paragraph(function: Callable) -> str:
+    return " ".join((function.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _fail(error: str, code: int) -> None:

@@ -28,7 +28,7 @@ def experiment(
     num_steps: int = 1000,
     seed: int = 0,
 ) -> Experiment:
-    """Gaussian diffusion of dequantised digits; 1,500 to train on and 297 held out, as the seed has it.
+    """Gaussian diffusion of dequantised digits; 1,500 to train on and 297 held out, drawn by the seed.
 
     By default the network predicts levels (`LevelNetwork`). The variant `"paper"` has the parts of the paper's MNIST
     run: T = 1000, the whole image through dense layers, bump readouts of time, and the perturbed forward kernel.

@@ -32,8 +32,9 @@ def experiment(
     num_steps: int = 2000,
     seed: int = 0,
 ) -> Experiment:
-    """Binomial diffusion of the heartbeat; beta_t = 1/(T - t + 1), noise bits of the data's own activity. The data
-    are the five sequences in turn, whatever the seed.
+    """Binomial diffusion of the heartbeat, with beta_t = 1/(T - t + 1) and noise bits as frequent as those of the data.
+
+    The data are the five sequences in turn, whatever the seed.
 
     The variant `"paper"` is the paper's own configuration: three layers of 50 sigmoid units with readouts for each step
     that give the rate directly (D.1.2). Otherwise the network reads time smoothly and predicts the clean sequence.
