@@ -1,15 +1,13 @@
-"""Tables of named columns of unlike kinds, read from a file and written as they came.
+"""Tables of named columns of unlike kinds, and the data frames they are made of and become again.
 
 A table is a matrix of numbers and what its columns mean. Whole numbers, truth values and categories, as codes 0, 1, ...
 in the order of their names, are discrete: `Dataset.from_table` dequantises them, so that the bound is one on the
 probability of the value and not on a density that has no limit. Real columns keep their density.
 """
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -22,8 +20,9 @@ ColumnKind = Literal["real", "whole", "bool", "category"]
 MOST_WHOLE = 10_000
 """Whole numbers over a wider range are taken as real ones: the noise of one unit would be lost in float32."""
 MOST_CATEGORIES = 100
-SUFFIXES = (".csv", ".parquet", ".npz")
-"""Of the files that hold tables."""
+ANY_KIND = "numbers, truth values or categories"
+NO_DATES = "turn them into numbers, such as days since one"
+SAME_KIND = "bring the same kind of data"
 
 
 @dataclass(frozen=True)
@@ -100,58 +99,8 @@ def frame_of(columns: Sequence[Column], values: np.ndarray) -> "pandas.DataFrame
     return pandas.DataFrame({column.name: as_read(column, values[:, i]) for i, column in enumerate(columns)})
 
 
-def archived(path: Path) -> list[str]:
-    """The names of the arrays in a `.npz` file, none where there is no such file."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return list(archive.files)
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError):
-        return []
-
-
-def read_frame(path: Path, argument: str = "data") -> "pandas.DataFrame":
-    """The data frame in a `.csv` file, a `.parquet` file, or a `.npz` file of named columns of one length.
-
-    **Raises:** `InputError` where there is no such file, or it does not hold a table.
-    """
-    import pandas
-
-    readers: dict[str, Callable[[Path], Any]] = {
-        ".csv": pandas.read_csv,
-        ".parquet": pandas.read_parquet,
-        ".npz": lambda path: pandas.DataFrame(dict(np.load(path, allow_pickle=False))),
-    }
-    if not path.is_file():
-        raise _refused(argument, f"a {path.suffix} file", f"no file {path}", "check the path")
-    try:
-        return readers[path.suffix](path)
-    except ImportError as error:
-        raise _refused(
-            argument, "a file that can be read", path, "install the extra: pip install 'dpm-ppl[tables]'"
-        ) from error
-    except Exception as error:  # readers fail in many ways, all of which mean the same
-        got = f"{path}, which does not read as one ({' '.join(str(error).split())})"
-        raise _refused(argument, f"a table in a {path.suffix} file", got, "check the file") from error
-
-
-def write_frame(frame: "pandas.DataFrame", file: BinaryIO, suffix: str) -> None:
-    """The frame into a `.csv`, `.parquet` or `.npz` file, of which the first and last have texts for categories."""
-    if suffix == ".parquet":
-        frame.to_parquet(file, index=False)
-    elif suffix == ".csv":
-        frame.to_csv(file, index=False)
-    else:
-        plain = {name: frame[name].astype(str) if frame[name].dtype == "category" else frame[name] for name in frame}
-        arrays = {str(name): column.to_numpy(_plain(column)) for name, column in plain.items()}
-        np.savez(file, allow_pickle=False, **arrays)
-
-
-def _plain(column: "pandas.Series") -> Any:
-    return column.dtype if isinstance(column.dtype, np.dtype) and column.dtype != object else np.str_
-
-
 def _read(column: "pandas.Series", name: str, known: Column | None, argument: str) -> tuple[np.ndarray, Column]:
-    """A column's numbers, and what they mean."""
+    """A column's numbers, and what they mean; those of `known` where there is one."""
     from pandas.api import types
 
     def refused(expected: str, got: object, remedy: str) -> InputError:
@@ -159,23 +108,15 @@ def _read(column: "pandas.Series", name: str, known: Column | None, argument: st
 
     num_missing = int(column.isna().sum())
     if num_missing:
-        raise refused("no missing values", f"{num_missing:,}", "drop those rows, or fill them in")
+        remedy = "drop those rows, or fill them in; in a .csv, empty fields, NA and None are missing"
+        raise refused("no missing values", f"{num_missing:,}", remedy)
     if types.is_datetime64_any_dtype(column) or types.is_timedelta64_dtype(column):
-        raise refused("numbers, truth values or categories", "dates", "turn them into numbers, such as days since one")
-    if types.is_bool_dtype(column):
-        return column.to_numpy(float), Column(name, "bool", 0, 1)
-    if types.is_numeric_dtype(column) and not types.is_complex_dtype(column):
-        return _numbers(column.to_numpy(float), name, known)
-    labels = tuple(sorted(map(str, column.cat.categories if column.dtype == "category" else column.unique())))
-    if all(_is_date(label) for label in labels):
-        raise refused("numbers, truth values or categories", "dates", "turn them into numbers, such as days since one")
-    if known is None and (len(labels) > MOST_CATEGORIES or len(labels) == len(column) > 2):
-        raise refused(
-            f"at most {MOST_CATEGORIES} categories, in more rows",
-            f"{len(labels):,} in {len(column):,} rows",
-            "drop it, or join categories",
-        )
-    known = Column(name, "category", 0, len(labels) - 1, labels) if known is None else known
+        raise refused(ANY_KIND, "dates", NO_DATES)
+    are_numbers = types.is_numeric_dtype(column) and not types.is_complex_dtype(column)
+    if are_numbers and (known is None or known.kind != "category"):
+        return _numbers(column.to_numpy(float), name, known, types.is_bool_dtype(column), refused)
+    if known is None or known.kind != "category":
+        known = _category(column, name, known is not None, refused)
     code = {label: place for place, label in enumerate(known.labels)}
     strange = [label for label in map(str, column.unique()) if label not in code]
     if strange:
@@ -183,13 +124,55 @@ def _read(column: "pandas.Series", name: str, known: Column | None, argument: st
     return np.array([code[str(label)] for label in column], float), known
 
 
-def _numbers(values: np.ndarray, name: str, known: Column | None) -> tuple[np.ndarray, Column]:
+def _numbers(
+    values: np.ndarray, name: str, known: Column | None, are_bools: bool, refused: Callable[..., InputError]
+) -> tuple[np.ndarray, Column]:
+    if not np.isfinite(values).all():
+        raise refused("finite numbers", f"{int((~np.isfinite(values)).sum()):,} infinite", "drop or repair those rows")
+    is_whole = bool((values == np.floor(values)).all())
     if known is not None:
+        if known.is_discrete and not is_whole:
+            raise refused("whole numbers", "fractions", SAME_KIND)
+        if known.kind == "bool" and not np.isin(values, (0, 1)).all():
+            raise refused("truth values", "other numbers", SAME_KIND)
         return values, known
-    is_whole = bool(np.isfinite(values).all() and (values == np.floor(values)).all())
+    if are_bools:
+        return values, Column(name, "bool", 0, 1)
     if not is_whole or np.ptp(values) >= MOST_WHOLE:
         return values, Column(name)
     return values, Column(name, "whole", int(values.min()), int(values.max()))
+
+
+def _category(column: "pandas.Series", name: str, must_be_numbers: bool, refused: Callable[..., InputError]) -> Column:
+    """What a column of texts means, in the order of the names unless it has an order of its own."""
+    import pandas
+
+    if isinstance(column.dtype, pandas.CategoricalDtype):
+        labels = [str(category) for category in column.cat.categories]
+        labels = labels if column.cat.ordered else sorted(labels)
+        texts = []
+    else:
+        labels = sorted(map(str, column.unique()))
+        texts = [text for text in map(str, column) if not is_number(text)]
+    if all(_is_date(label) for label in labels):
+        raise refused(ANY_KIND, "dates", NO_DATES)
+    if must_be_numbers:
+        raise refused("numbers", "texts", SAME_KIND)
+    if 0 < len(texts) < len(column) / 2:
+        remedy = "drop those rows; where numbers stand for categories, write them in words"
+        raise refused("numbers in all rows", f"{texts[0]!r} and the like in {len(texts):,} of them", remedy)
+    if len(labels) > MOST_CATEGORIES or len(labels) == len(column) > 2:
+        got = f"{len(labels):,} in {len(column):,} rows"
+        raise refused(f"at most {MOST_CATEGORIES} categories, in more rows", got, "drop it, or join categories")
+    return Column(name, "category", 0, len(labels) - 1, tuple(labels))
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a finite number."""
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
 
 
 def _is_date(label: str) -> bool:

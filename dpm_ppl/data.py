@@ -186,8 +186,8 @@ def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
     try:
         if name is not None:
             with np.load(path, allow_pickle=False) as archive:
-                return archive[name]
-        return np.lib.format.open_memmap(path, mode="r")
+                return _no_longer_than_double(archive[name])
+        return _no_longer_than_double(np.lib.format.open_memmap(path, mode="r"))
     except FileNotFoundError as error:
         raise InputError("data", expected="a .npy file", got=f"no file {path}", remedy="check the path") from error
     except (ValueError, OSError) as error:
@@ -197,6 +197,12 @@ def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
             got=f"{path}, which does not read as one ({error})",
             remedy="save one numeric array with numpy.save",
         ) from error
+
+
+def _no_longer_than_double(values: np.ndarray) -> np.ndarray:
+    """Long doubles as float64, with which linear algebra works; others as they are."""
+    is_longer = values.dtype.kind == "f" and values.dtype.itemsize > 8
+    return values.astype(np.float64) if is_longer else values
 
 
 def split(values: np.ndarray, num_train: int, seed: int) -> tuple[Source, Source]:
@@ -219,6 +225,7 @@ def split(values: np.ndarray, num_train: int, seed: int) -> tuple[Source, Source
 
 def _real_array(values: ArrayLike | Rows) -> Source:
     source = values if isinstance(values, Rows) else np.asanyarray(real_array(values, "values"))
+    source = source if isinstance(source, Rows) else _no_longer_than_double(source)
     if source.ndim == 0 or source.size == 0:
         raise InputError(
             "values",
@@ -255,25 +262,22 @@ def _check_alike(units: Units, reference: Units) -> None:
 
 def _check_variance(source: Source, variance: np.ndarray, per_coordinate: bool, units: Units) -> None:
     """Raise `InputError` where the data do not vary, or so much or little that their variance cannot be known."""
-    where = " in every coordinate" * per_coordinate
     bad = ~np.isfinite(variance)
     if bad.any():
         raise InputError(
             "values",
             expected="numbers whose squares are finite",
-            got=f"a variance that overflows{where and f' in {int(bad.sum()):,} coordinates'}",
+            got=f"a variance that overflows{f' in {units.named(bad)}' * per_coordinate}",
             remedy="rescale the data, and drop what only stands for missing",
         )
     constant = variance == 0
     if constant.any():
-        named = [column.name for column, bad in zip(units.columns or (), np.atleast_1d(constant), strict=False) if bad]
+        pooled = "" if units.columns else ", or pool the variance (per_coordinate=False)"
         raise InputError(
             "values",
-            expected=f"data that vary{where}",
-            got=f"{int(constant.sum()):,} coordinates with a constant value{_listed(named)}"
-            if per_coordinate
-            else "a constant",
-            remedy="drop them, or pool the variance (per_coordinate=False)" if per_coordinate else "check the data",
+            expected="data that vary in every coordinate" if per_coordinate else "data that vary",
+            got=f"the same value throughout {units.named(constant)}" if per_coordinate else "a constant",
+            remedy=f"drop what is constant{pooled}" if per_coordinate else "check the data",
         )
     # What a float near the data is rounded to must be finer than the data differ.
     first = read(source, slice(1))[0]
@@ -286,7 +290,3 @@ def _check_variance(source: Source, variance: np.ndarray, per_coordinate: bool, 
             got=f"{source.dtype} around {first[coarse].flat[0]:g} in steps of {spacing[coarse].flat[0]:g}",
             remedy="subtract what they have in common before they are converted",
         )
-
-
-def _listed(names: list[str]) -> str:
-    return f", {', '.join(names)}" if names else ""

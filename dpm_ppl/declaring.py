@@ -57,8 +57,8 @@ def flag(option: str) -> str:
     return "--" + option.replace("_", "-")
 
 
-def check_range(argument: str, value: int, least: int, most: int | None = None) -> None:
+def check_range(argument: str, value: int | float, least: int | float, most: int | float | None = None) -> None:
     """Raise `InputError` unless `least <= value <= most`."""
-    if value < least or (most is not None and value > most):
+    if not least <= value or (most is not None and value > most):
         expected = f"at least {least}" + ("" if most is None else f" and at most {most}")
         raise InputError(argument, expected=expected, got=value, remedy="leave it out for the default")

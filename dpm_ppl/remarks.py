@@ -41,66 +41,58 @@ def _middle_gap(values: np.ndarray) -> float:
 def remarks(known: Dataset, heldout: Dataset) -> tuple[str, ...]:
     """What keeps figures of these data from meaning what they seem to; nothing where all is well.
 
-    Seen are held-out data that are few, and among up to 20,000 of the others: coordinates with values that repeat, do
-    not vary, are whole, sums of others, or far beyond the rest; and data that occur more than once. Where a density
-    is fitted to values that repeat, it has no limit: the narrower its spikes at these, the better it scores.
+    Seen are held-out data that are few, or copies of others; and among up to 20,000 of the others, coordinates with
+    values that repeat, do not vary, are whole, number the rows, are sums of others, or far beyond the rest. Where a
+    density is fitted to values that repeat, it has no limit: the narrower its spikes at these, the better it scores.
     """
-    found = [] if heldout.num_points >= 30 else [f"only {heldout.num_points} held-out data: errors are rough"]
-    if not known.units.is_real:
-        return (*found, *_copies(some_rows(known)))
-    values = some_rows(known)
-    is_real = known.units.widths.ravel() == 0
+    units, values = known.units, some_rows(known)
+    found = [] if heldout.num_points >= 30 else [f"only {heldout.num_points} held-out data: the errors are rough"]
     distinct = np.array([len(np.unique(column)) for column in values.T])
-    constant = is_real & (distinct == 1)
-    repeating = is_real & ~constant & (2 * distinct <= len(values))
-    whole = is_real & ~constant & ~repeating & (values == np.floor(values)).all(axis=0)
-    cure = "no limit to a density there; whole numbers with --levels or in a .csv are dequantised"
-    for which, what in ((repeating, f"repeat exact values, {cure}"), (whole, f"are whole numbers, {cure}")):
-        if which.any():
-            found.append(f"{_coordinates(known, which)} {what}")
-    if constant.any():
-        found.append(f"{_coordinates(known, constant)} do not vary, no limit to a density there: drop them")
-    return (
-        *found,
-        *_far(known, values, is_real & (distinct > 1)),
-        *_dependent(known, values, is_real),
-        *_copies(values),
+    constant = distinct == 1
+    whole = ~constant & (values == np.floor(values)).all(axis=0)
+    numbering = whole & (distinct == len(values)) & (np.ptp(values, axis=0) < 2 * known.num_points)
+    repeating = ~constant & ~whole & (2 * distinct <= len(values))
+    is_density = (units.widths.ravel() == 0) & units.is_real
+    limit = "a density has no upper limit there"
+    kinds = (
+        (f"{{}} of the same value throughout: {limit}; drop what is constant", constant & is_density),
+        (f"exact values repeat in {{}}: {limit}; add noise as wide as they are rounded", repeating & is_density),
+        (
+            f"whole numbers in {{}}: {limit}; --levels, or a .csv of named columns, dequantises them",
+            whole & is_density & ~numbering,
+        ),
+        ("{} numbers the rows: drop it", numbering),
+        (
+            f"values {FAR:.0f} interquartile ranges off in {{}}: drop what means missing, or try logarithms or ranks",
+            is_density & ~constant & _is_far(values),
+        ),
     )
+    found += [text.format(units.named(which)) for text, which in kinds if which.any()]
+    if _are_dependent(values[:, is_density & ~constant]):
+        found.append(f"some coordinates are sums of others: {limit}; drop them")
+    return (*found, *_copies(values, heldout))
 
 
-def _copies(values: np.ndarray) -> list[str]:
-    num_copies = len(values) - len(np.unique(values, axis=0))
-    if 20 * num_copies < len(values):
+def _copies(values: np.ndarray, heldout: Dataset) -> list[str]:
+    """Whether held-out data are among the others, unless data are so few kinds that this is to be expected."""
+    if heldout.units.num_values < len(values) ** 2:
         return []
-    return [f"{num_copies:,} of {len(values):,} data are copies of others: held-out data may be among those trained on"]
+    known = {row.tobytes() for row in values}
+    rows = some_rows(heldout)
+    num_copies = sum(row.tobytes() in known for row in rows)
+    if 20 * num_copies < len(rows):
+        return []
+    return [f"{num_copies:,} of {len(rows):,} held-out data are copies of others, on which the model may be trained"]
 
 
-def _far(dataset: Dataset, values: np.ndarray, which: np.ndarray) -> list[str]:
+def _is_far(values: np.ndarray) -> np.ndarray:
     """Coordinates whose scale is that of a few values, as of a law without variance."""
     low, middle, high = np.quantile(values, [0.25, 0.5, 0.75], axis=0)
-    far = which & (high > low) & (np.abs(values - middle).max(axis=0) > FAR * (high - low))
-    if not far.any():
-        return []
-    return [f"{_coordinates(dataset, far)} hold values {FAR:.0f} interquartile ranges off: try logarithms or ranks"]
+    return (high > low) & (np.abs(values - middle).max(axis=0) > FAR * (high - low))
 
 
-def _dependent(dataset: Dataset, values: np.ndarray, is_real: np.ndarray) -> list[str]:
+def _are_dependent(values: np.ndarray) -> bool:
     """Whether some coordinates follow from others."""
-    varying = is_real & (np.ptp(values, axis=0) > 0)
-    if not 2 <= varying.sum() <= min(500, len(values) - 1):
-        return []
-    correlation = np.corrcoef(values[:, varying], rowvar=False)
-    if np.linalg.eigvalsh(correlation)[0] > 1e-10:
-        return []
-    return ["some coordinates are sums of others, no limit to a density there: drop them"]
-
-
-def _coordinates(dataset: Dataset, which: np.ndarray) -> str:
-    places = np.flatnonzero(which)
-    columns = dataset.units.columns
-    is_vector = len(dataset.event_shape) <= 1
-    if not is_vector:
-        return f"{len(places):,} of {which.size:,} coordinates"
-    names = [columns[i].name if columns else str(i) for i in places[:5]]
-    more = f" and {len(places) - 5:,} more" if len(places) > 5 else ""
-    return f"columns {', '.join(names)}{more}"
+    if not 2 <= values.shape[1] <= min(500, len(values) - 1):
+        return False
+    return bool(np.linalg.eigvalsh(np.corrcoef(values, rowvar=False))[0] < 1e-10)

@@ -79,8 +79,8 @@ def choice(metrics: list[dict[str, Any]]) -> str:
     """Which parameters are kept, in words."""
     best = max(metrics, key=lambda row: -np.inf if row["K"] is None or np.isnan(row["K"]) else row["K"])
     return (
-        f"kept the parameters of update {best['update']:,}, of {len(metrics)} looked at those with the highest K of "
-        f"validation data, {best['K']:.4g} +- {best['K_se']:.2g}"
+        f"kept the parameters of update {best['update']:,}: of the {len(metrics)} that were tried, their K of the "
+        f"validation data is the highest, {best['K']:.4g} ± {best['K_se']:.2g} bits/point"
     )
 
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._types import Array, Batch, PRNGKey
-from dpm_ppl._wording import short_repr
+from dpm_ppl._wording import listed, short_repr
 from dpm_ppl.columns import Column
 from dpm_ppl.estimates import Estimate
 
@@ -76,6 +76,23 @@ class Units:
     def num_coordinates(self) -> int:
         """D, the number of scalars in one datum."""
         return math.prod(self.event_shape)
+
+    @property
+    def num_values(self) -> float:
+        """How many different data there can be, infinitely many where a coordinate is a real number."""
+        if self.kind == "mixed" and self.columns is not None:
+            each = [column.highest - column.lowest + 1.0 if column.is_discrete else math.inf for column in self.columns]
+            return math.prod(each)
+        base = {"binary": 2.0, "levels": float(self.num_levels or 0)}.get(self.kind, math.inf)
+        return math.exp(min(700.0, self.num_coordinates * math.log(base)))
+
+    def named(self, which: np.ndarray) -> str:
+        """Some of the coordinates in words: the columns of a vector by name or number, of others how many."""
+        places = np.flatnonzero(which)
+        if len(self.event_shape) != 1:
+            return f"{len(places):,} of {self.num_coordinates:,} coordinates"
+        names = [self.columns[i].name if self.columns else str(i) for i in places]
+        return f"column{'s' * (len(names) > 1)} {listed(names, 5)}"
 
     @property
     def log_det(self) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 from dpm_ppl._errors import InputError
 from dpm_ppl._inputs import real_array
 from dpm_ppl._rows import chunks
-from dpm_ppl.columns import Table, archived, read_frame
+from dpm_ppl.columns import Table
 from dpm_ppl.data import Dataset, load_array, split, stand_in
+from dpm_ppl.frames import SUFFIXES, archived, read_frame
 from dpm_ppl.units import Units
 
 Kernel = Literal["gaussian", "bernoulli"]
@@ -72,15 +73,15 @@ def read_own(
         raise InputError(
             "--data", expected="a .npy file", got="none", remedy="pass --data x.npy, .npz, .csv or .parquet"
         )
-    for argument, share in (("--heldout-share", heldout_share), ("--validation-share", validation_share)):
-        if not 0 <= share < 1:
-            raise InputError(argument, expected="a share from 0 to below 1", got=share, remedy="for example 0.1")
     values = _read(data, "--data")
     test = None if test_data is None else _read(test_data, "--test-data", values)
     found_digest = ", ".join(_digest(path) for path in (data, test_data) if path is not None)
     if digest not in (None, found_digest):
         raise InputError(
-            "--data", expected=f"the file this run began with, {data}", got="other contents", remedy="restore the file"
+            "--data",
+            expected="the data that the run began with",
+            got=f"{data}, which holds others",
+            remedy="give the file with the same contents",
         )
     found = _kernel_of(values) if kernel is None else kernel
     if found not in ("gaussian", "bernoulli"):
@@ -99,9 +100,11 @@ def read_own(
             partial(build, reference=reference), heldout, "--data" if test is None else "--test-data"
         )
     except InputError as error:
-        if error.argument != "--test-data":
-            with_argument(build, values, "--data")  # whole and in its own order, to name the place in the file
-        raise
+        if error.argument == "--test-data":
+            raise
+        with_argument(build, values, "--data")  # whole and in its own order, to name the place in the file
+        got = f"{error.got}, once some data are held out"
+        raise InputError(error.argument, expected=error.expected, got=got, remedy=error.remedy) from error
     order = np.random.default_rng([seed, 1]).permutation(len(known))
     num_validation = round(validation_share * len(known))
     validation, train = (reference.part(part) for part in (order[:num_validation], order[num_validation:]))
@@ -123,23 +126,33 @@ def with_argument(build: Any, values: Any, argument: str) -> Dataset:
     except InputError as error:
         name = "--levels" if error.argument == "num_levels" else argument
         remedy = error.remedy.replace("(per_coordinate=False)", "with --scale pooled")
+        remedy = remedy.replace("check num_levels, or use Dataset.from_continuous", "check --levels, or leave it out")
         raise InputError(name, expected=error.expected, got=error.got, remedy=remedy) from error
 
 
 def _read(path: str | Path, argument: str, like: np.ndarray | Table | None = None) -> np.ndarray | Table:
     """The table or the array in a file; a table of the columns of `like`, where that is one."""
     path = Path(path)
+    suffix = path.suffix.lower()
+    is_table = suffix in SUFFIXES and (suffix != ".npz" or isinstance(like, Table) or len(archived(path)) != 1)
+    if like is not None and is_table != isinstance(like, Table):
+        expected = "a table of named columns" if isinstance(like, Table) else "an array in a .npy or .npz file"
+        raise InputError(argument, expected=f"{expected}, as --data is", got=path, remedy="bring the same kind of file")
     try:
-        if path.suffix == ".npz" and len(names := archived(path)) == 1 and not isinstance(like, Table):
-            return np.asanyarray(real_array(load_array(path, names[0]), argument))
-        if path.suffix in (".npz", ".csv", ".parquet"):
+        if is_table:
             return Table.of_frame(read_frame(path), like=like if isinstance(like, Table) else None)
-        return np.asanyarray(real_array(load_array(path), argument))
+        name = archived(path)[0] if suffix == ".npz" else None
+        return np.asanyarray(real_array(load_array(path, name), argument))
     except InputError as error:
-        raise InputError(argument, expected=error.expected, got=error.got, remedy=error.remedy) from error
+        is_known = suffix in (".npy", *SUFFIXES)
+        expected = error.expected if is_known else "a .npy, .npz, .csv or .parquet file"
+        remedy = error.remedy if is_known else "check the name, or write the data into one of these"
+        raise InputError(argument, expected=expected, got=error.got, remedy=remedy) from error
 
 
 def _kernel_of(values: np.ndarray | Table) -> Kernel:
+    if isinstance(values, Table) and any(column.kind == "category" for column in values.columns):
+        return "gaussian"
     numbers = np.atleast_1d(values.values if isinstance(values, Table) else values)
     return "bernoulli" if all(((part == 0) | (part == 1)).all() for _, part in chunks(numbers)) else "gaussian"
 
@@ -179,8 +192,6 @@ def _builder(
 
 
 def _split(values: np.ndarray | Table, num_heldout: int, seed: int) -> tuple[Any, Any]:
-    if num_heldout > len(values) // 2:
-        raise InputError("--heldout-share", expected="at most half", got=num_heldout, remedy="for example 0.1")
     if isinstance(values, Table):
         return tuple(values.part(part) for part in split(np.arange(len(values)), len(values) - num_heldout, seed))
     return split(values, len(values) - num_heldout, seed)

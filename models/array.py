@@ -13,6 +13,7 @@ from dpm_ppl._errors import InputError
 from dpm_ppl._rows import chunks
 from dpm_ppl._rows import moments as first_moments
 from dpm_ppl.data import Dataset
+from dpm_ppl.declaring import check_range
 from dpm_ppl.diffusion import Diffusion, Edge
 from dpm_ppl.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
@@ -31,6 +32,7 @@ MOST_LEVEL_OUTPUTS = 20_000
 """Levels times coordinates, beyond which a network that predicts levels is too large."""
 MOST_CORRELATED = 2_000
 """Coordinates, beyond which their covariance is too large to be worked with."""
+MOST_WIDTH, MOST_DEPTH = 10_000, 100
 BELOW_SPREAD = 50
 """How many times smaller than the spread of the data the noise of the first step is."""
 LAST_LOG_SNR = -8.0
@@ -69,6 +71,17 @@ def experiment(
     is the SHA-256 of the file, kept with a run so that it is not continued on other data. `data_facts`, kept with a run
     too, declare the experiment without its data, to draw from what has been trained.
     """
+    for argument, value, least, most in (
+        ("--heldout-share", heldout_share, 1e-6, 0.5),
+        ("--validation-share", validation_share, 0.0, 0.5),
+        ("--beta-1", beta_1, smallest_rates()[0], 0.5),
+        ("--learning-rate", learning_rate, 1e-9, 1.0),
+        ("--batch-size", batch_size, 1, None),
+        ("--width", width, 1, MOST_WIDTH),
+        ("--depth", depth, 1, MOST_DEPTH),
+    ):
+        if value is not None:
+            check_range(argument, value, least, most)
     if data_facts is None:
         own = read_own(
             data,

@@ -313,7 +313,7 @@ def test_data_may_move_and_are_known_by_their_digest(fitted, folder, copy, tmp_p
     np.save(tmp_path / "other.npy", np.zeros((60, 3)))
     called = call("bounds", copy, "--data", tmp_path / "other.npy")
     assert (called.code, called.out) == (2, "")
-    assert "--data: expected the file this run began with" in called.err
+    assert "--data: expected the data that the run began with" in called.err
 
 
 @pytest.mark.parametrize(

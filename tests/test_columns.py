@@ -5,8 +5,10 @@ import numpy as np
 import pandas
 import pytest
 
-from dpm_ppl.columns import SUFFIXES, Column, Table, frame_of, read_frame, write_frame
+from dpm_ppl._errors import InputError
+from dpm_ppl.columns import Column, Table, frame_of
 from dpm_ppl.data import Dataset
+from dpm_ppl.frames import SUFFIXES, read_frame, write_frame
 
 RNG = np.random.default_rng(0)
 NUM = 300
@@ -73,3 +75,52 @@ def test_another_table_takes_the_codes_of_the_first():
     again = Table.of_frame(part, like=table)
     assert again.columns == table.columns
     np.testing.assert_array_equal(again.values, table.values[(FRAME.town != "Bonn").to_numpy()])
+
+
+def test_categories_that_have_an_order_keep_it():
+    sizes = pandas.Categorical(["mid", "small", "large"] * 5, ["small", "mid", "large"], ordered=True)
+    (column,) = Table.of_frame(pandas.DataFrame({"size": sizes})).columns
+    assert column.labels == ("small", "mid", "large")
+
+
+NUMBERS = pandas.Series(np.arange(50) / 4, name="x")
+MESSY = {
+    "a text among numbers": (NUMBERS.astype(str).replace("0.5", "n.a."), None, "numbers in all rows, got 'n.a.' and"),
+    "infinite": (NUMBERS.replace(0.5, np.inf), None, "finite numbers, got 1 infinite"),
+    "missing": (NUMBERS.replace(0.5, np.nan), None, "no missing values, got 1"),
+    "fractions for whole numbers": (NUMBERS, "whole", "whole numbers, got fractions"),
+    "numbers for truth values": (NUMBERS * 4, "bool", "truth values, got other numbers"),
+    "numbers for categories": (NUMBERS, "category", "the categories no, yes, got 0.0"),
+    "other categories": (NUMBERS.map({0.5: "maybe"}).fillna("no"), "category", "the categories no, yes, got maybe"),
+    "texts for numbers": (NUMBERS.map({0.5: "maybe"}).fillna("no"), "real", "numbers, got texts"),
+}
+
+
+@pytest.mark.parametrize("name", MESSY)
+def test_a_column_is_refused_by_name(name):
+    column, kind, said = MESSY[name]
+    labels = ("no", "yes") if kind == "category" else ()
+    like = None if kind is None else Table(np.zeros((1, 1)), (Column("x", kind, 0, 9, labels),))
+    with pytest.raises(InputError, match=f"column 'x' to have {said}"):
+        Table.of_frame(column.to_frame(), like=like)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("height;weight\n1,5;2\n", "commas between them, got the line 'height;weight'"),
+        ("1.5,2.5\n2.5,3.5\n", "names of columns in the first line, got the number 1.5"),
+        ("1.0e+00 2.0e+00\n3.0e+00 4.0e+00\n", "names of columns in the first line, got the number 1.0e"),
+        ("height,weight\n1,2,3\n4,5,6\n", "as many fields in a row as there are names, got more"),
+    ],
+    ids=["semicolons", "no names", "no names nor commas", "too few names"],
+)
+def test_a_csv_without_names_or_commas_is_refused(text, said, tmp_path):
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(InputError, match=said):
+        read_frame(tmp_path / "x.csv")
+
+
+def test_names_may_be_whole_numbers_and_hold_marks(tmp_path):
+    (tmp_path / "X.CSV").write_text('0,2020,"a, ""b"";c"\n1,2,3\n')
+    assert read_frame(tmp_path / "X.CSV").columns.tolist() == ["0", "2020", 'a, "b";c']

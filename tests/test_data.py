@@ -174,7 +174,7 @@ def with_entry(values, index, entry):
         (lambda: Dataset.from_continuous(np.full((10, 2), 0.1)), "expected data that vary, got a constant"),
         (
             lambda: Dataset.from_continuous(with_entry(REAL, (slice(None), 1), 0.1), per_coordinate=True),
-            "in every coordinate, got 1 coordinates with a constant value; drop them",
+            "in every coordinate, got the same value throughout column 1; drop what is constant, or pool",
         ),
         (lambda: Dataset.from_levels(LEVELS, 4), r"whole numbers 0 ... 3, got .* the first 4.0"),
         (lambda: Dataset.from_levels(LEVELS - 1, 5), "first -1.0"),

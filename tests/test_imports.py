@@ -39,7 +39,7 @@ LAYERS = (
     {"bounds", "estimates", "importance_objectives", "objectives"},
     {"likelihood", "subsets"},
     {"columns"},
-    {"units"},
+    {"frames", "units"},
     {"data"},
     {"remarks"},
     {"checkpoint", "updates"},

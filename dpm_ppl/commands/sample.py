@@ -33,7 +33,8 @@ def sample(
     from dpm_ppl._chunks import watched
     from dpm_ppl._files import replacing
     from dpm_ppl._progress import count_display
-    from dpm_ppl.columns import SUFFIXES, frame_of, write_frame
+    from dpm_ppl.columns import frame_of
+    from dpm_ppl.frames import SUFFIXES, write_frame
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.programs import sample_from
     from dpm_ppl.reporting import print_json

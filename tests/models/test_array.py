@@ -90,7 +90,9 @@ def test_other_data_are_not_taken_for_those_of_a_run(tmp_path):
     path = saved(tmp_path, ARRAYS["gaussian"][0])
     options = array.experiment(data=path, kernel="gaussian", num_steps=5).options
     saved(tmp_path, ARRAYS["gaussian"][0] + 1)
-    with pytest.raises(InputError, match=f"--data: expected the file this run began with, {re.escape(str(path))}"):
+    with pytest.raises(
+        InputError, match=f"--data: expected the data that the run began with, got {re.escape(str(path))}"
+    ):
         array.experiment(**options)
 
 
@@ -99,6 +101,54 @@ def test_an_error_names_the_place_in_the_file(tmp_path):
     values[17, 1, 2] = np.inf
     with pytest.raises(InputError, match=r"--data: expected finite numbers, got .* inf at index \(17, 1, 2\)"):
         array.experiment(data=saved(tmp_path, values), kernel="gaussian")
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *((name, value) for name in ("heldout_share", "validation_share") for value in (-0.1, 0.6, np.nan)),
+        *(("beta_1", value) for value in (0.0, -1.0, 1.0, 1e-30, np.nan)),
+        *(("learning_rate", value) for value in (0.0, -1e-3, 1e9, np.nan)),
+        ("batch_size", 0),
+        *((name, value) for name in ("width", "depth") for value in (0, 10**6)),
+        ("num_steps", 10**8),
+    ],
+)
+def test_an_option_out_of_range_is_refused(option, value, tmp_path):
+    with pytest.raises(InputError, match=option.replace("_", ".") + ": expected "):
+        array.experiment(data=saved(tmp_path, ARRAYS["gaussian"][0]), **{option: value})
+
+
+def test_a_column_that_varies_only_where_it_is_held_out(tmp_path):
+    values = UNLIKE[:100].copy()
+    values[:, 1] = 0
+    path = saved(tmp_path, values)
+    with pytest.raises(InputError, match="got the same value throughout column 1;"):
+        array.experiment(data=path)
+    experiment = array.experiment(data=saved(tmp_path, UNLIKE[:100]), num_steps=2, width=1, depth=1)
+    values[:, 1] = values[:, 0] == experiment.heldout.source[:1][0, 0]
+    with pytest.raises(InputError, match="the same value throughout column 1, once some data are held out"):
+        array.experiment(data=saved(tmp_path, values))
+
+
+@pytest.mark.parametrize(("first", "second"), [("x.npy", "x.csv"), ("x.csv", "x.npy")])
+def test_a_test_file_is_of_the_same_kind(first, second, tmp_path):
+    saved(tmp_path, UNLIKE[:60])
+    (tmp_path / "x.csv").write_text(TABLE)
+    with pytest.raises(InputError, match=f"--test-data: expected .*, as --data is, got .*{second}"):
+        array.experiment(data=tmp_path / first, test_data=tmp_path / second)
+
+
+@pytest.mark.parametrize(("columns", "kernel"), [("yes,no", "gaussian"), ("True,False", "bernoulli")])
+def test_two_categories_are_no_bits(columns, kernel, tmp_path):
+    one, other = columns.split(",")
+    (tmp_path / "x.csv").write_text("a,b\n" + f"{one},1\n{other},0\n{other},1\n" * 20)
+    assert array.experiment(data=tmp_path / "x.csv", num_steps=5).options["kernel"] == kernel
+
+
+def test_long_doubles(tmp_path):
+    experiment = array.experiment(data=saved(tmp_path, UNLIKE[:60].astype(np.longdouble)), num_steps=5)
+    assert experiment.train.units.scale.dtype == np.float64
 
 
 def test_data_may_be_plain_numbers(tmp_path, unchecked):
@@ -178,7 +228,7 @@ def test_data_of_a_test_file_are_held_out_in_place_of_some(tmp_path):
     np.testing.assert_array_equal(experiment.heldout.source, UNLIKE[300:])
     assert experiment.train.num_points + experiment.validation.num_points == 300
     np.save(test, UNLIKE[301:])
-    with pytest.raises(InputError, match="--data: expected the file this run began with"):
+    with pytest.raises(InputError, match="--data: expected the data that the run began with"):
         array.experiment(**experiment.options)
 
 
