@@ -122,6 +122,7 @@ def weigh(
     proposal: str | None = None,
     checkpoint: Path | None = None,
     progress: bool = False,
+    keep_log_weights: bool = False,
 ) -> LogLikelihood:
     """Importance-weighted log-likelihoods of the first `num_points` of `data`, nats of standardised data.
 
@@ -146,6 +147,7 @@ def weigh(
         draw=data.units.dequantise if noisy else None,
         checkpoint=checkpoint,
         progress=progress,
+        keep_log_weights=keep_log_weights,
     )
 
 

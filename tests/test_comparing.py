@@ -1,8 +1,10 @@
 """`dpm-ppl compare` and `dpm-ppl report`, on runs of a few updates, up to the page in a browser."""
 
 import json
+import shlex
 import shutil
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import arviz as az
@@ -10,9 +12,12 @@ import jinja2
 import numpy as np
 import pytest
 
-from dpm_ppl import runs
+from dpm_ppl import declaring, runs
 from dpm_ppl.analysis import page, tree_files
 from dpm_ppl.analysis.tree import held_out_elpd, load
+from dpm_ppl.comparing import open_all
+from dpm_ppl.models import EXPERIMENTS
+from dpm_ppl.page_settings import settings
 from dpm_ppl.runs import metrics, open_run
 from tests.browser import chromium
 from tests.command_line import call, call_well
@@ -113,6 +118,8 @@ def test_the_page_of_a_comparison_in_a_browser(compared, browser):
     text = json.dumps(seen.tables, ensure_ascii=False)
     for name in NAMES:
         assert name in text
+    assert "<h1>x.npy: 3 methods compared</h1>" in seen.html
+    assert seen.pictures[0][0].startswith("Figures of")  # which method is best comes first
     assert browser.open(Path(compared["page"]), width=400).overflow == 0
 
 
@@ -120,9 +127,28 @@ def test_the_report_of_a_run_in_a_browser(reported, browser):
     seen = browser.open(Path(reported["page"]))
     assert seen.problems == []
     assert all(width > 0 for _, width in seen.pictures)
-    for heading in ("Figures", "Draws", "The chain, step by step", "Training", "Configuration"):
+    for heading in ("How good is the fit?", "Draws", "The chain, step by step", "Training", "Configuration"):
         assert heading in seen.html
-    assert "array" in seen.html
+    assert "<h1>diffusion of x.npy: report</h1>" in seen.html
+    names = [name for name, _ in seen.pictures]
+    assert names[0] == "Figures of array"
+    assert "Histogram of log-weights" in names
+
+
+def test_the_settings_say_how_the_run_came_about(folder, compared):
+    (trained,) = open_all([folder / "all" / "diffusion"]).values()
+    values = settings(trained).values
+    assert values["learning rate"] == 1e-3
+    assert values["network"].startswith("GaussianNetwork, ")
+    assert datetime.fromisoformat(values["date"]) <= datetime.now()
+    program, command, experiment, *words = shlex.split(values["command"])
+    assert (program, command, experiment) == ("dpm-ppl", "fit", "array")
+    given = dict(zip(words[::2], words[1::2], strict=True))
+    names = {declaring.flag(name): name for name in trained.run.options}
+    texts = {names[flag]: value for flag, value in given.items() if flag in names}
+    options = {name: type(trained.run.options[name])(value) for name, value in texts.items()}
+    assert declaring.declare(EXPERIMENTS, "array", options, int(given["--seed"])).options == trained.run.options
+    assert given["--updates"] == "2"
 
 
 def test_the_tree_of_a_report_is_what_was_measured(folder, reported):

@@ -1,9 +1,15 @@
-"""What plots ask of the arrays they are given."""
+"""What plots ask of the arrays and groups they are given, and the units of log-densities."""
+
+from math import log
 
 import numpy as np
+import xarray as xr
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
+from dpm_ppl.units import Units
+
+Group = xr.Dataset | xr.DataTree
 
 
 def finite_array(argument: str, values: ArrayLike, shape: tuple[int | str, ...]) -> np.ndarray:
@@ -31,3 +37,49 @@ def check_times(times: list[int]) -> None:
     """Raise `InputError` unless there are times, and no two alike: each is a column of its own."""
     if not times or len(set(times)) < len(times):
         raise InputError("times", expected="times that differ", got=times, remedy="give each time once")
+
+
+def group(given: Group, name: str, *variables: str) -> xr.Dataset:
+    """A group of results that has these variables, itself or out of a tree.
+
+    **Raises:** `InputError` where the group or a variable is missing.
+    """
+    if isinstance(given, xr.DataTree):
+        if name in given.children:
+            given = given[name]
+        given = given.to_dataset()
+    missing = [variable for variable in variables if variable not in given.variables]
+    if missing:
+        raise InputError(
+            name,
+            expected=f"a group with {', '.join(variables)}",
+            got=f"one without {missing[0]}",
+            remedy=f"make it by dpm_ppl.analysis.tree.{name}_group",
+        )
+    return given
+
+
+def bits_or_nats(unit: str) -> float:
+    """What to multiply nats by.
+
+    **Raises:** `InputError` for a unit other than bits and nats.
+    """
+    if unit not in ("bits", "nats"):
+        raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of these")
+    return 1 / log(2) if unit == "bits" else 1.0
+
+
+def log_density_in(unit: str, units: Units | None) -> tuple[float, float]:
+    """Factor and offset that bring a log-density per point, in nats of standardised data, to `unit`.
+
+    Without `units` the data stay standardised, and `unit` is `bits/point` or `nats/point`.
+    """
+    if units is not None:
+        factor = units.in_units(1.0, unit)
+        return factor, units.log_det * factor
+    amount, _, whole = unit.partition("/")
+    if whole != "point":
+        raise InputError(
+            "unit", expected="'bits/point' or 'nats/point'", got=repr(unit), remedy="pass units for any other"
+        )
+    return bits_or_nats(amount), 0.0

@@ -1,4 +1,4 @@
-"""What arviz_plots has no visual for: images in greys, arrows, axes of one scale; alike on each of its backends."""
+"""What arviz_plots has no visual for: images, arrows, axes of one scale; alike on each of its backends."""
 
 from typing import Any, Literal
 
@@ -51,6 +51,38 @@ def image(cells: xr.DataArray, target: Any, *, limits: tuple[float, float], high
             return target.image(image=[values.astype(float)], color_mapper=mapper, **place)
         case _:
             record = {"function": "image", "values": values, "x": columns, "y": rows, "limits": limits, "high": high}
+            target.append(record)
+            return record
+
+
+def colour_image(cells: xr.DataArray, target: Any, *, limits: tuple[float, float]) -> Any:
+    """Visual for `PlotCollection.map`: a cell of red, green and blue for each triple, none where it is NaN.
+
+    **Arguments:** `cells`, rows, columns and three channels, the first two with coordinates as `image` has them;
+    `limits`, the numbers that stand for no light and for all of it.
+    """
+    rows, columns = (cells[dim].values for dim in cells.dims[:2])
+    (top, bottom), (left, right) = _edges(rows), _edges(columns)
+    low, high = limits
+    light = np.clip((cells.values - low) / ((high - low) or 1.0), 0, 1)
+    there = np.isfinite(light).all(axis=-1, keepdims=True)
+    colours = np.concatenate([np.where(there, light, 0), there], axis=-1)
+    match backend_from_object(target, return_module=False):
+        case "matplotlib":
+            return target.imshow(colours, extent=(left, right, bottom, top), aspect="auto", interpolation="nearest")
+        case "plotly":
+            from plotly.graph_objects import Image
+
+            shown = np.concatenate([255 * colours[..., :3], colours[..., 3:]], axis=-1)
+            picture = Image(z=shown, colormodel="rgba", x0=columns[0], y0=rows[0])
+            target.add_trace(picture)
+            return picture
+        case "bokeh":
+            packed = np.ascontiguousarray((255 * colours).round().astype(np.uint8)).view(np.uint32)[..., 0]
+            target.grid.visible = False
+            return target.image_rgba(image=[packed], x=left, y=top, dw=right - left, dh=bottom - top)
+        case _:
+            record = {"function": "colour_image", "values": colours, "x": columns, "y": rows}
             target.append(record)
             return record
 

@@ -1,4 +1,4 @@
-"""Curves of a fit: where the nats go along the chain, the schedule, what more particles bring, the training."""
+"""Curves of a fit: what more particles bring, and the training."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,128 +8,12 @@ import xarray as xr
 from arviz_plots.plot_collection import PlotCollection
 
 from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._inputs import left_out
-from dpm_ppl.analysis.plots._panels import (
-    Group,
-    band,
-    bits_or_nats,
-    curves,
-    draw,
-    error_bars,
-    group,
-    label_axes,
-    legend,
-    line,
-    log_density_in,
-    panels,
-    points,
-)
-from dpm_ppl.bounds import EntropyBounds
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.analysis.plots._axes import label_axes, powers_of_two, whole_numbers
+from dpm_ppl.analysis.plots._inputs import Group, group, left_out, log_density_in
+from dpm_ppl.analysis.plots._members import band, curves, draw, error_bars, line, points
+from dpm_ppl.analysis.plots._panels import legend, panels
 from dpm_ppl.estimates import Estimate, estimate
 from dpm_ppl.units import Units
-
-
-def plot_bound_per_step(
-    bound: Group,
-    entropy: EntropyBounds | None = None,
-    *,
-    unit: str = "bits",
-    log_x: bool = False,
-    log_y: bool = False,
-    backend: str | None = None,
-    plot_collection: PlotCollection | None = None,
-    figure_kwargs: Mapping[str, Any] | None = None,
-    title: str | None = None,
-) -> PlotCollection:
-    """Where the nats go: what each step t costs the bound K, and the share of the steps up to t in the cost of all.
-
-    The panels are `divergence`, the mean over data of E KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)); `share`, its sum
-    up to t over its sum; and, where `entropy` is given, `entropy`, the bounds of H_q(X^{t-1} | X^t) (paper, eq. 24 and
-    36). Bands are one standard error over data either way.
-
-    **Arguments:** `bound`, a group by `bound_group`, or a tree that has it; `entropy`, of the same diffusion, by
-    `dpm_ppl.entropy_bounds`; `unit`, `bits` or `nats`; `log_x`, `log_y` make the axis of t, and that of the
-    divergences, logarithmic. For the others see `plot_ladder`.
-
-    **Raises:** `InputError` where a group has no step divergences, or `entropy` another number of steps.
-    """
-    factor = bits_or_nats(unit)
-    divergences = group(bound, "bound", "step_divergences")["step_divergences"].transpose("datum", "step")
-    t = divergences["step"].values
-    names = ["divergence", "share"]
-    if entropy is not None:
-        names.append("entropy")
-        if np.shape(entropy.lower) != (t[-1],):
-            raise InputError(
-                "entropy",
-                expected=f"T = {t[-1]}, as the bound has",
-                got=f"shape {np.shape(entropy.lower)}",
-                remedy="pass the entropy bounds of the diffusion that was scored",
-            )
-    collection = panels(
-        names,
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
-    costs = divergences.values.astype(np.float64)
-    known = np.isfinite(costs).all(axis=1)
-    costs = costs[known] if known.any() else costs
-    for panel, figure in (("divergence", estimate(costs) * factor), ("share", _cumulative_share(costs))):
-        curve = curves({"KL of a step": (t, figure.mean, figure.se)})
-        draw(collection, band, panel, curve)
-        draw(collection, line, panel, curve)
-    x_label = f"step t{left_out(known)}"
-    label_axes(collection, "divergence", x=x_label, y=f"E KL of step t ({unit})", log_x=log_x, log_y=log_y)
-    label_axes(collection, "share", x=x_label, y="share of the steps 2 to t", log_x=log_x)
-    if entropy is not None:
-        lower, upper = (np.asarray(side, np.float64) * factor for side in (entropy.lower, entropy.upper))
-        lower = np.where(np.isfinite(lower), lower, np.nan)  # -inf at t = 1 for continuous data
-        every_t = np.arange(1, t[-1] + 1)
-        between = curves({"between": (every_t, (lower + upper) / 2, (upper - lower) / 2)})
-        draw(collection, band, "entropy", between, label="between", color="B3")
-        draw(collection, line, "entropy", curves({"lower bound": (every_t, lower), "upper bound": (every_t, upper)}))
-        label_axes(collection, "entropy", x="step t", y=f"H_q(Xᵗ⁻¹ | Xᵗ) ({unit})", log_x=log_x)
-        legend(collection, plot_collection)
-    return collection
-
-
-def plot_schedule(
-    diffusions: Diffusion | Mapping[str, Diffusion],
-    *,
-    log_x: bool = False,
-    backend: str | None = None,
-    plot_collection: PlotCollection | None = None,
-    figure_kwargs: Mapping[str, Any] | None = None,
-    title: str | None = None,
-) -> PlotCollection:
-    """The schedule: beta_t, alpha_bar_t = prod_{s <= t} (1 - beta_s) and log-SNR in nats, each in a panel against t.
-
-    **Arguments:** `diffusions`, one, or several by name. For the others see `plot_ladder`.
-
-    **Raises:** `InputError` where there is no diffusion.
-    """
-    if isinstance(diffusions, Diffusion):
-        diffusions = {"schedule": diffusions}
-    if not diffusions:
-        raise InputError("diffusions", expected="at least one diffusion", got="none", remedy="pass them by name")
-    labels = {"beta": "βₜ", "alpha_bar": "ᾱₜ", "log_snr": "log-SNR (nats)"}
-    collection = panels(
-        list(labels),
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
-    steps = {name: diffusion.steps for name, diffusion in diffusions.items()}
-    for panel, label in labels.items():
-        draw(collection, line, panel, curves({name: (step.t, getattr(step, panel)) for name, step in steps.items()}))
-        label_axes(collection, panel, x="step t", y=label, log_x=log_x, log_y=panel == "beta")
-    if len(steps) > 1:
-        legend(collection, plot_collection)
-    return collection
 
 
 def plot_ladder(
@@ -179,7 +63,7 @@ def plot_ladder(
     _draw_ladders(collection, series, None if exact is None else exact * factor + offset)
     shown = "standardised data" if units is None else "the data as given"
     shown += left_out(np.concatenate([_has_ladder(given) for given in groups.values()]))
-    label_axes(collection, "bound", x=f"particles (densities of {shown})", y=f"mean bound ({unit})", log_x=True)
+    _label_ladders(collection, series, f"particles S behind one estimate (densities of {shown})", unit)
     if exact is not None or len(series) > 1:
         legend(collection, plot_collection)
     return collection
@@ -213,7 +97,7 @@ def plot_rungs(
     )
     series = {name: _columns(figures) for name, figures in rungs.items()}
     _draw_ladders(collection, series, exact)
-    label_axes(collection, "bound", x="particles", y=f"mean bound ({unit})", log_x=True)
+    _label_ladders(collection, series, "particles S behind one estimate", unit)
     if exact is not None or len(series) > 1:
         legend(collection, plot_collection)
     return collection
@@ -228,7 +112,7 @@ def plot_training(
     figure_kwargs: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> PlotCollection:
-    """Training loss and held-out K with one standard error either way, against updates, in panels `loss` and `K`.
+    """Training loss and the bound K with one standard error either way, against updates, in panels `loss` and `K`.
 
     **Arguments:** `rows`, the metrics of a fit: `update`, and any of `loss`, `K` and `K_se`; what a row lacks is left
     out, and so is a panel of which no row has anything. `unit` is that of loss and K. For the others see `plot_ladder`.
@@ -237,7 +121,7 @@ def plot_training(
     """
     if not all("update" in row for row in rows):
         raise InputError("rows", expected="`update` in every row", got="a row without", remedy="pass FitResult.metrics")
-    labels = {"loss": f"training loss ({unit})", "K": f"held-out K ({unit})"}
+    labels = {"loss": f"training loss ({unit})", "K": f"bound K ({unit})"}
     series = {}
     for name in labels:
         given = [row for row in rows if row.get(name) is not None]
@@ -254,21 +138,14 @@ def plot_training(
         plot_collection=plot_collection,
         figure_kwargs=figure_kwargs,
         title=title,
+        col_wrap=2,
     )
+    ticks = whole_numbers([update for updates, *_ in series.values() for update in updates], most=6)
     for name, curve in series.items():
         for visual in (line, points, error_bars):
             draw(collection, visual, name, curves({name: curve}))
-        label_axes(collection, name, x="updates", y=labels[name])
+        label_axes(collection, name, x="updates", y=labels[name], x_ticks=ticks)
     return collection
-
-
-def _cumulative_share(costs: np.ndarray) -> Estimate:
-    """Sum up to t over the sum of all, of costs `(datum, step)`: a ratio of means, its error by the delta method."""
-    sums = costs.cumsum(axis=1)
-    with np.errstate(invalid="ignore", divide="ignore"):  # nothing to share out where nothing costs anything
-        total = sums[:, -1:].mean()
-        share = sums.mean(axis=0) / total
-        return Estimate(share, estimate((sums - share * sums[:, -1:]) / total).se, len(costs))
 
 
 def _columns(figures: Mapping[int, Estimate]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -288,6 +165,11 @@ def _draw_ladders(
         level = curves({"exact": (ends, np.full(2, exact.mean), np.full(2, exact.se))})
         draw(collection, band, "bound", level, label="exact_band")
         draw(collection, line, "bound", level, label="exact", linestyle="C1")
+
+
+def _label_ladders(collection: PlotCollection, series: Mapping[str, Any], x: str, unit: str) -> None:
+    ticks = powers_of_two(np.concatenate([particles for particles, *_ in series.values()]))
+    label_axes(collection, "bound", x=x, y=f"mean bound ({unit})", log_x=True, x_ticks=ticks)
 
 
 def _has_ladder(weights: xr.Dataset) -> np.ndarray:

@@ -9,25 +9,20 @@ from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
 from dpm_ppl._wording import khat_words
-from dpm_ppl.analysis.plots._inputs import left_out
-from dpm_ppl.analysis.plots._panels import (
-    Group,
-    Series,
-    bits_or_nats,
-    colour_members,
-    curves,
-    draw,
-    error_bars,
-    group,
-    label_axes,
-    legend,
-    line,
-    log_density_in,
-    panels,
-    points,
-    steps,
+from dpm_ppl.analysis.plots._axes import label_axes, whole_numbers
+from dpm_ppl.analysis.plots._inputs import Group, bits_or_nats, group, left_out, log_density_in
+from dpm_ppl.analysis.plots._members import Series, curves, draw, error_bars, line, points, steps, style_members
+from dpm_ppl.analysis.plots._panels import legend, panels
+from dpm_ppl.likelihood.diagnostics import (
+    DOUBTFUL,
+    LARGEST_USABLE_KHAT,
+    RELIABLE,
+    TOO_FEW,
+    UNUSABLE,
+    VERDICTS,
+    most_reliable_khat,
+    weight_histogram,
 )
-from dpm_ppl.likelihood.diagnostics import LARGEST_USABLE_KHAT, MOST_RELIABLE_KHAT, VERDICTS, weight_histogram
 from dpm_ppl.units import Units
 
 Kind = Literal["ecdf", "histogram"]
@@ -36,6 +31,13 @@ NUM_SHOWN = 4
 """Data whose weights are shown where none are chosen."""
 TOO_HIGH = 3.0
 """Standard errors above the exact value from which an estimate is marked."""
+STYLES = {
+    RELIABLE: {"color": "#3f90da", "marker": "C0"},
+    DOUBTFUL: {"color": "#ffa90e", "marker": "C2"},
+    UNUSABLE: {"color": "#bd1f01", "marker": "C5"},
+    TOO_FEW: {"color": "#94a4a2", "marker": "C4"},
+}
+"""Blue, orange, red and grey, which colour-blind readers tell apart (Petroff 2021), and a shape for each verdict."""
 
 
 def plot_weights(
@@ -94,7 +96,7 @@ def plot_weights(
     )
     draw(collection, steps, "log_weights", curves(series))
     label = "share of the draws" if kind == "ecdf" else "draws"
-    label_axes(collection, "log_weights", x=f"log w - log of the mean of w ({unit})", y=label)
+    label_axes(collection, "log_weights", x=f"log-weight, less the log of the mean weight ({unit})", y=label)
     legend(collection, plot_collection)
     return collection
 
@@ -107,16 +109,17 @@ def plot_khat_per_datum(
     figure_kwargs: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> PlotCollection:
-    """Pareto k-hat of every datum, coloured by verdict, with lines at 0.7 and 1 (Vehtari et al. 2024).
+    """Pareto k-hat of every datum, in a colour and a shape for each verdict, with lines at two thresholds.
 
-    The panel is called `khat`. Data without a fitted tail (see `pareto_khat`) are counted in the label of the axis.
+    The lower one is what a datum's number of draws allows, 0.7 at most, the upper one 1 (Vehtari et al. 2024). The
+    panel is called `khat`. Data without a fitted tail (see `pareto_khat`) are counted in the label of the axis.
 
     **Arguments:** `weights`, a group by `weights_group` or a tree that has it. For the others see `plot_ladder`.
 
     **Raises:** `InputError` where the group has no k-hat.
     """
-    found = group(weights, "weights", "khat", "verdict")
-    datum, khat, verdict = (found[name].values for name in ("datum", "khat", "verdict"))
+    found = group(weights, "weights", "khat", "verdict", "num_draws")
+    datum, khat, verdict, num_draws = (found[name].values for name in ("datum", "khat", "verdict", "num_draws"))
     collection = panels(
         ["khat"],
         backend=backend,
@@ -124,16 +127,24 @@ def plot_khat_per_datum(
         figure_kwargs=figure_kwargs,
         title=title,
     )
-    colour_members(collection, VERDICTS)
-    shown = {name: (datum[verdict == name], khat[verdict == name]) for name in VERDICTS}
-    draw(collection, points, "khat", curves({name: series for name, series in shown.items() if len(series[0])}))
-    ends = [datum.min(), datum.max()]
-    for name, threshold in (("most_reliable", MOST_RELIABLE_KHAT), ("largest_usable", LARGEST_USABLE_KHAT)):
-        level = curves({name: (ends, [threshold, threshold])})
-        draw(collection, line, "khat", level, label=name, color="B2", linestyle="C1")
+    shown = {name: (verdict == name) & np.isfinite(khat) for name in VERDICTS}
+    shown = {name: of for name, of in shown.items() if of.any()}
+    style_members(collection, {name: STYLES[name] for name in shown})
+    if shown:
+        draw(collection, points, "khat", curves({name: (datum[of], khat[of]) for name, of in shown.items()}), size=30)
+    allowed = most_reliable_khat(num_draws)
+    for name, threshold in (("most_reliable", allowed), ("largest_usable", np.full(len(datum), LARGEST_USABLE_KHAT))):
+        draw(collection, line, "khat", curves({name: (datum, threshold)}), label=name, color="B2", linestyle="C1")
     missing = int((~np.isfinite(khat)).sum())
-    label_axes(collection, "khat", x=f"datum ({missing} without k-hat)" if missing else "datum", y="Pareto k-hat")
-    legend(collection, plot_collection)
+    label_axes(
+        collection,
+        "khat",
+        x=f"datum ({missing} without k-hat)" if missing else "datum",
+        y="Pareto k-hat of the weights",
+        x_ticks=whole_numbers(datum),
+    )
+    if shown:
+        legend(collection, plot_collection, title="the estimate is", of_points=True)
     return collection
 
 
@@ -185,14 +196,17 @@ def plot_exact_against_estimated(
     )
     ends = [min(x.min(), y.min()), max(x.max(), y.max())]
     draw(collection, line, "log_likelihood", curves({"": (ends, ends)}), label="diagonal", color="B2", linestyle="C1")
-    members = {"estimate": ~above, f"> {TOO_HIGH:.0f} s.e. above exact": above}
-    colour_members(collection, list(members))
-    drawn = curves({name: (x[of], y[of], error[of]) for name, of in members.items() if of.any()})
-    for visual in (error_bars, points):
-        draw(collection, visual, "log_likelihood", drawn)
+    members = {"estimate": ~above, f"more than {TOO_HIGH:.0f} standard errors above": above}
+    styles = {name: {"color": f"C{i}", "marker": f"C{2 * i}"} for i, name in enumerate(members)}
+    members = {name: of for name, of in members.items() if of.any()}
+    style_members(collection, {name: styles[name] for name in members})
+    drawn = curves({name: (x[of], y[of], error[of]) for name, of in members.items()})
+    draw(collection, error_bars, "log_likelihood", drawn, ignore=("marker",))
+    draw(collection, points, "log_likelihood", drawn)
     shown = "standardised data" if units is None else "the data as given"
-    label_axes(collection, "log_likelihood", x=f"exact log p(x₀) of {shown} ({unit})", y=f"estimate ({unit}{missing})")
-    legend(collection, plot_collection)
+    x_label, y_label = f"exact log-likelihood of {shown} ({unit})", f"estimate ({unit}{missing})"
+    label_axes(collection, "log_likelihood", x=x_label, y=y_label)
+    legend(collection, plot_collection, of_points=True)
     return collection
 
 

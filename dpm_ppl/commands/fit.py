@@ -67,10 +67,10 @@ def fit(
         json: Print one JSON object.
     """
     from dpm_ppl import declaring, reporting, runs
-    from dpm_ppl.demo import draw_picture
     from dpm_ppl.experiment import scored_on
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.models._parts import TAIL
+    from dpm_ppl.pictures import draw_picture
 
     options = {
         "method": method,
@@ -121,5 +121,4 @@ def fit(
     trained = declared.method.with_params(result.params)
     reporting.report_scores(run, scored, trained, json)
     picture = draw_picture(run, declared, trained)
-    if picture is not None:
-        print(f"picture: {picture}", file=sys.stderr)
+    print(f"picture: {picture}", file=sys.stderr)

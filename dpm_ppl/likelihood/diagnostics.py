@@ -73,11 +73,15 @@ def _khat(largest: np.ndarray, num_draws: int) -> np.ndarray:
 
 
 def is_khat_bad(khat: np.ndarray | float, num_draws: np.ndarray | int) -> np.ndarray:
-    """Whether k-hat is unknown or above min(1 - 1 / log10 S, 0.7), as Vehtari et al. (2024) have it for S draws."""
+    """Whether k-hat is unknown or above what so many draws allow."""
     khat, num_draws = np.broadcast_arrays(khat, num_draws)
+    return np.asarray(~(khat <= most_reliable_khat(num_draws)))
+
+
+def most_reliable_khat(num_draws: np.ndarray | int) -> np.ndarray:
+    """The largest k-hat that S draws allow, min(1 - 1 / log10 S, 0.7) (Vehtari et al. 2024)."""
     with np.errstate(divide="ignore"):
-        allowed = np.minimum(1 - 1 / np.log10(num_draws), MOST_RELIABLE_KHAT)
-    return np.asarray(~(khat <= allowed))
+        return np.asarray(np.minimum(1 - 1 / np.log10(num_draws), MOST_RELIABLE_KHAT))
 
 
 def most_bulk_index(num_draws: np.ndarray | int) -> np.ndarray:

@@ -11,11 +11,12 @@ from scipy.stats import norm
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis.comparison import compare_bounds
-from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder
+from dpm_ppl.analysis.plots.chain import plot_bound_per_step
+from dpm_ppl.analysis.plots.curves import plot_ladder
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree import bound_group, held_out_elpd, pointwise_group, weights_group
 from dpm_ppl.measured import _check_order, measure
-from dpm_ppl.pages import _limits
+from dpm_ppl.page_figures import _limits
 from dpm_ppl.tables import print_importance_scores, print_scores
 from tests.analysis.plots.backends import panel
 

@@ -364,11 +364,42 @@ def test_plots_show_every_posterior(backend):
         drawn = plot_densities(result, kind=kind, **only)
         assert drawn.backend == backend
         assert drawn.viz["dist"]["z"].sizes == {"model": 3, "z_dim_0": 1, "z_dim_1": 2}
-    assert set(plot_intervals(result, **only).viz["trunk"].model.values) == set(result.trees)
+        if backend != "none":
+            assert legend_names(drawn, "model") == list(result.trees)
+    intervals = plot_intervals(result, **only)
+    assert set(intervals.viz["trunk"].model.values) == set(result.trees)
+    if backend != "none":
+        assert legend_names(intervals, "model") == list(result.trees)
     ranks = plot_ranks(result, **only)
     assert ranks.viz["ecdf_lines"]["z"].sizes == {"z_dim_0": 1, "z_dim_1": 2, "chain": 3}
     if backend != "none":
         assert legend_names(ranks, "chain") == ["mean field", "full rank", "reference"]
+
+
+def test_sites_that_only_some_have_are_drawn_by_name():
+    """Such as deterministic ones, which guides do not draw: of those posteriors that have them."""
+    mu = np.random.default_rng(0).normal(size=(3, 40))
+    result = compare_posteriors(
+        {"guide": {"mu": mu[0]}, **{f"chain {i}": {"mu": mu[i], "theta": mu[i]} for i in (1, 2)}}
+    )
+    for plot, visual in ((plot_densities, "dist"), (plot_intervals, "trunk")):
+        drawn = plot(result, var_names=["mu", "theta"], backend="none").viz[visual]
+        assert set(drawn["theta"].model.values) == {"chain 1", "chain 2"}
+        assert set(plot(result, backend="none").viz[visual]["mu"].model.values) == set(result.trees)
+        with pytest.raises(dpm.InputError, match="var_names"):
+            plot(result, var_names="tau", backend="none")
+
+
+@pytest.mark.usefixtures("close_figures")
+def test_titles_of_densities_do_not_overlap():
+    draws = {name: np.random.default_rng(i).normal(size=(40, 9)) for i, name in enumerate("ab")}
+    figure = plot_densities(compare_posteriors(draws), backend="matplotlib").viz["figure"].item()
+    figure.canvas.draw()
+    titles = [axes.title for axes in figure.axes if axes.get_title()]
+    assert [title.get_text() for title in titles] == [f"x[{i}]" for i in range(9)]
+    boxes = [title.get_window_extent() for title in titles]
+    assert not any(one.overlaps(other) for i, one in enumerate(boxes) for other in boxes[:i])
+    assert not any(box.overlaps(axes.get_window_extent()) for box in boxes for axes in figure.axes)
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

@@ -1,8 +1,8 @@
 """Reads back what a `PlotCollection` shows, from each backend's own objects, as one `Panel` for all of them.
 
 `panel(collection, "name")` gives the plot of a variable, `panel(collection, "name", time=3)` that of a facet. What is
-read: labels, title, which axes are logarithmic, whether they have one scale, `view` (where the x and the y axis start
-and end), and what is drawn in the order it was drawn:
+read: labels, title, ticks that were chosen, which axes are logarithmic, whether they have one scale, `view` (where the
+x and the y axis start and end), and what is drawn in the order it was drawn:
 
 - `lines`: `(point, 2)` each, with NaN where the line has gaps; lines over the whole axis are not among them;
 - `bars`: error bars, `(bar, 3)` each: x, low, high; they are drawn as one line with gaps, all its parts upright;
@@ -24,7 +24,10 @@ BACKENDS = ("none", "matplotlib", "plotly", "bokeh")
 
 
 class Image(NamedTuple):
-    """Rows from top to bottom, NaN where nothing is drawn; edges left, right, bottom, top; the ends of the scale."""
+    """Rows from top to bottom, NaN where nothing is drawn; edges left, right, bottom, top; the ends of the scale.
+
+    Images in colours have red, green, blue and opacity from 0 to 1 in each cell.
+    """
 
     values: np.ndarray
     edges: tuple[float, float, float, float]
@@ -40,6 +43,7 @@ class Panel:
     log_x: bool = False
     log_y: bool = False
     equal_axes: bool = False
+    x_ticks: tuple[float, ...] = ()
     view: tuple[Any, Any] = (None, None)
     lines: list[np.ndarray] = field(default_factory=list)
     bars: list[np.ndarray] = field(default_factory=list)
@@ -79,7 +83,11 @@ def close_figures():
 
 def panel(collection: PlotCollection, name: str | None = None, **selection: Any) -> Panel:
     """What one plot of the collection shows."""
-    target = collection.get_target(name, selection)
+    return panel_of(collection, collection.get_target(name, selection))
+
+
+def panel_of(collection: PlotCollection, target: Any) -> Panel:
+    """What is shown in a plot of the collection's backend."""
     return {"none": _none, "matplotlib": _matplotlib, "plotly": _plotly, "bokeh": _bokeh}[collection.backend](target)
 
 
@@ -133,6 +141,9 @@ def _none(target: list[dict]) -> Panel:
             case "image":
                 edges = _around(element["x"], element["y"])
                 shown.images.append(Image(element["values"], edges, element["limits"], element["high"]))
+            case "colour_image":
+                edges = _around(element["x"], element["y"])
+                shown.images.append(Image(element["values"], edges, (0, 1), "colours"))
             case "xlabel":
                 shown.x_label = element["string"]
             case "ylabel":
@@ -143,6 +154,8 @@ def _none(target: list[dict]) -> Panel:
                 shown.log_x = element["scale"] == "log"
             case "yscale":
                 shown.log_y = element["scale"] == "log"
+            case "xticks":
+                shown.x_ticks = tuple(element["ticks"])
             case "xlim":
                 shown.view = element["lims"], shown.view[1]
             case "ylim":
@@ -157,12 +170,16 @@ def _matplotlib(target: Any) -> Panel:
     shown.log_x, shown.log_y = target.get_xscale() == "log", target.get_yscale() == "log"
     shown.view = tuple(map(float, target.get_xlim())), tuple(map(float, target.get_ylim()))
     shown.equal_axes = target.get_aspect() == 1
+    shown.x_ticks = tuple(target.get_xticks())
     for line in target.lines:
         if line.get_transform() == target.transData:
             shown.add_line(*line.get_data())
     for image in target.images:
         assert image.origin == "upper"
         values = np.ma.filled(np.ma.asarray(image.get_array(), float), np.nan)
+        if values.ndim == 3:
+            shown.images.append(Image(values, tuple(image.get_extent()), (0, 1), "colours"))
+            continue
         high = {"gray_r": "black", "gray": "white"}[image.get_cmap().name]
         shown.images.append(Image(values, tuple(image.get_extent()), image.get_clim(), high))
     for drawn in target.collections:
@@ -184,6 +201,7 @@ def _plotly(target: Any) -> Panel:
     shown = Panel(axes.xaxis.title.text or "", axes.yaxis.title.text or "")
     shown.log_x, shown.log_y = axes.xaxis.type == "log", axes.yaxis.type == "log"
     shown.view = axes.xaxis.range, axes.yaxis.range
+    shown.x_ticks = tuple(axes.xaxis.tickvals or ())
     x_name = axes.xaxis.plotly_name.replace("axis", "")
     same_scale = axes.yaxis.scaleanchor == x_name and axes.yaxis.scaleratio in (None, 1)
     shown.equal_axes = same_scale and axes.xaxis.constrain == axes.yaxis.constrain == "domain"
@@ -192,6 +210,11 @@ def _plotly(target: Any) -> Panel:
     shown.title = titles[-1] if titles else ""
     lower_edge = None
     for trace in figure.select_traces(row=target.row, col=target.col):
+        if trace.type == "image":
+            values = np.array(trace.z, float) / [255, 255, 255, 1]
+            edges = _around(trace.x0 + np.arange(values.shape[1]), trace.y0 + np.arange(values.shape[0]))
+            shown.images.append(Image(values, edges, (0, 1), "colours"))
+            continue
         if trace.type == "heatmap":
             (_, low), (_, high) = trace.colorscale
             assert {low, high} == {"black", "white"}
@@ -216,6 +239,7 @@ def _bokeh(target: Any) -> Panel:
     shown = Panel(target.xaxis.axis_label or "", target.yaxis.axis_label or "", target.title.text or "")
     shown.log_x, shown.log_y = (type(scale).__name__ == "LogScale" for scale in (target.x_scale, target.y_scale))
     shown.view = tuple((axis.start, axis.end) for axis in (target.x_range, target.y_range))
+    shown.x_ticks = tuple(getattr(target.xaxis[0].ticker, "ticks", ()))
     if target.frame_width is not None:
         width, height = (abs(end - start) for start, end in shown.view)
         shown.equal_axes = abs(target.frame_width / width / (target.frame_height / height) - 1) < 0.01  # whole pixels
@@ -228,6 +252,10 @@ def _bokeh(target: Any) -> Panel:
                 shown.add_line(data[glyph.x], data[glyph.y])
             case "Scatter":
                 shown.points.append(_columns(data[glyph.x], data[glyph.y]))
+            case "ImageRGBA":
+                values = data[glyph.image][0].view(np.uint8).reshape(*data[glyph.image][0].shape, 4) / 255
+                edges = (glyph.x, glyph.x + glyph.dw, glyph.y + glyph.dh, glyph.y)
+                shown.images.append(Image(values, edges, (0, 1), "colours"))
             case "Image":
                 shown.images.append(_bokeh_image(glyph, data))
             case "VArea":

@@ -1,6 +1,3 @@
-import functools
-
-import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -8,17 +5,15 @@ from arviz_base import rc_context
 from arviz_plots.plot_collection import PlotCollection
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.plots.curves import plot_bound_per_step, plot_ladder, plot_rungs, plot_schedule, plot_training
-from dpm_ppl.analysis.tree import bound_group, to_datatree, weights_group
+from dpm_ppl.analysis.plots.curves import plot_ladder, plot_rungs, plot_training
+from dpm_ppl.analysis.tree import to_datatree
 from dpm_ppl.units import Units
-from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, legend_names, panel, panel_names
-from tests.instances import DIFFUSIONS, draw_data
+from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel, panel_names
+from tests.analysis.plots.results import BIT, assert_drawn, groups, mean_and_se
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 __all__ = ["close_figures"]
 
-KEY = jax.random.key(0)
-BIT = np.log(2)
 every_backend = pytest.mark.parametrize("backend", BACKENDS)
 UNITS = Units((2,), "continuous", np.zeros(2), np.array([2.0, 4.0]))
 ROWS = [
@@ -29,101 +24,6 @@ ROWS = [
 ]
 
 
-@functools.cache
-def groups():
-    """Groups of a small diffusion's results, its entropy bounds, and a second set of weights."""
-    diffusion = DIFFUSIONS["gaussian"]()
-    x_0 = draw_data(diffusion, 6)
-    return (
-        bound_group(dpm.bound(diffusion, x_0, KEY)),
-        dpm.entropy_bounds(diffusion, x_0, KEY),
-        weights_group(dpm.log_likelihood(diffusion, x_0, KEY, 8)),
-        weights_group(dpm.log_likelihood(diffusion, x_0, KEY, 32)),
-    )
-
-
-def mean_and_se(values):
-    figure = dpm.estimate(values)
-    return np.asarray(figure.mean), np.asarray(figure.se)
-
-
-def assert_drawn(got, *columns):
-    np.testing.assert_allclose(got, np.column_stack(columns), rtol=1e-12, atol=1e-12)
-
-
-@every_backend
-@pytest.mark.parametrize("unit", ["bits", "nats"])
-def test_bound_per_step_shows_mean_and_standard_error_over_data(backend, unit):
-    group, *_ = groups()
-    divergences = group["step_divergences"].values.astype(float) / {"bits": BIT, "nats": 1.0}[unit]
-    t = np.arange(2, 9)
-    mean, se = mean_and_se(divergences)
-    collection = plot_bound_per_step(group, unit=unit, log_y=True, backend=backend, title="where they go")
-    assert panel_names(collection) == ["divergence", "share"]
-    assert figure_title(collection) == "where they go"
-    shown = panel(collection, "divergence")
-    assert (shown.x_label, shown.y_label) == ("step t", f"E KL of step t ({unit})")
-    assert (shown.log_x, shown.log_y) == (False, True)
-    assert_drawn(*shown.lines, t, mean)
-    assert_drawn(*shown.bands, t, mean - se, mean + se)
-    np.testing.assert_allclose(shown.limits, [[2, (mean - se).min()], [8, (mean + se).max()]])
-    share = panel(collection, "share")
-    assert share.y_label == "share of the steps 2 to t"
-    assert_drawn(*share.lines, t, mean.cumsum() / mean.sum())
-
-
-def test_share_has_the_error_of_a_jackknife():
-    """The delta method against leaving out each datum, for many data that all cost alike on average."""
-    costs = np.random.default_rng(0).gamma(4.0, size=(4000, 3))
-    group = groups()[0].isel(datum=0, step=[0, 1, 2], drop=True).drop_vars("step_divergences")
-    group = group.assign(step_divergences=(("datum", "step"), costs))
-    ((_, low, high),) = (band.T for band in panel(plot_bound_per_step(group, backend="none"), "share").bands)
-    rest = costs.sum(axis=0) - costs
-    left_out = rest.cumsum(axis=1) / rest.sum(axis=1, keepdims=True)
-    jackknife = np.sqrt((len(costs) - 1) * left_out.var(axis=0))
-    np.testing.assert_allclose((high - low) / 2, jackknife, rtol=1e-2, atol=1e-12)
-
-
-@every_backend
-def test_entropy_lies_between_its_bounds(backend):
-    group, entropy, *_ = groups()
-    collection = plot_bound_per_step(group, entropy, backend=backend)
-    shown = panel(collection, "entropy")
-    assert shown.y_label == "H_q(Xᵗ⁻¹ | Xᵗ) (bits)"
-    lower, upper = np.asarray(entropy.lower, float) / BIT, np.asarray(entropy.upper, float) / BIT
-    t = np.arange(2, 9)  # at t = 1 the lower bound is -inf
-    assert_drawn(shown.lines[0], t, lower[1:])
-    assert_drawn(shown.lines[1], [1, *t], upper)
-    assert_drawn(*shown.bands, t, lower[1:], upper[1:])
-    if backend != "none":
-        assert legend_names(collection) == ["KL of a step", "lower bound", "upper bound"]
-
-
-@every_backend
-def test_schedule_is_that_of_the_steps(backend):
-    several = {"erasure": DIFFUSIONS["gaussian"](), "cosine": DIFFUSIONS["gaussian, noise prediction, learned edge"]()}
-    collection = plot_schedule(several, backend=backend)
-    labels = {"beta": "βₜ", "alpha_bar": "ᾱₜ", "log_snr": "log-SNR (nats)"}
-    assert panel_names(collection) == list(labels)
-    for name, label in labels.items():
-        shown = panel(collection, name)
-        assert (shown.x_label, shown.y_label) == ("step t", label)
-        assert (shown.log_x, shown.log_y) == (False, name == "beta")
-        assert len(shown.lines) == len(several)
-        for line, diffusion in zip(shown.lines, several.values(), strict=True):
-            values = np.asarray(getattr(diffusion.steps, name), float)
-            kept = np.isfinite(values)  # erasure leaves no signal at T
-            assert_drawn(line, np.arange(1, diffusion.num_steps + 1)[kept], values[kept])
-    if backend != "none":
-        assert legend_names(collection) == list(several)
-
-
-def test_one_schedule_needs_no_legend():
-    collection = plot_schedule(DIFFUSIONS["gaussian"](), backend="none")
-    assert "legend" not in collection.viz.children
-    assert len(panel(collection, "beta").lines) == 1
-
-
 @every_backend
 def test_ladder_shows_every_method_and_the_exact_value(backend):
     *_, short, long = groups()
@@ -132,7 +32,7 @@ def test_ladder_shows_every_method_and_the_exact_value(backend):
     shown = panel(collection, "bound")
     assert shown.log_x
     assert not shown.log_y
-    assert shown.x_label == "particles (densities of standardised data)"
+    assert shown.x_label == "particles S behind one estimate (densities of standardised data)"
     assert shown.y_label == "mean bound (bits/point)"
     for i, group in enumerate((short, long)):
         mean, se = mean_and_se(group["ladder"].values / BIT)
@@ -154,7 +54,7 @@ def test_ladder_in_the_units_of_the_data():
     shown = panel(plot_ladder(group, units=UNITS, unit="bits/coordinate", backend="none"), "bound")
     mean, se = mean_and_se((group["ladder"].values - np.log(8)) / (2 * BIT))
     assert_drawn(*shown.bars, group["num_particles"].values, mean - se, mean + se)
-    assert shown.x_label == "particles (densities of the data as given)"
+    assert shown.x_label == "particles S behind one estimate (densities of the data as given)"
     assert shown.y_label == "mean bound (bits/coordinate)"
 
 
@@ -180,7 +80,12 @@ def test_rungs_show_figures_as_they_are(backend):
     """And what is not finite has no place."""
     rungs = {"a": {1: dpm.Estimate(-np.inf, np.nan, 9), 4: dpm.Estimate(-2.0, 0.5, 9), 8: dpm.Estimate(-1.0, 0.25, 9)}}
     shown = panel(plot_rungs(rungs, exact=dpm.Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend), "bound")
-    assert (shown.x_label, shown.y_label, shown.log_x) == ("particles", "mean bound (bits/dim)", True)
+    assert (shown.x_label, shown.y_label, shown.log_x) == (
+        "particles S behind one estimate",
+        "mean bound (bits/dim)",
+        True,
+    )
+    assert list(shown.x_ticks) == [1, 2, 4, 8]
     assert_drawn(shown.lines[0], [4, 8], [-2, -1])
     assert_drawn(*shown.bars, [4, 8], [-2.5, -1.25], [-1.5, -0.75])
     assert_drawn(shown.lines[1], [1, 8], [0.5, 0.5])
@@ -192,7 +97,7 @@ def test_training_shows_what_rows_have(backend):
     collection = plot_training(ROWS, unit="bits/dim", backend=backend)
     loss, bound = panel(collection, "loss"), panel(collection, "K")
     assert (loss.x_label, loss.y_label) == ("updates", "training loss (bits/dim)")
-    assert (bound.x_label, bound.y_label) == ("updates", "held-out K (bits/dim)")
+    assert (bound.x_label, bound.y_label) == ("updates", "bound K (bits/dim)")
     for drawn in (loss.lines, loss.points):
         assert_drawn(*drawn, [10, 20], [2.5, 2.0])
     assert loss.bars == []
@@ -229,12 +134,11 @@ def test_draws_into_the_users_own_collection():
 
 
 def test_takes_a_whole_tree_and_the_users_figure():
-    bound, entropy, short, _ = groups()
+    bound, _, short, _ = groups()
     tree = to_datatree(bound=bound, weights=short)
     figure = {"figsize": (300, 200), "figsize_units": "dots"}
     collection = plot_ladder(tree, backend="none", figure_kwargs=figure)
     assert collection.viz["figure"].item()["figsize"] == (300, 200)
-    assert len(panel(plot_bound_per_step(tree, entropy, backend="none"), "entropy").lines) == 2
 
 
 @every_backend
@@ -243,30 +147,19 @@ def test_the_backend_is_arviz_default_where_none_is_named(backend):
         assert plot_training(ROWS, unit="nats").backend == backend
 
 
-def test_a_model_that_has_learned_nothing_has_no_shares():
-    group = groups()[0]
-    collection = plot_bound_per_step(group.assign(step_divergences=0 * group["step_divergences"]), backend="none")
-    assert_drawn(panel(collection, "divergence").lines[0], np.arange(2, 9), np.zeros(7))
-    assert panel(collection, "share").lines == []
-
-
 @pytest.mark.parametrize("backend", ["matplotlib", "plotly", "bokeh"])
 def test_saves_without_a_warning(backend, tmp_path):
-    bound, entropy, *_ = groups()
+    *_, short, long = groups()
     path = tmp_path / ("figure.png" if backend == "matplotlib" else "figure.html")
-    plot_bound_per_step(bound, entropy, log_x=True, backend=backend).savefig(path)
-    plot_schedule(DIFFUSIONS["gaussian"](), backend=backend).savefig(path)
+    plot_ladder({"short": short, "long": long}, backend=backend).savefig(path)
+    plot_training(ROWS, unit="bits/dim", backend=backend).savefig(path)
     assert path.stat().st_size > 1000
 
 
 def bad_calls():
-    bound, entropy, short, _ = groups()
+    bound, _, short, _ = groups()
     gone = short.assign(ladder=short["ladder"] * np.nan)
     return {
-        "bound": lambda: plot_bound_per_step(short),
-        "entropy": lambda: plot_bound_per_step(bound.isel(step=slice(3)), entropy),
-        "unit": lambda: plot_bound_per_step(bound, unit="bits/point"),
-        "diffusions": lambda: plot_schedule({}),
         "weights, another group": lambda: plot_ladder(bound),
         "weights, none": lambda: plot_ladder({}),
         "rungs, none": lambda: plot_rungs({"a": {}}, unit="bits"),

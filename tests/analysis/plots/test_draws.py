@@ -49,6 +49,7 @@ def test_sequences_are_rows_of_cells(backend):
         assert shown.view == ((-0.5, 19.5), (11.5, -0.5))  # the first draw on top
         assert shown.title == name
         assert not shown.equal_axes
+        assert list(shown.x_ticks) == [4, 9, 14, 19]  # the cells of 5, 10, 15 and 20
 
 
 @every_backend
@@ -70,6 +71,39 @@ def test_images_stand_in_a_square_on_the_scale_of_the_first(backend):
 
 
 @every_backend
+@pytest.mark.parametrize("axis", [-1, 1], ids=["channels last", "channels first"])
+def test_images_in_colours(backend, axis):
+    """Red is red, on the scale of the first, wherever the channels are."""
+    images = RNG.integers(0, 256, size=(4, 5, 6, 3))
+    images[0], images[1] = 0, 255
+    collection = plot_draws({"data": np.moveaxis(images, -1, axis)}, backend=backend)
+    shown = image(panel(collection, "x_0", member="data")).values
+    assert shown.shape == (11, 13, 4)
+    places = [np.s_[6 * (i // 2) : 6 * (i // 2) + 5, 7 * (i % 2) : 7 * (i % 2) + 6] for i in range(4)]
+    for place, each in zip(places, images, strict=True):
+        np.testing.assert_allclose(shown[place][..., :3], each / 255, atol=1e-6)
+        assert (shown[place][..., 3] == 1).all()
+    assert shown[..., 3].sum() == 4 * 30
+
+
+@pytest.mark.parametrize("columns", [None, ["x", "y"]])
+def test_vectors_are_drawn_in_pairs(columns):
+    """Real vectors of other lengths than 2, and those whose columns have names."""
+    values = RNG.normal(size=(30, 3 if columns is None else 2))
+    collection = plot_draws({"data": values, "more": values[:20]}, columns=columns, backend="none")
+    assert collection.viz["plot"].shape == values.shape[1:] * 2
+
+
+def test_a_plane_of_unlike_sides_has_two_scales():
+    long = RNG.normal(size=(50, 2)) * [1, 1000]
+    shown = panel(plot_draws({"data": long}, backend="none"), "x_0", member="data")
+    assert not shown.equal_axes
+    for (low, high), values in zip(shown.view, long.T, strict=True):
+        assert low < values.min() <= values.max() < high
+        assert high - low < 1.5 * np.ptp(values)
+
+
+@every_backend
 @pytest.mark.parametrize("values", [np.zeros((1, 2)), np.zeros((3, 5)), np.full((1, 1, 1), True)])
 def test_draws_that_are_all_alike(backend, values):
     shown = panel(plot_draws({"constant": values}, backend=backend), "x_0", member="constant")
@@ -86,7 +120,8 @@ def test_panels_wrap(wide, layout):
     ]
     assert places == [divmod(i, layout[1]) for i in range(4)]
     width, height = collection.viz["figure"].item()["figsize"]
-    assert (width / layout[1], height / layout[0]) == pytest.approx((260, 260 * 12 / 20 + 40))
+    assert width == pytest.approx(min(1000, 460 * layout[1]))
+    assert height / layout[0] == pytest.approx(width / layout[1] * 12 / 20 + 40)
 
 
 @pytest.mark.parametrize("draws", [POINTS, BITS, IMAGES], ids=["points", "bits", "images"])
@@ -104,7 +139,7 @@ def test_the_picture_is_drawn_without_a_warning(draws):
         ({"a": [1.0, 2.0]}, {}, r"got a \(2,\)"),
         ({"a": np.zeros((0, 2))}, {}, r"got a \(0, 2\)"),
         ({"a": np.zeros((2, 0))}, {}, r"got a \(2, 0\)"),
-        ({"a": np.zeros((2, 3, 4, 5))}, {}, "draws"),
+        ({"a": np.zeros((2, 4, 5, 6))}, {}, "draws"),
         ({"a": np.zeros((4, 2)), "b": np.zeros((5, 2))}, {}, r"got a \(4, 2\), b \(5, 2\)"),
         ({"a": np.zeros((4, 2)), "b": np.full((4, 2), np.nan)}, {}, r"draws\['b'\]: expected finite"),
         (BITS, {"num_panels_wide": 0}, "num_panels_wide"),

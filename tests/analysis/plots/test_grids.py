@@ -61,6 +61,7 @@ def test_gaps_grow_with_the_images():
         ({"images": IMAGES[:0]}, r"got shape \(0, 8, 6\)"),
         ({"images": np.full((2, 2, 2), np.nan)}, "got NaN or infinity"),
         ({"images": np.full((2, 2, 2), "a")}, "got dtype <U1"),
+        ({"images": np.zeros((2, 4, 4, 2))}, r"expected shape \(num_images, height, width, 3\)"),
         ({"num_columns": 0}, "num_columns"),
         ({"backend": "gnuplot"}, "backend"),
     ],

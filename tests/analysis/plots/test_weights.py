@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
+from dpm_ppl.analysis.plots.weights import STYLES, plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree import weights_group
-from dpm_ppl.likelihood.diagnostics import VERDICTS
 from dpm_ppl.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel
 from tests.instances import DIFFUSIONS, draw_data
@@ -41,7 +40,7 @@ def test_ecdf_of_log_weights(backend, unit):
     group = weights()
     collection = plot_weights(group, data=[4, 1], unit=unit, backend=backend)
     shown = panel(collection, "log_weights")
-    assert shown.x_label == f"log w - log of the mean of w ({unit})"
+    assert shown.x_label == f"log-weight, less the log of the mean weight ({unit})"
     assert shown.y_label == "share of the draws"
     for line, datum in zip(shown.lines, (4, 1), strict=True):
         values = relative(group["log_weights"].values[datum].astype(float)) / {"bits": BIT, "nats": 1.0}[unit]
@@ -83,16 +82,17 @@ def test_khat_is_coloured_by_verdict_between_the_thresholds(backend):
     group = weights().assign(khat=("datum", khat), verdict=("datum", verdict)).assign_coords(datum=10 * np.arange(6))
     collection = plot_khat_per_datum(group, backend=backend)
     shown = panel(collection, "khat")
-    assert (shown.x_label, shown.y_label) == ("datum (2 without k-hat)", "Pareto k-hat")
+    assert (shown.x_label, shown.y_label) == ("datum (2 without k-hat)", "Pareto k-hat of the weights")
     reliable, doubtful, unusable = shown.points
     assert_drawn(reliable, [0, 50], [0.1, 0.5])
     assert_drawn(doubtful, [30], [0.8])
     assert_drawn(unusable, [10], [1.3])
-    assert_drawn(shown.lines[0], [0, 50], [0.7, 0.7])
-    assert_drawn(shown.lines[1], [0, 50], [1, 1])
+    assert_drawn(shown.lines[0], 10 * np.arange(6), np.full(6, 1 - 1 / np.log10(48)))  # 48 draws allow less than 0.7
+    assert_drawn(shown.lines[1], 10 * np.arange(6), np.ones(6))
+    assert set(shown.x_ticks) <= set(range(51))
     assert len(shown.lines) == 2
     if backend != "none":
-        assert legend_names(collection) == list(VERDICTS)
+        assert legend_names(collection) == ["reliable", "doubtful", "unusable"]  # no other is drawn
 
 
 @every_backend
@@ -101,8 +101,10 @@ def test_colours_of_verdicts_do_not_depend_on_the_data(backend):
     collection = plot_khat_per_datum(group, backend=backend)
     assert len(panel(collection, "khat").points) == 1
     assert panel(collection, "khat").x_label == "datum"
-    colours = collection.get_aes_as_dataset("color")["mapping"]
-    assert colours.sel(member="doubtful").item() == "C1"
+    for aesthetic, value in STYLES["doubtful"].items():
+        assert collection.get_aes_as_dataset(aesthetic)["mapping"].sel(member="doubtful").item() == value
+    if backend != "none":
+        assert legend_names(collection) == ["doubtful"]
 
 
 @every_backend
@@ -113,7 +115,7 @@ def test_exact_against_estimated(backend):
     exact = estimated - np.where(above, 3.01, 2.99) * se
     collection = plot_exact_against_estimated(group, exact, backend=backend)
     shown = panel(collection, "log_likelihood")
-    assert shown.x_label == "exact log p(x₀) of standardised data (bits/point)"
+    assert shown.x_label == "exact log-likelihood of standardised data (bits/point)"
     assert shown.y_label == "estimate (bits/point)"
     for points, bars, of in zip(shown.points, shown.bars, (~above, above), strict=True):
         x, y, error = exact[of] / BIT, estimated[of] / BIT, se[of] / BIT
@@ -122,7 +124,7 @@ def test_exact_against_estimated(backend):
     ends = np.array([min(exact.min(), estimated.min()), max(exact.max(), estimated.max())]) / BIT
     assert_drawn(*shown.lines, ends, ends)
     if backend != "none":
-        assert legend_names(collection) == ["estimate", "> 3 s.e. above exact"]
+        assert legend_names(collection) == ["estimate", "more than 3 standard errors above"]
 
 
 def test_exact_against_estimated_in_the_units_of_the_data():
@@ -134,7 +136,7 @@ def test_exact_against_estimated_in_the_units_of_the_data():
     shown = panel(collection, "log_likelihood")
     value = group["log_likelihood"].values[0]
     assert_drawn(*shown.points, [(-1 - np.log(8)) / 2], [(value - np.log(8)) / 2])
-    assert shown.x_label == "exact log p(x₀) of the data as given (nats/coordinate)"
+    assert shown.x_label == "exact log-likelihood of the data as given (nats/coordinate)"
 
 
 def test_data_without_a_standard_error_have_a_point_and_no_bar():

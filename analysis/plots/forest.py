@@ -1,0 +1,106 @@
+"""Figures of several methods, or several figures of one, below each other: which is best, and how surely."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from arviz_plots import visuals
+from arviz_plots.plot_collection import PlotCollection
+
+from dpm_ppl._errors import InputError
+from dpm_ppl.analysis.plots._axes import label_axes, set_ticks
+from dpm_ppl.analysis.plots._members import curves, draw, finite, style_members
+from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, legend, panels
+from dpm_ppl.estimates import Estimate
+
+APART = 0.24
+"""Between the figures of one row, in heights of a row."""
+MARKERS = ("C0", "C2", "C5", "C4")
+"""Circle, triangle, square, diamond."""
+
+
+def plot_figures(
+    rows: Mapping[str, Mapping[str, Estimate]],
+    *,
+    unit: str,
+    better: str = "higher",
+    exact: Estimate | None = None,
+    backend: str | None = None,
+    plot_collection: PlotCollection | None = None,
+    figure_kwargs: Mapping[str, Any] | None = None,
+    title: str | None = None,
+) -> PlotCollection:
+    """A row for each method, the first on top, with its figures as points and two standard errors either way as lines.
+
+    The panel is called `figures`. What is not finite has no place in it.
+
+    **Arguments:** `rows`, by method and by kind of figure, such as K and the best bound; `unit`, that of all; `better`,
+    `higher` or `lower`, is said beside the axis; `exact`, a value known exactly, as an upright line. For the others see
+    `plot_ladder`.
+
+    **Raises:** `InputError` where there are no figures.
+    """
+    if not rows or not any(rows.values()):
+        raise InputError("rows", expected="figures by method", got="none", remedy="measure at least one")
+    kinds = list(dict.fromkeys(kind for figures in rows.values() for kind in figures))
+    height = 90 + 46.0 * len(rows)
+    collection = panels(
+        ["figures"],
+        backend=backend,
+        plot_collection=plot_collection,
+        figure_kwargs=figure_kwargs,
+        title=title,
+        panel_size=(FIGURE_WIDTH, height),
+    )
+    top = len(rows) - 1
+    if exact is not None:
+        upright = curves({"exact": ([-0.5, top + 0.5], np.full(2, float(exact.mean)))})
+        draw(collection, sideways_line, "figures", upright, label="exact_value", color="B2", linestyle="C1")
+    styles = {kind: {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]} for place, kind in enumerate(kinds)}
+    style_members(collection, styles)
+    series = {}
+    for place, kind in enumerate(kinds):
+        shift = APART * ((len(kinds) - 1) / 2 - place)
+        found = [(top - row + shift, figures[kind]) for row, figures in enumerate(rows.values()) if kind in figures]
+        height_of, means, errors = (
+            np.array([float(value) for value in values])
+            for values in zip(*((y, figure.mean, 2 * np.nan_to_num(figure.se)) for y, figure in found), strict=True)
+        )
+        series[kind] = height_of, means, errors
+    drawn = curves(series)
+    draw(collection, sideways_bars, "figures", drawn, ignore=("marker",), width=2)
+    draw(collection, sideways_points, "figures", drawn, size=45)
+    label_axes(collection, "figures", x=f"{unit}, {better} is better")
+    panel = collection.get_target("figures", {})
+    set_ticks(None, panel, list(range(top, -1, -1)), list(rows), "y")
+    visuals.set_ylim(None, panel, limits=(-0.6, top + 0.6))
+    if len(kinds) > 1:
+        legend(collection, plot_collection, of_points=True)
+    return collection
+
+
+def sideways_line(da: xr.DataArray, target: Any, **style: Any) -> Any:
+    """A line whose x is the height on the page."""
+    x, y = _swapped(da)
+    return visuals.line_xy(xr.DataArray(0), target, x=x, y=y, **style)
+
+
+def sideways_points(da: xr.DataArray, target: Any, **style: Any) -> Any:
+    """Points whose x is the height on the page."""
+    x, y = _swapped(da)
+    return visuals.scatter_xy(xr.DataArray(0), target, x=x, y=y, **style)
+
+
+def sideways_bars(da: xr.DataArray, target: Any, **style: Any) -> Any:
+    """Level lines from `low` to `high` at the height x, all in one artist."""
+    da = finite(da, "x", "low", "high")
+    height, low, high = (da.sel(plot_axis=axis).values for axis in ("x", "low", "high"))
+    gap = np.full(height.shape, np.nan)
+    x, y = np.stack([low, high, gap], axis=1).ravel(), np.stack([height, height, gap], axis=1).ravel()
+    return visuals.line_xy(xr.DataArray(0), target, x=x, y=y, **style) if x.size else None
+
+
+def _swapped(da: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    da = finite(da, "x", "y")
+    return da.sel(plot_axis="y").values, da.sel(plot_axis="x").values
