@@ -20,6 +20,7 @@ from dpm_ppl.bounds import entropy_bounds
 from dpm_ppl.comparing import Trained
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.importance_scores import weigh
+from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_VERDICT
 from dpm_ppl.measured import Measured
 from dpm_ppl.page_figures import figures_of_methods, figures_of_run, ladders
 from dpm_ppl.page_settings import data_name, settings
@@ -122,19 +123,26 @@ def _weights_pictures(trained: Trained, measured: Measured, compared: Comparison
     if np.isfinite(group["khat"]).any():
         caption = "k-hat of each weighed datum; the lower line is the most that so many draws allow, the upper one 1."
         blocks.append(PagePicture(plot_khat_per_datum(group, **DRAWN), caption, "k-hat of each datum"))
+    return [*blocks, *_histogram(trained, group), *_exact_picture(trained.run.name, measured)]
+
+
+def _histogram(trained: Trained, group: xr.Dataset) -> list[PagePicture]:
+    """The weights of the first data, drawn once more; none where there are so few draws that they say nothing."""
+    if int(group["num_draws"].max()) < FEWEST_FOR_VERDICT:
+        return []
     few = weigh(
         trained.method,
         trained.experiment.heldout,
         jax.random.fold_in(jax.random.key(trained.run.seed), 3),  # the draws that were weighed
-        num_particles=int(measured.weights.num_particles.max()),
+        num_particles=int(group["num_draws"].max()) * group.attrs["particles_per_draw"],
         num_points=min(NUM_WEIGHED, group.sizes["datum"]),
         keep_log_weights=True,
     )
-    if few.log_weights is not None and np.isfinite(few.log_weights).any():
-        drawn = plot_weights(weights_group(few), kind="histogram", num_bins=30, **DRAWN)
-        caption = "The weights of a few data. What lies far to the right carries the estimate of a datum."
-        blocks.append(PagePicture(drawn, caption, "Histogram of log-weights"))
-    return blocks + _exact_picture(trained.run.name, measured)
+    if few.log_weights is None or not np.isfinite(few.log_weights).any():
+        return []
+    drawn = plot_weights(weights_group(few), kind="histogram", num_bins=30, **DRAWN)
+    caption = "The weights of a few data. What lies far to the right carries the estimate of a datum."
+    return [PagePicture(drawn, caption, "Histogram of log-weights")]
 
 
 def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]:

@@ -130,9 +130,7 @@ def test_the_report_of_a_run_in_a_browser(reported, browser):
     for heading in ("How good is the fit?", "Draws", "The chain, step by step", "Training", "Configuration"):
         assert heading in seen.html
     assert "<h1>diffusion of x.npy: report</h1>" in seen.html
-    names = [name for name, _ in seen.pictures]
-    assert names[0] == "Figures of array"
-    assert "Histogram of log-weights" in names
+    assert seen.pictures[0][0] == "Figures of array"
 
 
 def test_the_settings_say_how_the_run_came_about(folder, compared):
@@ -168,7 +166,9 @@ def test_the_tree_of_a_report_is_what_was_measured(folder, reported):
 
 
 def test_arviz_compares_two_reports(folder, reported):
-    other = call_well("report", folder / "all" / "vae", *FEW, "--out", folder / "vae.html", "--json").json
+    more = ("--num-particles", 256, "--num-points", 8, "--out", folder / "vae.html", "--json")
+    other = call_well("report", folder / "all" / "vae", *more).json
+    assert "Histogram of log-weights" in (folder / "vae.html").read_text()
     elpds = {name: held_out_elpd(load(one["tree"])) for name, one in (("diffusion", reported), ("vae", other))}
     table = az.compare(elpds)
     values = {name: elpd.elpd for name, elpd in elpds.items()}

@@ -162,7 +162,10 @@ def test_without_any_tail_nothing_is_said_of_one(measured, capsys):
 def test_plots_show_the_others_and_say_how_many_they_leave_out(measured):
     one, of_all = (weights_group(measured[name].weights) for name in ("one", "all"))
     shown = panel(plot_ladder(one, backend="none"), "bound")
-    assert shown.x_label == f"particles (densities of standardised data, 1 of {NUM_WEIGHED} data left out)"
+    assert (
+        shown.x_label
+        == f"particles S behind one estimate (densities of standardised data, 1 of {NUM_WEIGHED} data left out)"
+    )
     kept = np.delete(one["ladder"].values, FAILED, axis=0)
     np.testing.assert_allclose(shown.lines[0][:, 1], kept.mean(axis=0) / np.log(2))
     exact = measured["none"].weights.log_likelihood
