@@ -50,7 +50,7 @@ def write_run_page(path: Path, trained: Trained, measured: Measured, results: xr
             PageSection("Configuration", [settings(trained)]),
             PageSection("Terms", [PageTerms(TERMS)]),
         ]
-        _write(path, f"{trained.method_name} of {data_name(trained)}: report", sections, compared, [trained])
+        _write(path, f"{data_name(trained)}: report of the {trained.method_name}", sections, compared, [trained])
     return compared
 
 
@@ -169,8 +169,10 @@ def _training_pictures(trained: Trained, name: str = "") -> list[Any]:
     if not any(row.get("loss") is not None or row.get("K") is not None for row in rows):
         return ["The fit has not ended."]
     drawn = plot_training(rows, unit=trained.experiment.unit, **DRAWN)
-    of = "held-out data" if trained.experiment.validation is None else "the validation data"
-    caption = f"{name or trained.run.name}: training loss, and K of the first {runs.EVALUATION_POINTS} of {of} at most."
+    of = "held-out data" if trained.experiment.validation is None else "the data that parameters are chosen by"
+    caption = (
+        f"{name or trained.run.name}: training loss, and K of the first of {of}, at most {runs.VALIDATION_POINTS}."
+    )
     return [PagePicture(drawn, caption, "Training curves")]
 
 

@@ -39,10 +39,10 @@ __all__ = [
     "updates_done",
 ]
 
-EVALUATIONS, EVALUATION_POINTS = 5, 200
-"""Evaluations in the course of a fit, and held-out data that each of them looks at; `bounds` looks at all."""
-VALIDATIONS = 10
-"""Evaluations where the parameters to keep are chosen by them, on data that are neither trained on nor held out."""
+EVALUATIONS = 10
+"""In the course of a fit."""
+HELDOUT_POINTS, VALIDATION_POINTS = 100, 200
+"""Data that an evaluation looks at: held-out ones, of which `bounds` looks at all; or those that choose parameters."""
 
 
 def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
@@ -53,7 +53,6 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
     if experiment.data_facts is not None:
         with replacing(run.path / DATA_FACTS) as file:
             file.write((json.dumps(experiment.data_facts) + "\n").encode())
-    num_evaluations = EVALUATIONS if experiment.validation is None else VALIDATIONS
     result = training.fit(
         run.svi(experiment),
         experiment.train,
@@ -62,7 +61,7 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
         key=jax.random.key(run.seed),
         averaging=experiment.averaging,
         evaluate=_evaluation(experiment, run.seed),
-        evaluate_every=max((run.num_scheduled or run.num_updates) // num_evaluations, 1),
+        evaluate_every=max((run.num_scheduled or run.num_updates) // EVALUATIONS, 1),
         on_metrics=partial(_write_metrics, run),
         keep_best=None if experiment.validation is None else "K",
         checkpoint_dir=run.checkpoints,
@@ -155,8 +154,10 @@ def _scores_folder(run: Run) -> Path | None:
 
 
 def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
-    seen = experiment.heldout if experiment.validation is None else experiment.validation
-    part = seen.part(slice(EVALUATION_POINTS))
+    if experiment.validation is None:
+        part = experiment.heldout.part(slice(HELDOUT_POINTS))
+    else:
+        part = experiment.validation.part(slice(VALIDATION_POINTS))
     key = jax.random.fold_in(jax.random.key(seed), 2)
 
     def evaluate(params: dict[str, Any]) -> dict[str, float]:

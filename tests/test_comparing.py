@@ -129,7 +129,7 @@ def test_the_report_of_a_run_in_a_browser(reported, browser):
     assert all(width > 0 for _, width in seen.pictures)
     for heading in ("How good is the fit?", "Draws", "The chain, step by step", "Training", "Configuration"):
         assert heading in seen.html
-    assert "<h1>diffusion of x.npy: report</h1>" in seen.html
+    assert "<h1>x.npy: report of the diffusion</h1>" in seen.html
     assert seen.pictures[0][0] == "Figures of array"
 
 

@@ -19,7 +19,7 @@ from dpm_ppl.analysis.plots.grids import mosaic
 from dpm_ppl.analysis.plots.pairs import plot_pairs
 from dpm_ppl.columns import Column
 
-LARGEST_PANEL = 460.0  # dots
+LARGEST_PANEL = 500.0  # dots
 MARGIN = 0.08  # around the draws that set the limits, as a share of their extent
 MOST_UNLIKE = 3.0
 """How many times longer one side of the plane may be than the other for both to have one scale."""

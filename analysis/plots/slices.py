@@ -17,12 +17,13 @@ from dpm_ppl._inputs import check_key
 from dpm_ppl._types import PRNGKey
 from dpm_ppl.analysis.chain_slices import forward_slices, paper_times, reverse_drift, reverse_slices
 from dpm_ppl.analysis.plots._inputs import check_times, finite_array
-from dpm_ppl.analysis.plots._panels import panels
+from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, panels
 from dpm_ppl.analysis.plots._visuals import arrow_lines, set_equal_axes
 from dpm_ppl.diffusion import Diffusion
 
 DRIFT_QUANTILE = 0.95  # this share of a panel's arrows is no longer than ...
 ARROW_LENGTH = 1.5  # ... so many times the distance between neighbours
+LARGEST_PANEL = 334.0  # dots
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
@@ -75,7 +76,8 @@ def plot_slices(
         },
         {"time": times, "plot_axis": ["x", "y"]},
     )
-    layout = {"cols": ["time"], "rows": ["__variable__"], "panel_size": (270.0, 275.0)}
+    size = min(FIGURE_WIDTH / num_times, LARGEST_PANEL)
+    layout = {"cols": ["time"], "rows": ["__variable__"], "panel_size": (size, size)}
     collection = panels(slices, backend=backend, title=title, **layout)
     for color, name in enumerate(("forward", "reverse")):
         collection.map(visuals.scatter_xy, "draws", data=slices[[name]], color=f"C{color}", size=4, alpha=0.3, width=0)

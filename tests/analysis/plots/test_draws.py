@@ -120,7 +120,7 @@ def test_panels_wrap(wide, layout):
     ]
     assert places == [divmod(i, layout[1]) for i in range(4)]
     width, height = collection.viz["figure"].item()["figsize"]
-    assert width == pytest.approx(min(1000, 460 * layout[1]))
+    assert width == pytest.approx(min(1000, 500 * layout[1]))
     assert height / layout[0] == pytest.approx(width / layout[1] * 12 / 20 + 40)
 
 
