@@ -118,7 +118,7 @@ class PosteriorComparison:
 def compare_posteriors(
     posteriors: Mapping[Any, Draws | FittedGuide],
     *,
-    reference: str | int | Draws | None = None,
+    reference: str | int | np.integer | Draws | None = None,
     with_chains: Collection[Any] = (),
     independent: Collection[Any] = (),
     log_weights: Mapping[Any, ArrayLike] | None = None,
@@ -154,8 +154,10 @@ def compare_posteriors(
     key = None if key is None else check_key(key)
     given: dict[str, Any] = named(posteriors, "posteriors")
     with_chains, independent = ({str(name) for name in names} for names in (with_chains, independent))
-    if isinstance(reference, int) and not isinstance(reference, bool):
+    if isinstance(reference, int | np.integer) and not isinstance(reference, bool):
         reference = str(reference)
+    if not 0 < level < 1:
+        raise InputError("level", expected="a probability between 0 and 1", got=level, remedy="for example 0.05")
     if reference is not None and not isinstance(reference, str):
         if "reference" in given:
             raise InputError("reference", expected="its name", got="draws, and a name", remedy="pass 'reference'")
@@ -183,7 +185,8 @@ def compare_posteriors(
                 log_weights.setdefault(name, own_weights)
         trees[name] = posterior_tree(draws, with_chains=name in with_chains)
     sites, left_out = _common_sites(trees, reference)
-    weights = {name: check_weights(values) for name, values in log_weights.items()}
+    sizes = {name: tree["posterior"].sizes for name, tree in trees.items()}
+    weights = {name: check_weights(w, sizes[name]["chain"] * sizes[name]["draw"]) for name, w in log_weights.items()}
     rows = _rows(trees, sites, reference, independent, weights, num_draws, distances, level)
     return PosteriorComparison(rows, tuple(sites), left_out, reference, trees)
 
@@ -239,7 +242,9 @@ def _rows(
         found, too_few = [], ""
         if reference is not None and name != reference:
             scarce = min(name, reference, key=lambda one: len(compared[one]))
-            if len(compared[scarce]) >= FEWEST_COMPARED:
+            if not np.ptp([*compared[name], *compared[reference]], axis=0).any():
+                too_few = "the same as the reference, in which nothing varies"
+            elif len(compared[scarce]) >= FEWEST_COMPARED:
                 found = [distance(compared[name], compared[reference]) for distance in distances]
             else:
                 too_few = _too_few(scarce, len(compared[scarce]), draws[scarce].shape[0] * draws[scarce].shape[1])

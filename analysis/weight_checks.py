@@ -28,18 +28,19 @@ class WeightCheck:
     verdict: str
 
 
-def check_weights(log_weights: ArrayLike) -> WeightCheck:
+def check_weights(log_weights: ArrayLike, num_draws: int | None = None) -> WeightCheck:
     """k-hat, effective sample size and verdict of log p(data, draw) - log q(draw), `(draw,)`, nats.
 
-    **Raises:** `InputError` where there are fewer than two, any is NaN or +inf, or none is finite.
+    **Raises:** `InputError` where there are fewer than two or not `num_draws`, any is NaN or +inf, or none is finite.
     """
     log_weights = np.asarray(log_weights, np.float64)
     failed = np.isnan(log_weights) | np.isposinf(log_weights)
-    if log_weights.ndim != 1 or len(log_weights) < 2 or failed.any() or np.isneginf(log_weights).all():
+    is_shaped = log_weights.ndim == 1 and len(log_weights) >= 2 and num_draws in (None, len(log_weights))
+    if not is_shaped or failed.any() or np.isneginf(log_weights).all():
         wrong = f", {failed.sum():,} of them NaN or +inf" if failed.any() else ""
         raise InputError(
             "log_weights",
-            expected="numbers (draw,), not all of them -inf",
+            expected=f"numbers ({'draw' if num_draws is None else num_draws},), not all of them -inf",
             got=f"shape {log_weights.shape}{wrong}",
             remedy="one per draw; where the model or the guide gives none, find out why",
         )

@@ -88,9 +88,9 @@ def check_known(**arguments: Any) -> None:
         if is_traced(value):
             raise InputError(
                 name,
-                expected="known values, as weights are added up outside of JAX",
+                expected="known values, as they are added up outside of JAX",
                 got="traced ones, as in a function under jit, grad or vmap",
-                remedy="use bound there, or the log_weight of a proposal",
+                remedy="take it out of that function, in which bound and the log_weight of a proposal may stand",
             )
 
 

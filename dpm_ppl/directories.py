@@ -80,15 +80,23 @@ class Run:
 
         **Raises:** `InputError` where its data are no longer where they were, or are others.
         """
-        moved = {} if data is None else {"data": str(data.resolve())}
-        if data is None and self.data_are_missing:
+        if data is None and self.missing is not None:
             raise InputError(
                 "--data",
-                expected=f"the data of {self.path} where they were, {self.options['data']}",
+                expected=f"the data of {self.path} where they were, {self.missing}",
                 got="no such file",
-                remedy="say where they are now: --data FILE",
+                remedy="say where they are now: --data FILE, with a test file beside it",
             )
-        return declaring.declare(zoo, self.experiment, self.options | moved, self.seed)
+        return declaring.declare(zoo, self.experiment, self.options | self._moved(data), self.seed)
+
+    def _moved(self, data: Path | None) -> dict[str, str]:
+        """Where its files are now; a test file that is gone is looked for beside the data."""
+        if data is None:
+            return {}
+        moved, test = {"data": str(data.resolve())}, self.options.get("test_data")
+        if test is not None and not Path(test).exists():
+            moved["test_data"] = str(data.resolve().parent / Path(test).name)
+        return moved
 
     def declare_to_draw(self, zoo: dict[str, Declare], data: Path | None = None) -> Experiment:
         """The same, with data that stand in for those that are missing: for all that only draws from what is trained.
@@ -96,16 +104,16 @@ class Run:
         **Raises:** `InputError` where the data are missing, and what is known of them too.
         """
         known = self.path / DATA_FACTS
-        if data is not None or not self.data_are_missing or not known.is_file():
+        if data is not None or self.missing is None or not known.is_file():
             return self.declare(zoo, data)
         facts = {"data_facts": json.loads(known.read_text())}
         return declaring.declare(zoo, self.experiment, self.options | facts, self.seed)
 
     @property
-    def data_are_missing(self) -> bool:
-        """Whether the file of its data is no longer where it was."""
-        known = self.options.get("data")
-        return known is not None and not Path(known).exists()
+    def missing(self) -> Path | None:
+        """A file of its data that is no longer where it was."""
+        files = [Path(self.options[name]) for name in OF_FILES if self.options.get(name) is not None]
+        return next((file for file in files if not file.exists()), None)
 
     def svi(self, experiment: Experiment) -> SVI:
         """The experiment's program for NumPyro, its learning rate as in this run."""

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._errors import InputError
+from dpm_ppl._inputs import check_known
 from dpm_ppl._widening import standard_error
 from dpm_ppl._wording import listed
 
@@ -121,8 +122,9 @@ def estimate(values: ArrayLike) -> Estimate:
     not a number leaves mean and error not a number, an infinite one an infinite mean without an error: no value is
     left out.
 
-    **Raises:** `InputError` where there is no value to average.
+    **Raises:** `InputError` where there is no value to average, and for traced ones.
     """
+    check_known(values=values)
     values = np.asarray(values, np.float64)
     if values.ndim == 0 or len(values) == 0:
         raise InputError(
@@ -142,6 +144,7 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
 
     **Raises:** `InputError` where the values do not pair up.
     """
+    check_known(a_values=a_values, b_values=b_values)
     a_values, b_values = np.asarray(a_values, np.float64), np.asarray(b_values, np.float64)
     if a_values.shape != b_values.shape:
         raise InputError(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dpm_ppl._checks import check_sizes
 from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_key, whole_number
+from dpm_ppl._inputs import check_key, check_known, whole_number
 from dpm_ppl._types import PRNGKey
 from dpm_ppl._wording import short_repr
 from dpm_ppl.data import Dataset
@@ -80,6 +80,7 @@ def measure(
     num_draws, num_points = check_sizes(num_draws=num_draws, num_points=num_points)
     num_particles = None if num_particles is None else whole_number("num_particles", num_particles)
     key = check_key(key)
+    check_known(method=method, key=key)
     scores = score(method, data, jax.random.fold_in(key, 0), num_draws=num_draws, datum=datum, exact=exact)
     if num_particles is None:
         return Measured(data.units, scores)

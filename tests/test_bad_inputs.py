@@ -93,9 +93,7 @@ CASES = {
     "one datum in a file": Bad(
         "fit array --kernel bernoulli --out {here}/new --data {here}/one.npy", "--data", "at least 20 data", "1"
     ),
-    "constant file": Bad(
-        ARRAY + "constant.npy", "--data", "data that vary", "the same value throughout columns 0 and 1"
-    ),
+    "constant file": Bad(ARRAY + "constant.npy", "--data", "data that vary", "throughout columns 0 and 1"),
     "not bits": Bad(lambda: dpm.Dataset.from_binary(REAL), "values", "bits", "40 other entries"),
     "not bits to score": Bad(lambda: score_by(bits, REAL), "x_0", "bits, 0 or 1, for a Bernoulli kernel", "40 other"),
     "not bits in a file": Bad(
@@ -118,9 +116,7 @@ CASES = {
     "rounded to what they share": Bad(
         lambda: dpm.Dataset.from_continuous((0.05 * REAL + 1e6).astype(np.float32)), "values", "rounded", "0.0625"
     ),
-    "a constant column": Bad(
-        ARRAY + "column.npy", "--data", "vary in every coordinate", "the same value throughout column 2"
-    ),
+    "a constant column": Bad(ARRAY + "column.npy", "--data", "vary in every coordinate", "throughout column 2"),
     "another scale": Bad(ARRAY + "good.npy --scale robust", "--scale", "columns or pooled", "robust"),
     "a scale of levels": Bad(ARRAY + "bits.npy --levels 2 --scale pooled", "--scale", "none with bits or levels"),
     "all held out": Bad(ARRAY + "good.npy --heldout-share 0.9", "--heldout-share", "at most 0.5", "0.9"),

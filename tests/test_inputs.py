@@ -168,6 +168,18 @@ def test_what_is_traced_is_no_number_yet():
             jax.jit(act)(4)
 
 
+def test_what_is_added_up_outside_of_jax_is_not_traced(diffusion, unchecked):
+    data = dpm.Dataset.from_continuous(REAL)
+    for act, argument in (
+        (lambda key: dpm.log_likelihood(diffusion, REAL, key, 4).log_likelihood, "key"),
+        (lambda key: dpm.sandwich(diffusion, key, 3, 4).lower, "key"),
+        (lambda key: dpm.measure(diffusion, data, key).scores.K_values, "key"),
+        (lambda key: dpm.estimate(dpm.bound(diffusion, REAL, key).K).mean, "values"),
+    ):
+        with pytest.raises(dpm.InputError, match=rf"^{argument}: expected known values, .*got traced ones"):
+            jax.jit(act)(KEY)
+
+
 def test_devices_are_a_list(diffusion, unchecked):
     for devices in (jax.devices()[0], 2, [], "cpu"):
         with pytest.raises(dpm.InputError, match=r"^devices: expected a list of JAX devices"):

@@ -121,3 +121,17 @@ def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
     assert runs.score_heldout(run, experiment, experiment.method).num_draws == experiment.num_draws
     scores = runs.score_heldout(run, experiment, experiment.method, num_draws=1)
     assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)
+
+
+def test_a_test_file_that_has_moved_is_found_beside_the_data(tmp_path):
+    before, now = tmp_path / "before", tmp_path / "now"
+    before.mkdir()
+    for name in ("x.npy", "test.npy"):
+        np.save(before / name, np.random.default_rng(len(name)).normal(size=(30, 2)))
+    first = array.experiment(data=before / "x.npy", test_data=before / "test.npy", num_steps=5, width=4, depth=1)
+    run = runs.create(tmp_path / "run", first, num_updates=1)
+    before.rename(now)
+    with pytest.raises(InputError, match=r"--data: .* no such file; say where .* with a test file beside it"):
+        run.declare(ZOO)
+    again = run.declare(ZOO, now / "x.npy")
+    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)

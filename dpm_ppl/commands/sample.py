@@ -56,12 +56,12 @@ def sample(
     try:
         trained = runs.trained(opened, experiment)
     except InputError as error:
-        if data is not None or not opened.data_are_missing:
+        if data is not None or opened.missing is None:
             raise
         raise InputError(
             "--data",
             expected=f"the data, from which {opened.name} has its shape",
-            got=f"no file {opened.options['data']}",
+            got=f"no file {opened.missing}",
             remedy="say where they are now: --data FILE",
         ) from error
     with count_display(True, "draws", num_samples) as show, watched(show):

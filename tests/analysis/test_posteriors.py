@@ -240,6 +240,12 @@ def test_a_constant_coordinate_hides_nothing(still):
     assert told.startswith("the reference; its chains disagree")
 
 
+def test_where_nothing_varies_there_are_no_distances():
+    compared = compare_posteriors({7: np.ones(20), 8: np.ones(20)}, reference=np.int64(8))
+    assert compared.rows[0].distances == {}
+    assert compared.rows[0].verdict.startswith("the same as the reference, in which nothing varies")
+
+
 MIXING = {
     "all constant": (np.ones((4, 50, 6)), "nothing to hold it against; without R-hat", "and 1 more"),
     "each chain at its own value": (np.broadcast_to(np.arange(4.0)[:, None, None], (4, 50, 1)), "its chains", "inf"),
@@ -448,6 +454,9 @@ def test_bad_input_is_refused(unchecked):
         ({"a": {"draw": EXACT}}, {}, "not named as the axes"),
         ({"a": EXACT}, {"independent": ["b"]}, "independent"),
         ({1: EXACT, "1": EXACT}, {}, "names of their own"),
+        ({"a": EXACT}, {"log_weights": {"a": [0.0, 1.0, 2.0]}}, r"numbers \(2000,\), .*got shape \(3,\)"),
+        ({"a": EXACT}, {"level": 5}, "level"),
+        ({"a": EXACT}, {"level": np.nan}, "level"),
     ]
     for posteriors, options, what in bad:
         with pytest.raises(dpm.InputError, match=what):
