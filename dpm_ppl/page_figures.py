@@ -40,12 +40,15 @@ def figures_of_run(compared: Comparison, measured: Measured) -> PagePicture:
 def figures_of_methods(compared: Comparison) -> PagePicture:
     """K and the best bound of every method, the best on top."""
     rows = {}
+    single = " or ".join(dict.fromkeys(one.form for one in compared.contenders if not one.is_exact))
     for one in compared.contenders:
-        rows[one.name] = {"log-likelihood": one.K} if one.is_exact else {one.form: one.K}
+        rows[one.name] = {"log-likelihood" if one.is_exact else single: one.K}
         if one.is_weighed:
             rows[one.name] |= {"importance-weighted": one.best}
     exact = "" if compared.exact is None else " The dashed line is the exact value."
     caption = f"All methods on the same held-out data, the best on top.{exact}"
+    if len(rows) > 1:
+        caption += " Two methods may differ more surely than their lines suggest: see the table of paired differences."
     return _forest(rows, compared, caption, ", ".join(rows))
 
 
