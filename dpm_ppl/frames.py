@@ -17,6 +17,12 @@ SUFFIXES = (".csv", ".parquet", ".npz")
 """Of the files that hold tables."""
 
 
+def suffix_like(path: str | Path) -> str:
+    """That of a table written like the one in a file: its own, in small letters, or `.csv`."""
+    suffix = Path(path).suffix.lower()
+    return suffix if suffix in SUFFIXES else SUFFIXES[0]
+
+
 def archived(path: Path) -> list[str]:
     """The names of the arrays in a `.npz` file, none where there is no such file."""
     try:

@@ -8,7 +8,7 @@ import pytest
 from dpm_ppl._errors import InputError
 from dpm_ppl.columns import Column, Table, frame_of
 from dpm_ppl.data import Dataset
-from dpm_ppl.frames import SUFFIXES, read_frame, write_frame
+from dpm_ppl.frames import SUFFIXES, read_frame, suffix_like, write_frame
 
 RNG = np.random.default_rng(0)
 NUM = 300
@@ -124,3 +124,10 @@ def test_a_csv_without_names_or_commas_is_refused(text, said, tmp_path):
 def test_names_may_be_whole_numbers_and_hold_marks(tmp_path):
     (tmp_path / "X.CSV").write_text('0,2020,"a, ""b"";c"\n1,2,3\n')
     assert read_frame(tmp_path / "X.CSV").columns.tolist() == ["0", "2020", 'a, "b";c']
+
+
+@pytest.mark.parametrize(
+    ("read", "written"), [("x.parquet", ".parquet"), ("X.NPZ", ".npz"), ("x.csv", ".csv"), ("x", ".csv")]
+)
+def test_draws_of_a_table_are_written_like_the_table(read, written):
+    assert suffix_like(read) == written

@@ -21,7 +21,7 @@ def sample(
         run: A run directory.
         num_samples: Number of draws.
         out: The file; samples.npy in the run directory if not given. Named columns come back under their names, in a
-            .csv, .parquet or .npz file, samples.csv if not given.
+            .csv, .parquet or .npz file; if not given, in samples of the same kind as the file of the data.
         seed: Seed of the draws.
         data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
@@ -34,7 +34,7 @@ def sample(
     from dpm_ppl._files import replacing
     from dpm_ppl._progress import count_display
     from dpm_ppl.columns import frame_of
-    from dpm_ppl.frames import SUFFIXES, write_frame
+    from dpm_ppl.frames import SUFFIXES, suffix_like, write_frame
     from dpm_ppl.models import EXPERIMENTS
     from dpm_ppl.programs import sample_from
     from dpm_ppl.reporting import print_json
@@ -45,13 +45,14 @@ def sample(
     experiment = opened.declare_to_draw(EXPERIMENTS, data)
     units = experiment.heldout.units
     kinds = (".npy",) if units.columns is None else SUFFIXES
-    target = out or run / f"samples{kinds[0]}"
+    default = f"samples{kinds[0] if units.columns is None else suffix_like(opened.options['data'])}"
+    target = out or run / default
     if target.suffix not in kinds or target.is_dir() or not target.parent.is_dir():
         raise InputError(
             "--out",
-            expected=f"a {' or '.join(kinds)} file in a directory that exists",
+            expected=f"a {', '.join(kinds)} file in a directory that exists",
             got=target,
-            remedy=f"leave it out for samples{kinds[0]} in the run directory",
+            remedy=f"leave it out for {default} in the run directory",
         )
     try:
         trained = runs.trained(opened, experiment)
