@@ -108,7 +108,7 @@ def _check_order(K_values: np.ndarray, num_points: int) -> None:
     if distance > MOST_DISTANCE:
         raise InputError(
             "data",
-            expected="data in random order, as only the first are weighed",
+            expected="data in random order, as only the first get importance weights",
             got=f"K of the first {len(first):,} lies {distance:.1f} standard errors from that of the others",
             remedy="shuffle the data, or weigh all of them",
         )

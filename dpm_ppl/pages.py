@@ -111,7 +111,7 @@ def _exact_picture(name: str, measured: Measured) -> list[PagePicture]:
         return []
     group = weights_group(measured.weights)
     drawn = plot_exact_against_estimated(group, exact[: group.sizes["datum"]], **DRAWN)
-    caption = f"{name}: its estimate and the exact log-likelihood of each weighed datum; on the line the two agree."
+    caption = f"{name}: the estimate and the exact log-likelihood of each datum; on the line the two agree."
     return [PagePicture(drawn, caption, f"Scatter of the values of {name}")]
 
 
@@ -121,7 +121,7 @@ def _weights_pictures(trained: Trained, measured: Measured, compared: Comparison
     blocks: list[Any] = [*ladders(compared)]
     group = weights_group(measured.weights)
     if np.isfinite(group["khat"]).any():
-        caption = "k-hat of each weighed datum; the lower line is the most that so many draws allow, the upper one 1."
+        caption = "k-hat of each datum; the lower line is the most that so many draws allow, the upper one 1."
         blocks.append(PagePicture(plot_khat_per_datum(group, **DRAWN), caption, "k-hat of each datum"))
     return [*blocks, *_histogram(trained, group), *_exact_picture(trained.run.name, measured)]
 
