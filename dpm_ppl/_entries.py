@@ -1,7 +1,8 @@
 """Which numbers of the data each observed site of a program holds, where it is not the data as they are.
 
-The program is run on data whose numbers say where they stand, in two orders: a site that holds some of them, reshaped,
-reordered or as whole numbers, shows the same places both times. What is computed from them otherwise does not.
+The program is run on data whose numbers say where they stand, in two orders and below zero: a site that holds some of
+them, reshaped, reordered or as whole numbers, shows the same places each time. What is computed from them otherwise,
+such as absolute or clipped values, does not.
 """
 
 import math
@@ -29,18 +30,22 @@ def entries_of(traced: Callable[[Array], dict[str, dict[str, Any]]], x_0: Array)
     def observed(x_0: Array) -> dict[str, Array]:
         return {name: jnp.asarray(site["value"]) for name, site in traced(x_0).items() if _is_observed(site)}
 
-    places = np.random.default_rng(0).permutation(size)
+    places, shuffled = np.arange(size), np.random.default_rng(0).permutation(size)
+    markers = [numbers.astype(x_0.dtype) for numbers in (places, shuffled, -1 - places)]
     found = []
-    for order in (np.arange(size), places):
+    for numbers in markers:
         with jax.ensure_compile_time_eval():
-            values = observed(jnp.asarray(order.reshape(x_0.shape), x_0.dtype))
+            values = observed(jnp.asarray(numbers.reshape(x_0.shape)))
         found.append({name: np.asarray(value) for name, value in values.items()})
-    straight, shuffled = found
-    return {
-        name: value.astype(np.int64)
-        for name, value in straight.items()
-        if np.isin(value, np.arange(size)).all() and np.array_equal(shuffled[name], places[value.astype(np.int64)])
-    }
+
+    def holds(name: str) -> bool:
+        """Whether a site shows the same places each time."""
+        if not np.isin(found[0][name], places).all():
+            return False
+        at = found[0][name].astype(np.int64)
+        return all(np.array_equal(of[name], numbers[at]) for of, numbers in zip(found, markers, strict=True))
+
+    return {name: value.astype(np.int64) for name, value in found[0].items() if holds(name)}
 
 
 def returns_data(model: Callable, params: dict[str, Any], entries: Entries, shape: tuple[int, ...], dtype: Any) -> bool:

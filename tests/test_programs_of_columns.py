@@ -102,6 +102,9 @@ REFUSED = {
         [(ONE, lambda x: x[:, 0]), (ONE, lambda x: jnp.exp(x[:, 1]))],
         "site 'site1', which observes something else than numbers of x_0",
     ),
+    "absolute values": ([(TWO, jnp.abs)], "site 'site0', which observes something else"),
+    "values above zero": ([(TWO, lambda x: jnp.maximum(x, 0.0))], "site 'site0', which observes something else"),
+    "values clipped far out": ([(TWO, lambda x: jnp.clip(x, 0, 99))], "site 'site0', which observes something else"),
     "sorted": ([(TWO, lambda x: jnp.sort(x, axis=0))], "site 'site0', which observes something else"),
     "data mixed": ([(TWO, lambda x: x.T.reshape(x.shape))], "site 'site0', whose elements mix numbers of several data"),
     "out of the support": (
