@@ -110,8 +110,11 @@ class Dataset:
         So a log-density of a datum is that of its real columns, and a lower bound on the log-probability of its
         discrete ones (Theis, van den Oord and Bethge 2016). `reference` as for `from_continuous`.
 
-        **Raises:** `InputError` for NaN or infinite data, and columns that do not vary.
+        **Raises:** `InputError` for anything but a `Table`, NaN or infinite data, and columns that do not vary.
         """
+        if not isinstance(table, Table):
+            remedy = "make one of a data frame by Table.of_frame, or use Dataset.from_continuous for an array"
+            raise InputError("table", expected="a Table", got=type(table).__name__, remedy=remedy)
         source = _real_array(table.values)
         require(source, np.isfinite, expected="finite numbers", remedy="drop or repair these data")
         kind = "mixed" if any(column.is_discrete for column in table.columns) else "continuous"

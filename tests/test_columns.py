@@ -131,3 +131,9 @@ def test_names_may_be_whole_numbers_and_hold_marks(tmp_path):
 )
 def test_draws_of_a_table_are_written_like_the_table(read, written):
     assert suffix_like(read) == written
+
+
+@pytest.mark.parametrize("table", [FRAME, FRAME.height.to_numpy(), None], ids=["frame", "array", "nothing"])
+def test_a_data_set_is_made_of_a_table(table, unchecked):
+    with pytest.raises(InputError, match=f"table: expected a Table, got {type(table).__name__}; .*Table.of_frame"):
+        Dataset.from_table(table)
