@@ -13,6 +13,7 @@ programs from a cache: what is killed is work, not imports.
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import sys
@@ -199,8 +200,10 @@ def left_by(name: str) -> dict[str, Any]:
     found: dict[str, Any] = {"printed": Path(name, "out").read_text()}
     for path in sorted(Path(name).rglob("*")):
         key = str(path.relative_to(name))
-        if path.name in ("run.json", "data.json") or path.suffix in (".html", ".png"):
+        if path.name in ("run.json", "data.json") or path.suffix == ".png":
             found[key] = path.read_bytes()
+        elif path.suffix == ".html":
+            found[key] = re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "", path.read_text())
         elif path.name == "metrics.jsonl":
             found[key] = [without_seconds(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".npz" and not is_older(path):
