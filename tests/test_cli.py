@@ -101,6 +101,11 @@ def test_metrics_have_a_row_per_evaluation(fitted, folder):
     assert all(row.keys() >= {"seconds", "loss", "skipped", "K", "K_se", "bits_per_dim"} for row in rows)
 
 
+def test_an_array_has_its_picture_too(fitted, folder):
+    assert (folder / "run" / "pictures" / "draws.png").stat().st_size > 0
+    assert "picture: " in fitted.err
+
+
 def test_progress_and_what_is_odd_about_the_data_go_to_stderr(fitted):
     assert "update 3 of 3" in fitted.err
     assert "49 data to train on, 5 to choose parameters by, 6 held out; gaussian kernel" in fitted.err

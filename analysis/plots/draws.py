@@ -116,7 +116,8 @@ def _cells(names: list[str], values: np.ndarray, size: float, layout: dict) -> P
     collection = panels(data, panel_size=(size, size * ratio + 40), **layout)
     limits = float(values[0].min()), float(values[0].max())
     collection.map(colour_image if cells.ndim == 4 else image, limits=limits)
-    view = (-0.5, num_columns - 0.5), (num_rows - 0.5, -0.5)
+    gap = 0.03 * num_columns if are_images else 0.0  # between the images of one method and the next
+    view = (-0.5 - gap, num_columns - 0.5 + gap), (num_rows - 0.5 + gap, -0.5 - gap)
     for name in names:
         panel = collection.get_target("x_0", {"member": name})
         visuals.labelled_title(None, panel, text=name, size=12)
