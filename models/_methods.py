@@ -14,9 +14,9 @@ def with_method(experiment: Experiment, method: str) -> Experiment:
     **Raises:** `InputError` for a method that is unknown, or cannot model data of this kind.
     """
     recorded = {"method": method, **experiment.options}
-    if method == DIFFUSION:
+    build = chosen("method", method, {DIFFUSION: None, **METHODS})
+    if build is None:
         return replace(experiment, options=recorded)
-    build = chosen("method", method, METHODS)
     try:
         recipe = build(experiment.train, experiment.seed)
     except InputError as error:
