@@ -192,7 +192,7 @@ def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
                 return _no_longer_than_double(archive[name])
         return _no_longer_than_double(np.lib.format.open_memmap(path, mode="r"))
     except FileNotFoundError as error:
-        raise InputError("data", expected="a .npy file", got=f"no file {path}", remedy="check the path") from error
+        raise InputError("data", expected="a file of data", got=f"no file {path}", remedy="check the path") from error
     except (ValueError, OSError) as error:
         raise InputError(
             "data",

@@ -225,6 +225,13 @@ def check_continues(run: Run, **asked: Any) -> None:
     begun = {"experiment": run.experiment, "seed": run.seed, "updates": run.num_updates, **run.options}
     given = {name: value for name, value in asked.items() if value is not None}
     for name, value in given.items():
+        if name == "digest" and begun.get(name, value) != value:
+            raise InputError(
+                flag("data"),
+                expected=f"the data with which the run in {run.path} began",
+                got="other contents",
+                remedy="bring that file, or name another directory with --out",
+            )
         if name not in begun or (begun[name] != value and name not in OF_FILES):
             raise InputError(
                 name if name == "experiment" else flag(name),

@@ -10,6 +10,8 @@ TERMS = {
     "nothing learned": "The bound L_null of the untrained chain, which knows the scale of the data and nothing else.",
     "importance-weighted, S": "The logarithm of the mean of S importance weights: a lower bound on average, which "
     "rises to the log-likelihood with S.",
+    "cumulant": "Mean plus half the variance of the log-weights: a second-order estimate of the log-likelihood, which "
+    "may lie above or below it.",
     "at least, at most": "Before a bound that may not have reached what it bounds: K alone, or weights that are not "
     "reliable for all data. At least for log-likelihoods, at most for code lengths in bits/dim.",
     "data, with weights": "Every figure of the tables is a mean over all held-out data. Where only some of them have "

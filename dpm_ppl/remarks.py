@@ -63,7 +63,8 @@ def remarks(known: Dataset, heldout: Dataset) -> tuple[str, ...]:
         ),
         ("{} numbers the rows: drop it", numbering),
         (
-            f"values {FAR:.0f} interquartile ranges off in {{}}: drop what means missing, or try logarithms or ranks",
+            f"values over {FAR:.0f} interquartile ranges from the median in {{}}: drop what means missing, or try "
+            "logarithms or ranks",
             is_density & ~constant & _is_far(values),
         ),
     )

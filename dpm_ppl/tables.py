@@ -91,7 +91,7 @@ def _conclusions(scores: ImportanceScores) -> list[str]:
         bits = scores.bits_per_dim.plus_minus(side=at_most)
         lines.append(f"code length: {bits} bits/dim, dequantisation noise integrated out")
     if weighed != heldout:
-        lines.append(f"means over all {heldout} held-out data; {weighed} of them have weights, and give the rises")
+        lines.append(f"means over all {heldout} held-out data; {weighed} of them have weights, and give the rises.")
     shares = [f"{percentage(share)} {verdict}" for verdict, share in scores.verdicts.items() if share]
     lines.append(f"of the {weighed} data with weights: {', '.join(shares)}; {_weights(scores)}")
     if last.num_draws > 1:

@@ -71,7 +71,7 @@ def read_own(
     """
     if data is None:
         raise InputError(
-            "--data", expected="a .npy file", got="none", remedy="pass --data x.npy, .npz, .csv or .parquet"
+            "--data", expected="a file of data", got="none", remedy="pass --data x.npy, .npz, .csv or .parquet"
         )
     values = _read(data, "--data")
     test = None if test_data is None else _read(test_data, "--test-data", values)

@@ -22,7 +22,10 @@ ODD = {
     "class label": (beside(RNG.integers(0, 2, 1000)), "whole numbers in column 3: .*--levels"),
     "whole numbers": (beside(RNG.integers(0, 10**6, 1000)), "whole numbers in column 3: .*--levels"),
     "names of rows": (beside(np.arange(5000, 6000)), "column 3 numbers the rows"),
-    "no variance": (beside(RNG.standard_cauchy(1000)), "values 50 interquartile ranges off in column 3"),
+    "no variance": (
+        beside(RNG.standard_cauchy(1000)),
+        "over 50 interquartile ranges from the median in column 3",
+    ),
     "a sum": (beside(NORMAL.sum(axis=1)), "some coordinates are sums of others"),
 }
 

@@ -101,7 +101,7 @@ def chosen_columns(values: np.ndarray) -> list[int]:
 
 
 def _columns(columns: Sequence[str | Column] | None, num: int) -> list[Column]:
-    given = [f"column {place + 1}" for place in range(num)] if columns is None else list(columns)
+    given = [f"column {place}" for place in range(num)] if columns is None else list(columns)
     if len(given) != num:
         raise InputError("columns", expected=f"{num} of them", got=len(given), remedy="name each column of the draws")
     return [column if isinstance(column, Column) else Column(column) for column in given]

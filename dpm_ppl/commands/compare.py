@@ -37,7 +37,7 @@ def compare(
         experiment: Fit the other methods on the data of digits, swissroll, heartbeat or array.
         methods: Which ones; all that can model such data if not given.
         noise: Noise around the swiss roll.
-        data: The .npy file of "array"; of runs, where it is now.
+        data: The file of "array"; of runs, where it is now.
         kernel: "gaussian" or "bernoulli", for "array".
         levels: Number of levels of "array" data, if they are whole numbers.
         updates: Updates of each fit; each method's own number if not given.

@@ -73,7 +73,7 @@ def test_of_many_columns_the_first_that_vary_are_shown():
     wide[:, 1] = 4.0
     collection = plot_pairs({"data": wide}, backend="none")
     assert list(collection.viz["var_name_x"].values) == [f"column {place}" for place in (0, 2, 3, 4, 5)]
-    assert shown(collection, 5, 5).x_label == "column 6"  # counted from 1, as people do
+    assert shown(collection, 5, 5).x_label == "column 5"  # counted from 0, as arrays and notices are
     assert plot_pairs({"data": wide[:, 1:2]}, backend="none").viz["plot"].shape == (1, 1)
 
 
