@@ -6,8 +6,10 @@ Each call runs in a process of its own, as the peak of a process never falls.
 import gc
 import multiprocessing
 import resource
+import tempfile
 import weakref
 from collections.abc import Callable
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,6 +17,7 @@ import numpy as np
 from benchmarks import roll
 from benchmarks.measurement import Measurement
 from dpm_ppl import Dataset, DiffusionELBO, sample
+from dpm_ppl.models import array
 from dpm_ppl.scores import score
 from dpm_ppl.training import fit
 
@@ -32,6 +35,7 @@ def measure() -> list[Measurement]:
             held / 2,
             f"{NUM_SCORED:,} data, T = {NUM_STEPS}: {held:.0f} MB in one array (datum, step)",
         ),
+        Measurement("memory of a fit of a map, MB", _in_child(_map), 1000, "the whole process; a file of 1.26 GB"),
         Measurement("data sets that fit keeps", _kept(), 0, "of three, after the last reference is gone"),
     ]
 
@@ -45,6 +49,22 @@ def _score() -> float:
     diffusion = roll.diffusion(NUM_STEPS, width=8, depth=1)
     data = {num: Dataset.from_continuous(roll.points(num)) for num in (1000, NUM_SCORED)}
     return _growth(lambda num: score(diffusion, data[num], jax.random.key(0), num_draws=1), 1000, NUM_SCORED)
+
+
+def _map() -> float:
+    """Peak memory of a process that declares a large file as an experiment, and trains on it and scores a little."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, shape = Path(folder) / "map.npy", (315_000, 1000)
+        rows = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        for start in range(0, len(rows), 1000):
+            rows[start : start + 1000] = np.random.default_rng(start).standard_normal((1000, 1000), np.float32)
+            rows.flush()
+            rows = np.lib.format.open_memmap(path, mode="r+")  # what has been written leaves the process
+        del rows
+        declared = array.experiment(data=path, num_steps=20, width=8, depth=1)
+        fit(declared.svi(2), declared.train, num_updates=2, batch_size=16, key=jax.random.key(0), progress=False)
+        score(declared.method, declared.heldout.part(slice(100)), jax.random.key(0), num_draws=1)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _growth(call: Callable[[int], object], few: int, many: int) -> float:
