@@ -107,8 +107,8 @@ CASES = {
     "no file": Bad(lambda: load_array("absent.npy"), "data", "a file of data", "no file absent.npy"),
     "no such --data": Bad(ARRAY + "absent.npy", "--data", "a file of data", "no file .*absent.npy"),
     "no --data": Bad("fit array --kernel gaussian --out {here}/new", "--data", "a file of data", "none"),
-    "a --data of text": Bad(ARRAY + "text.npy", "--data", "a file of data of numbers", "text.npy"),
-    "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a file of data of numbers", "truncated.npy"),
+    "a --data of text": Bad(ARRAY + "text.npy", "--data", "a .npy file of numbers", "text.npy"),
+    "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a .npy file of numbers", "truncated.npy"),
     "masked": Bad(lambda: dpm.Dataset.from_continuous(MASKED), "values", "without gaps", "1 masked"),
     "squares beyond float64": Bad(
         lambda: dpm.Dataset.from_continuous(1e160 * REAL.astype(float)), "values", "squares", "overflows"
@@ -185,7 +185,7 @@ CASES = {
     "out is a file": Bad(FIT.replace("new", "good.npy"), "--out", "a new or empty directory"),
     "out below a file": Bad(FIT.replace("new", "good.npy/new"), "--out", "a directory that can be made", "good.npy"),
     "samples out of place": Bad("sample {here}/begun --out {here}/absent/x.npy", "--out", "a directory that exists"),
-    "samples of another kind": Bad("sample {here}/begun --out {here}/x.csv", "--out", "a file of data", "x.csv"),
+    "samples of another kind": Bad("sample {here}/begun --out {here}/x.csv", "--out", "a .npy file", "x.csv"),
     "no run": Bad("bounds {here}/absent", "run", "a run directory", "no directory"),
     "no data to begin with": Bad("fit array --resume --out {here}/new", "--data", "a file of data", "none"),
     "no run to report": Bad("report {here}/absent", "run", "a run directory", "no directory"),
