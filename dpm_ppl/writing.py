@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def write_comparison(
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
         one = scored_on(one, num_heldout)
         check_weighing(one, one.method, num_points, None)
-    out = out or Path("runs") / f"compare-{experiment or (like and like.experiment)}"
+    out = out or default_folder(None if like is None else like.path, experiment, options)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,6 +94,13 @@ def write_comparison(
         measured[name] = measure_run(one, num_particles, num_points, with_sandwich=with_sandwich)
     print("drawing the page", file=sys.stderr)
     return out / PAGE, write_comparison_page(out / PAGE, trained, measured)
+
+
+def default_folder(like: Path | None, experiment: str | None, options: Mapping[str, Any]) -> Path:
+    """Where a comparison goes: named after its first run, else its file of data, else its experiment."""
+    if like is not None:
+        return Path("runs") / f"compare-{like.resolve().name}"
+    return Path("runs") / f"compare-{Path(str(options.get('data', experiment))).stem}"
 
 
 def _check_target(path: Path) -> None:

@@ -19,6 +19,7 @@ from dpm_ppl.comparing import open_all
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.page_settings import settings
 from dpm_ppl.runs import metrics, open_run
+from dpm_ppl.writing import default_folder
 from tests.browser import chromium
 from tests.command_line import call, call_well
 
@@ -99,6 +100,18 @@ def test_other_methods_are_fitted_to_the_data_of_the_run(folder, compared):
     assert made[0].seed == made[1].seed == 3
     figures = [[row for row in one["figures"] if row["method"] == "gaussian"] for one in (again, compared)]
     assert figures[0] == figures[1]
+
+
+def test_a_comparison_has_a_directory_of_its_own_by_default():
+    folders = [
+        default_folder(Path("runs/iris"), "array", {"data": "/tables/iris.csv"}),
+        default_folder(Path("runs/iris-2"), None, {}),
+        default_folder(None, "array", {"data": "/tables/wine.v2.csv"}),
+        default_folder(None, "swissroll", {"noise": 0.5}),
+    ]
+    assert [str(one) for one in folders] == [
+        f"runs/compare-{name}" for name in ("iris", "iris-2", "wine.v2", "swissroll")
+    ]
 
 
 def test_methods_that_cannot_model_the_data_are_left_out(folder):

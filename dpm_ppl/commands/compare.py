@@ -46,7 +46,8 @@ def compare(
         num_points: Held-out data that they look at; 100 if not given.
         num_heldout: Held-out data that K looks at; all if not given.
         sandwich: Bounds from both sides on data simulated from each model too.
-        out: Directory of the page compare.html and of the fits; runs/compare-EXPERIMENT if not given.
+        out: Directory of the page compare.html and of the fits; runs/compare-RUN, by the first run, if not given,
+            or by the data where there is none.
         json: Print one JSON object.
     """
     from dpm_ppl.declaring import check_range
