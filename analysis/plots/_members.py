@@ -2,7 +2,8 @@
 
 `draw` maps a visual over the members of a panel, `(member, plot_axis, point)` arrays made by `curves`; members have a
 colour each, kept in the collection's aesthetics, so that `add_legend` knows them. A visual takes `(da, target,
-**style)`, as those of `arviz_plots.visuals` do, and may be mapped by itself.
+**style)`, as those of `arviz_plots.visuals` do, and may be mapped by itself. Lines, points and errors may be drawn
+`sideways`, x upwards and y to the right.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -89,44 +90,46 @@ def _known(collection: PlotCollection, aesthetic: str, dim: str) -> dict[str, st
     return {str(name): str(value) for name, value in zip(mapping[dim].values, mapping.values, strict=True)}
 
 
-def line(da: xr.DataArray, target: Any, **style: Any) -> Any:
+def line(da: xr.DataArray, target: Any, *, sideways: bool = False, **style: Any) -> Any:
     """A line through the finite points."""
-    return line_xy(finite(da, "x", "y"), target, **style)
+    return line_xy(xr.DataArray(0), target, **_places(*_rows(da, "x", "y"), sideways), **style)
 
 
-def points(da: xr.DataArray, target: Any, **style: Any) -> Any:
+def points(da: xr.DataArray, target: Any, *, sideways: bool = False, **style: Any) -> Any:
     """The finite points."""
-    return scatter_xy(finite(da, "x", "y"), target, **style)
+    return scatter_xy(xr.DataArray(0), target, **_places(*_rows(da, "x", "y"), sideways), **style)
 
 
 def band(da: xr.DataArray, target: Any, **style: Any) -> Any:
     """The region from `low` to `high`."""
-    da = finite(da, "x", "low", "high")
-    x, low, high = (da.sel(plot_axis=axis).values for axis in ("x", "low", "high"))
+    x, low, high = _rows(da, "x", "low", "high")
     style = {"alpha": 0.25} | style
     return fill_between_y(xr.DataArray(0), target, x=x, y_bottom=low, y_top=high, **style) if x.size else None
 
 
-def error_bars(da: xr.DataArray, target: Any, **style: Any) -> Any:
+def error_bars(da: xr.DataArray, target: Any, *, sideways: bool = False, **style: Any) -> Any:
     """Vertical lines from `low` to `high`, all in one artist: one for each costs Plotly seconds for a thousand data."""
-    da = finite(da, "x", "low", "high")
-    x, low, high = (da.sel(plot_axis=axis).values for axis in ("x", "low", "high"))
+    x, low, high = _rows(da, "x", "low", "high")
     gap = np.full(x.shape, np.nan)
     x, y = np.stack([x, x, gap], axis=1).ravel(), np.stack([low, high, gap], axis=1).ravel()
-    return line_xy(xr.DataArray(0), target, x=x, y=y, **style) if x.size else None
+    return line_xy(xr.DataArray(0), target, **_places(x, y, sideways), **style) if x.size else None
 
 
 def steps(da: xr.DataArray, target: Any, **style: Any) -> Any:
     """A line that keeps the height of a point up to the next one."""
-    x, y = (finite(da, "x", "y").sel(plot_axis=axis).values for axis in ("x", "y"))
+    x, y = _rows(da, "x", "y")
     backend = import_module(f"arviz_plots.backend.{backend_from_object(target, return_module=False)}")
     return backend.step(x, y, target, step_mode="after", **style)
 
 
-def finite(da: xr.DataArray, *axes: str) -> xr.DataArray:
+def _rows(da: xr.DataArray, *axes: str) -> list[np.ndarray]:
     """The rows `axes` of `plot_axis`, at the points where all of them are finite."""
-    da = da.sel(plot_axis=list(axes))
-    return da.isel(point=np.isfinite(da).all("plot_axis").values)
+    rows = [da.sel(plot_axis=axis).values for axis in axes]
+    return [row[np.isfinite(rows).all(axis=0)] for row in rows]
+
+
+def _places(x: np.ndarray, y: np.ndarray, sideways: bool) -> dict[str, np.ndarray]:
+    return {"x": y, "y": x} if sideways else {"x": x, "y": y}
 
 
 def _free_label(collection: PlotCollection, label: str, panel: str, names: list[str], dim: str) -> str:

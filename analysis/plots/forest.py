@@ -4,13 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import xarray as xr
 from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 
 from dpm_ppl._errors import InputError
 from dpm_ppl.analysis.plots._axes import label_axes, set_ticks
-from dpm_ppl.analysis.plots._members import curves, draw, finite, style_members
+from dpm_ppl.analysis.plots._members import curves, draw, error_bars, line, points, style_members
 from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, legend, panels
 from dpm_ppl.estimates import Estimate
 
@@ -56,7 +55,7 @@ def plot_figures(
     top = len(rows) - 1
     if exact is not None:
         upright = curves({"exact": ([-0.5, top + 0.5], np.full(2, float(exact.mean)))})
-        draw(collection, sideways_line, "figures", upright, label="exact_value", color="B2", linestyle="C1")
+        draw(collection, line, "figures", upright, label="exact_value", sideways=True, color="B2", linestyle="C1")
     styles = {kind: {"color": f"C{place}", "marker": MARKERS[place % len(MARKERS)]} for place, kind in enumerate(kinds)}
     style_members(collection, styles)
     series = {}
@@ -69,8 +68,8 @@ def plot_figures(
         )
         series[kind] = height_of, means, errors
     drawn = curves(series)
-    draw(collection, sideways_bars, "figures", drawn, ignore=("marker",), width=2)
-    draw(collection, sideways_points, "figures", drawn, size=45)
+    draw(collection, error_bars, "figures", drawn, ignore=("marker",), sideways=True, width=2)
+    draw(collection, points, "figures", drawn, sideways=True, size=45)
     label_axes(collection, "figures", x=f"{unit}, {better} is better")
     panel = collection.get_target("figures", {})
     set_ticks(None, panel, list(range(top, -1, -1)), list(rows), "y")
@@ -78,29 +77,3 @@ def plot_figures(
     if len(kinds) > 1:
         legend(collection, plot_collection, of_points=True)
     return collection
-
-
-def sideways_line(da: xr.DataArray, target: Any, **style: Any) -> Any:
-    """A line whose x is the height on the page."""
-    x, y = _swapped(da)
-    return visuals.line_xy(xr.DataArray(0), target, x=x, y=y, **style)
-
-
-def sideways_points(da: xr.DataArray, target: Any, **style: Any) -> Any:
-    """Points whose x is the height on the page."""
-    x, y = _swapped(da)
-    return visuals.scatter_xy(xr.DataArray(0), target, x=x, y=y, **style)
-
-
-def sideways_bars(da: xr.DataArray, target: Any, **style: Any) -> Any:
-    """Level lines from `low` to `high` at the height x, all in one artist."""
-    da = finite(da, "x", "low", "high")
-    height, low, high = (da.sel(plot_axis=axis).values for axis in ("x", "low", "high"))
-    gap = np.full(height.shape, np.nan)
-    x, y = np.stack([low, high, gap], axis=1).ravel(), np.stack([height, height, gap], axis=1).ravel()
-    return visuals.line_xy(xr.DataArray(0), target, x=x, y=y, **style) if x.size else None
-
-
-def _swapped(da: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
-    da = finite(da, "x", "y")
-    return da.sel(plot_axis="y").values, da.sel(plot_axis="x").values
