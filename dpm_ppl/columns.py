@@ -60,14 +60,14 @@ class Table:
         texts, or anything else that is no number, truth value or category.
         """
         if not len(frame) or not len(frame.columns):
-            raise _refused(argument, "a table with rows and columns", f"shape {frame.shape}", "check the file")
+            raise refusal(argument, "a table with rows and columns", f"shape {frame.shape}", "check the file")
         names = [str(name) for name in frame.columns]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
-            raise _refused(argument, "columns of different names", f"{twice!r} twice", "rename one")
+            raise refusal(argument, "columns of different names", f"{twice!r} twice", "rename one")
         if like is not None and sorted(names) != sorted(column.name for column in like.columns):
             wanted = ", ".join(column.name for column in like.columns)
-            raise _refused(argument, f"the columns {wanted}", ", ".join(names), "bring the same columns")
+            raise refusal(argument, f"the columns {wanted}", ", ".join(names), "bring the same columns")
         frame = frame.set_axis(names, axis="columns")
         found = {column.name: column for column in like.columns} if like is not None else {}
         pairs = [
@@ -104,7 +104,7 @@ def _read(column: "pandas.Series", name: str, known: Column | None, argument: st
     from pandas.api import types
 
     def refused(expected: str, got: object, remedy: str) -> InputError:
-        return _refused(argument, f"column {name!r} to have {expected}", got, remedy)
+        return refusal(argument, f"column {name!r} to have {expected}", got, remedy)
 
     num_missing = int(column.isna().sum())
     if num_missing:
@@ -185,5 +185,6 @@ def _is_date(label: str) -> bool:
     return not label.isdigit()
 
 
-def _refused(argument: str, expected: str, got: object, remedy: str) -> InputError:
+def refusal(argument: str, expected: str, got: object, remedy: str) -> InputError:
+    """An `InputError` of a table or its file, to be raised."""
     return InputError(argument, expected=expected, got=got, remedy=remedy)

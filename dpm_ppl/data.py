@@ -192,7 +192,7 @@ def load_array(path: str | Path, name: str | None = None) -> np.ndarray:
                 return _no_longer_than_double(archive[name])
         return _no_longer_than_double(np.lib.format.open_memmap(path, mode="r"))
     except FileNotFoundError as error:
-        raise InputError("data", expected="a file of data", got=f"no file {path}", remedy="check the path") from error
+        raise InputError("data", expected="a .npy file", got=f"no file {path}", remedy="check the path") from error
     except (ValueError, OSError) as error:
         raise InputError(
             "data",
@@ -227,8 +227,7 @@ def split(values: np.ndarray, num_train: int, seed: int) -> tuple[Source, Source
 
 
 def _real_array(values: ArrayLike | Rows) -> Source:
-    source = values if isinstance(values, Rows) else np.asanyarray(real_array(values, "values"))
-    source = source if isinstance(source, Rows) else _no_longer_than_double(source)
+    source = values if isinstance(values, Rows) else _no_longer_than_double(np.asanyarray(real_array(values, "values")))
     if source.ndim == 0 or source.size == 0:
         raise InputError(
             "values",

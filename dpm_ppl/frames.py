@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.columns import is_number
+from dpm_ppl.columns import is_number, refusal
 
 if TYPE_CHECKING:
     import pandas
@@ -46,16 +45,16 @@ def read_frame(path: Path, argument: str = "data") -> "pandas.DataFrame":
         ".npz": lambda path: pandas.DataFrame(dict(np.load(path, allow_pickle=False))),
     }
     if not path.is_file():
-        raise _not_read(argument, f"a {suffix} file", f"no file {path}", "check the path")
+        raise refusal(argument, f"a {suffix} file", f"no file {path}", "check the path")
     try:
         frame = readers[suffix](path)
     except ImportError as error:
-        raise _not_read(
+        raise refusal(
             argument, "a file that can be read", path, "install the extra: pip install 'dpm-ppl[tables]'"
         ) from error
     except Exception as error:  # readers fail in many ways, all of which mean the same
         got = f"{path}, which does not read as one ({' '.join(str(error).split())})"
-        raise _not_read(argument, f"a table in a {suffix} file", got, "check the file") from error
+        raise refusal(argument, f"a table in a {suffix} file", got, "check the file") from error
     if suffix == ".csv":
         _check_header(frame, argument)
     return frame
@@ -68,14 +67,14 @@ def _check_header(frame: "pandas.DataFrame", argument: str) -> None:
     names = [str(name) for name in frame.columns]
     if len(names) == 1 and any(mark in names[0] for mark in ";\t|"):
         remedy = "save it with commas, and with points in numbers"
-        raise _not_read(argument, "columns with commas between them", f"the line {names[0]!r}", remedy)
+        raise refusal(argument, "columns with commas between them", f"the line {names[0]!r}", remedy)
     for name in names:
         if all(is_number(part) for part in name.split()) and not name.isdigit():
             remedy = "begin the file with a line of names, or save the numbers as .npy"
-            raise _not_read(argument, "names of columns in the first line", f"the number {name}", remedy)
+            raise refusal(argument, "names of columns in the first line", f"the number {name}", remedy)
     if not frame.index.equals(pandas.RangeIndex(len(frame))):
         remedy = "give every column a name, and put texts with commas in quotes"
-        raise _not_read(argument, "as many fields in a row as there are names", "more", remedy)
+        raise refusal(argument, "as many fields in a row as there are names", "more", remedy)
 
 
 def write_frame(frame: "pandas.DataFrame", file: BinaryIO, suffix: str) -> None:
@@ -92,7 +91,3 @@ def write_frame(frame: "pandas.DataFrame", file: BinaryIO, suffix: str) -> None:
 
 def _plain(column: "pandas.Series") -> Any:
     return column.dtype if isinstance(column.dtype, np.dtype) and column.dtype != object else np.str_
-
-
-def _not_read(argument: str, expected: str, got: object, remedy: str) -> InputError:
-    return InputError(argument, expected=expected, got=got, remedy=remedy)

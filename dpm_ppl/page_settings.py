@@ -61,8 +61,8 @@ def command_of(run: runs.Run) -> str:
 def network_of(trained: Trained) -> str:
     """The kind of the network, or the method, and how many parameters were trained."""
     method = trained.method
-    of = method.network if isinstance(method, Diffusion) else method
-    arrays = jax.tree.leaves(eqx.filter(of, eqx.is_inexact_array)) if isinstance(method, Diffusion) else []
-    arrays = arrays or jax.tree.leaves(getattr(method, "params", {}))
-    kind = type(of).__name__ if isinstance(method, Diffusion) else trained.method_name
-    return f"{kind}, {sum(array.size for array in arrays):,} parameters"
+    if isinstance(method, Diffusion):
+        kind, parameters = type(method.network).__name__, eqx.filter(method.network, eqx.is_inexact_array)
+    else:
+        kind, parameters = trained.method_name, method.params
+    return f"{kind}, {sum(array.size for array in jax.tree.leaves(parameters)):,} parameters"

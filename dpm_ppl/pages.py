@@ -19,15 +19,14 @@ from dpm_ppl.analysis.tree import weights_group
 from dpm_ppl.bounds import entropy_bounds
 from dpm_ppl.comparing import Trained
 from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.importance_scores import weigh
 from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_VERDICT
 from dpm_ppl.measured import Measured
-from dpm_ppl.page_figures import figures_of_methods, figures_of_run, ladders
+from dpm_ppl.page_figures import DRAWN, figures_of_methods, figures_of_run, ladders
 from dpm_ppl.page_settings import data_name, settings
 from dpm_ppl.page_terms import TERMS
 from dpm_ppl.pictures import chain_picture, draws_picture, house_style
+from dpm_ppl.weighing import weights_one_by_one
 
-DRAWN = {"backend": "matplotlib"}
 NUM_WEIGHED = 4
 """Data whose weights are shown one by one."""
 FOOTER = "Made by dpm-ppl. Figures are of standardised data unless they are bits/dim."
@@ -130,14 +129,9 @@ def _histogram(trained: Trained, group: xr.Dataset) -> list[PagePicture]:
     """The weights of the first data, drawn once more; none where there are so few draws that they say nothing."""
     if int(group["num_draws"].max()) < FEWEST_FOR_VERDICT:
         return []
-    few = weigh(
-        trained.method,
-        trained.experiment.heldout,
-        jax.random.fold_in(jax.random.key(trained.run.seed), 3),  # the draws that were weighed
-        num_particles=int(group["num_draws"].max()) * group.attrs["particles_per_draw"],
-        num_points=min(NUM_WEIGHED, group.sizes["datum"]),
-        keep_log_weights=True,
-    )
+    num_particles = int(group["num_draws"].max()) * group.attrs["particles_per_draw"]
+    num_points = min(NUM_WEIGHED, group.sizes["datum"])
+    few = weights_one_by_one(trained.run, trained.experiment, trained.method, num_particles, num_points)
     if few.log_weights is None or not np.isfinite(few.log_weights).any():
         return []
     drawn = plot_weights(weights_group(few), kind="histogram", num_bins=30, **DRAWN)

@@ -96,16 +96,15 @@ def draws_picture(methods: Mapping[str, tuple[runs.Run, Method]], heldout: Datas
     from dpm_ppl.analysis.plots.draws import as_images, plot_draws
 
     units, shape = heldout.units, heldout.event_shape
-    is_pairs = shape != (2,) or units.columns is not None  # which need not have as many draws of each
-    if units.kind == "binary" and len(shape) == 1:
-        num, is_pairs = NUM_SEQUENCES, False
-    else:
-        num = NUM_VECTORS if len(shape) == 1 else NUM_IMAGES
+    is_vector, are_bits = len(shape) == 1, units.kind == "binary"
+    num = (NUM_SEQUENCES if are_bits else NUM_VECTORS) if is_vector else NUM_IMAGES
     num_data = min(num, heldout.num_points)
+    is_pairs = is_vector and not are_bits and (shape != (2,) or units.columns is not None)
+    num_draws = num if is_pairs else num_data  # only a pair plot may have more draws than data
     shown = {"held-out data": units.as_given(heldout.rows(np.arange(num_data)))}
     for name, (run, method) in methods.items():
         key = jax.random.fold_in(jax.random.key(run.seed), 7)
-        draws = sample_from(method, key, num if is_pairs and len(shape) == 1 else num_data)
+        draws = sample_from(method, key, num_draws)
         shown[name] = units.as_given(np.asarray(draws))
     columns: Any = units.columns
     as_drawn = as_images(np.empty((1, *shape))).shape

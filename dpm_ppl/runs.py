@@ -74,12 +74,12 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
     return result
 
 
-def choice(metrics: list[dict[str, Any]]) -> str:
-    """Which parameters are kept, in words."""
+def choice(metrics: list[dict[str, Any]], unit: str) -> str:
+    """Which parameters are kept, in words; `unit` is that of K."""
     best = max(metrics, key=lambda row: -np.inf if row["K"] is None or np.isnan(row["K"]) else row["K"])
     return (
         f"kept the parameters of update {best['update']:,}: of the {len(metrics)} that were tried, their K of the "
-        f"validation data is the highest, {best['K']:.4g} ± {best['K_se']:.2g} bits/point"
+        f"validation data is the highest, {best['K']:.4g} ± {best['K_se']:.2g} {unit}"
     )
 
 

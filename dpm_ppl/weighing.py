@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -45,16 +46,17 @@ def weigh_heldout(
     proposal: str,
 ) -> LogLikelihood:
     """Importance weights of a trained method, kept in the run directory."""
-    return weigh(
-        method,
-        experiment.heldout,
-        jax.random.fold_in(jax.random.key(run.seed), 3),
-        num_particles=num_particles,
-        num_points=num_points,
-        proposal=proposal,
-        checkpoint=_kept_weights(run, f"heldout-{num_points}-{proposal}"),
-        progress=True,
-    )
+    kept = _kept_weights(run, f"heldout-{num_points}-{proposal}")
+    options: dict[str, Any] = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
+    return weigh(method, experiment.heldout, _key_of_weights(run), **options, checkpoint=kept, progress=True)
+
+
+def weights_one_by_one(
+    run: Run, experiment: Experiment, method: Method, num_particles: int, num_points: int
+) -> LogLikelihood:
+    """The weights that `weigh_heldout` adds up, by the default proposal, drawn once more and kept one by one."""
+    sizes = {"num_particles": num_particles, "num_points": num_points}
+    return weigh(method, experiment.heldout, _key_of_weights(run), **sizes, keep_log_weights=True)
 
 
 def sandwich_simulated(run: Run, method: Method, num_particles: int, num_points: int, proposal: str) -> Sandwich:
@@ -83,6 +85,10 @@ def alone(run: Run) -> Iterator[None]:
         raise InputError("run", expected="a directory to write to", got=error, remedy="copy the run") from error
     with alone_in(folder, "run"):
         yield
+
+
+def _key_of_weights(run: Run) -> jax.Array:
+    return jax.random.fold_in(jax.random.key(run.seed), 3)
 
 
 def _kept_weights(run: Run, name: str) -> Path:

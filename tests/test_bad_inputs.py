@@ -104,8 +104,8 @@ CASES = {
     "levels of bits": Bad(
         "fit array --kernel bernoulli --levels 2 --out {here}/new --data {here}/bits.npy", "--levels", "none with bits"
     ),
-    "no file": Bad(lambda: load_array("absent.npy"), "data", "a file of data", "no file absent.npy"),
-    "no such --data": Bad(ARRAY + "absent.npy", "--data", "a file of data", "no file .*absent.npy"),
+    "no file": Bad(lambda: load_array("absent.npy"), "data", "a .npy file", "no file absent.npy"),
+    "no such --data": Bad(ARRAY + "absent.npy", "--data", "a .npy file", "no file .*absent.npy"),
     "no --data": Bad("fit array --kernel gaussian --out {here}/new", "--data", "a file of data", "none"),
     "a --data of text": Bad(ARRAY + "text.npy", "--data", "a .npy file of numbers", "text.npy"),
     "a truncated --data": Bad(ARRAY + "truncated.npy", "--data", "a .npy file of numbers", "truncated.npy"),

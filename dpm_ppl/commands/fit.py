@@ -117,7 +117,7 @@ def fit(
             print(f"beyond the {run.num_scheduled:,} updates first asked for, {rate}", file=sys.stderr)
         result = runs.fit(run, declared, resume=resume)
         if declared.validation is not None:
-            print(runs.choice(result.metrics), file=sys.stderr)
+            print(runs.choice(result.metrics, declared.unit), file=sys.stderr)
     trained = declared.method.with_params(result.params)
     reporting.report_scores(run, scored, trained, json)
     picture = draw_picture(run, declared, trained)

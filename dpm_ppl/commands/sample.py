@@ -44,8 +44,9 @@ def sample(
     opened = runs.open_run(run)
     experiment = opened.declare_to_draw(EXPERIMENTS, data)
     units = experiment.heldout.units
-    kinds = (".npy",) if units.columns is None else SUFFIXES
-    default = f"samples{kinds[0] if units.columns is None else suffix_like(opened.options['data'])}"
+    is_table = units.columns is not None
+    kinds = SUFFIXES if is_table else (".npy",)
+    default = f"samples{suffix_like(opened.options['data']) if is_table else '.npy'}"
     target = out or run / default
     if target.suffix not in kinds or target.is_dir() or not target.parent.is_dir():
         raise InputError(
