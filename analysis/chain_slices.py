@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._types import Batch, PRNGKey
-from dpm_ppl.chains import last_of_paths, sample_path
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl._common.types import Batch, PRNGKey
+from dpm_ppl.diffusion.chains import last_of_paths, sample_path
+from dpm_ppl.diffusion.diffusion import Diffusion
 
 
 def paper_times(diffusion: Diffusion) -> list[int]:

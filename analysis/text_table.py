@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, ClassVar
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table

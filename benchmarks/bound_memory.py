@@ -13,7 +13,8 @@ import jax.numpy as jnp
 
 from benchmarks import roll
 from benchmarks.measurement import Measurement
-from dpm_ppl import DiffusionELBO, bounds, training
+from dpm_ppl import DiffusionELBO, training
+from dpm_ppl.diffusion import bounds
 
 NUM_DATA = 1000
 STEPS_CHUNK, DATA_CHUNK = 100, 1000

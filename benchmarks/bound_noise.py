@@ -20,15 +20,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl import AbstractNetwork, Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction, runs
-from dpm_ppl._lattice import uniforms
-from dpm_ppl._sums import accurate_sum
-from dpm_ppl._types import Array
-from dpm_ppl.experiment import Experiment
-from dpm_ppl.likelihood.trajectories import independent, log_weight_of_paths
+from dpm_ppl import AbstractNetwork, Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction
+from dpm_ppl._common.sums import accurate_sum
+from dpm_ppl._common.types import Array
+from dpm_ppl.app import runs
+from dpm_ppl.diffusion.lattice import uniforms
+from dpm_ppl.diffusion.terms import end_divergence, fixed_edge, step_divergences
+from dpm_ppl.experiments.experiment import Experiment
+from dpm_ppl.likelihood.proposals.trajectories import independent, log_weight_of_paths
 from dpm_ppl.models import EXPERIMENTS, heartbeats, swissroll
-from dpm_ppl.steps import Step
-from dpm_ppl.terms import end_divergence, fixed_edge, step_divergences
+from dpm_ppl.schedules.steps import Step
 
 NUM_DRAWS, NUM_POINTS, NUM_REPETITIONS = 4, 100, 6
 GAUSSIAN = LogSNR(1000, 16.1, -8.0)

@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks import roll
 from benchmarks.measurement import Measurement
 from dpm_ppl import Dataset, DiffusionELBO, sample
+from dpm_ppl.evaluation.scores import score
 from dpm_ppl.models import array
-from dpm_ppl.scores import score
-from dpm_ppl.training import fit
+from dpm_ppl.training.loop import fit
 
 NUM_SAMPLES = 200_000
 NUM_SCORED, NUM_STEPS = 20_000, 1000

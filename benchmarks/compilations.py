@@ -15,18 +15,9 @@ from jax import monitoring
 
 from benchmarks import roll
 from benchmarks.measurement import Measurement
-from dpm_ppl import (
-    Dataset,
-    DiffusionELBO,
-    bound,
-    entropy_bounds,
-    log_likelihood,
-    measured,
-    sample,
-    sample_path,
-    training,
-)
-from dpm_ppl.scores import score
+from dpm_ppl import Dataset, DiffusionELBO, bound, entropy_bounds, log_likelihood, sample, sample_path, training
+from dpm_ppl.evaluation import measured
+from dpm_ppl.evaluation.scores import score
 
 NUM_STEPS, NUM_DATA = 20, 64
 _COMPILED = "/jax/core/compile/backend_compile_duration"

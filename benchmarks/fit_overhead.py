@@ -11,7 +11,7 @@ from numpyro.infer import SVI
 from benchmarks import by_hand, roll
 from benchmarks.measurement import Measurement, median_ratio, seconds
 from dpm_ppl import Diffusion, DiffusionELBO, estimate
-from dpm_ppl.training import fit
+from dpm_ppl.training.loop import fit
 
 NUM_STEPS = 1000
 AVERAGING = 0.999

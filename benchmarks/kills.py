@@ -77,11 +77,11 @@ def prepare() -> None:
     os.environ |= {"JAX_COMPILATION_CACHE_DIR": str(Path("cache").resolve()), "JAX_PLATFORMS": "cpu"}
     os.environ |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "MPLBACKEND": "agg"}
     warnings.filterwarnings("ignore", category=DeprecationWarning, message=".*fork")
-    import dpm_ppl.writing  # noqa: F401
-    from dpm_ppl import training
+    import dpm_ppl.app.pages.writing  # noqa: F401
     from dpm_ppl.likelihood import estimator
+    from dpm_ppl.training import loop
 
-    training._FIRST_CHECKPOINT_SECONDS, training._CHECKPOINT_SECONDS = 0.1, 0.5
+    loop._FIRST_CHECKPOINT_SECONDS, loop._CHECKPOINT_SECONDS = 0.1, 0.5
     estimator._SECONDS_BETWEEN_SAVES = 0.1
 
 
@@ -166,7 +166,7 @@ def run(name: str, number: signal.Signals | None, moment: float = 0.0) -> int:
 
 def become(name: str, number: signal.Signals | None, moment: float) -> None:
     """The command itself; never returns."""
-    from dpm_ppl.cli import main as command
+    from dpm_ppl.app.cli import main as command
 
     for stream, file in ((1, "out"), (2, "err")):
         os.dup2(os.open(f"{name}/{file}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
@@ -209,7 +209,7 @@ def left_by(name: str) -> dict[str, Any]:
         elif path.suffix == ".npz" and not is_older(path):
             found[key] = arrays_in(path)
         elif path.suffix == ".nc":
-            from dpm_ppl.analysis.tree import load
+            from dpm_ppl.analysis.tree.tree import load
 
             found[key] = {node.path: node.to_dataset().to_dict() for node in load(path).subtree}
             found[key] = repr(found[key])

@@ -28,8 +28,8 @@ from dpm_ppl import (
     TimeMLP,
     training,
 )
-from dpm_ppl.likelihood.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo, Twist
-from dpm_ppl.likelihood.trajectories import AbstractProposal, Trajectories, antithetic_noise, stratified_noise
+from dpm_ppl.likelihood.proposals.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo, Twist
+from dpm_ppl.likelihood.proposals.trajectories import AbstractProposal, Trajectories, antithetic_noise, stratified_noise
 
 NUM_PARTICLES, NUM_ESTIMATES, NUM_DATA = 32, 100, 6
 NUM_STEPS = 50

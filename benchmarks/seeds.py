@@ -18,7 +18,7 @@ import tyro
 
 from dpm_ppl import Estimate
 
-DPM_PPL = (sys.executable, "-c", "from dpm_ppl.cli import main; main()")
+DPM_PPL = (sys.executable, "-c", "from dpm_ppl.app.cli import main; main()")
 Figures = dict[str, dict[str, float | None]]
 
 

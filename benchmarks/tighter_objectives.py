@@ -36,8 +36,8 @@ from dpm_ppl import (
     paired_difference,
     reverse_chain,
 )
-from dpm_ppl.importance_objectives import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
 from dpm_ppl.models._parts import adam
+from dpm_ppl.objectives.importance_weighted import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
 
 NUM_STEPS = 10
 PATHS_PER_UPDATE = 128

@@ -5,13 +5,23 @@ The reverse chain is the model, the forward chain the guide, and the paper's bou
 
 from importlib.metadata import version
 
-from dpm_ppl._errors import InputError, TrainingError
-from dpm_ppl.bounds import Bound, EntropyBounds, bound, entropy_bounds
-from dpm_ppl.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain, sample, sample_path
+from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl.data import Dataset
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.diffusion import (
+    Bound,
+    Diffusion,
+    EntropyBounds,
+    ForwardChain,
+    ReverseChain,
+    bound,
+    entropy_bounds,
+    forward_chain,
+    reverse_chain,
+    sample,
+    sample_path,
+)
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
-from dpm_ppl.importance_objectives import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
+from dpm_ppl.evaluation.measured import Measured, measure
 from dpm_ppl.kernels import (
     AbstractKernel,
     BernoulliKernel,
@@ -32,7 +42,7 @@ from dpm_ppl.likelihood import (
     sandwich,
     stratified_noise,
 )
-from dpm_ppl.measured import Measured, measure
+from dpm_ppl.methods import Program
 from dpm_ppl.networks import (
     AbstractNetwork,
     BumpMLP,
@@ -46,10 +56,14 @@ from dpm_ppl.networks import (
     gaussian_network,
     level_network,
 )
-from dpm_ppl.objectives import DiffusionELBO, track_step_losses
-from dpm_ppl.programs import Program
-from dpm_ppl.schedules import AbstractSchedule, Cosine, Erasure, Fixed, Learned, Linear, LogSNR
-from dpm_ppl.steps import Step
+from dpm_ppl.objectives import (
+    DiffusionELBO,
+    DoublyReparametrisedELBO,
+    importance_weighted_elbo,
+    renyi_elbo,
+    track_step_losses,
+)
+from dpm_ppl.schedules import AbstractSchedule, Cosine, Erasure, Fixed, Learned, Linear, LogSNR, Step
 from dpm_ppl.training import TrainingState, fit
 
 __version__ = version("dpm-ppl")

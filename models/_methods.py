@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.experiments.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment
 from dpm_ppl.models._parts import chosen
 from dpm_ppl.models.methods import METHODS
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import real_array
-from dpm_ppl._rows import chunks
-from dpm_ppl.columns import Table
-from dpm_ppl.data import Dataset, load_array, split, stand_in
-from dpm_ppl.frames import SUFFIXES, archived, read_frame
-from dpm_ppl.units import Units
+from dpm_ppl._common.checks import real_array
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.data.columns import Table
+from dpm_ppl.data.dataset import Dataset, load_array, split, stand_in
+from dpm_ppl.data.frames import SUFFIXES, archived, read_frame
+from dpm_ppl.data.rows import chunks
+from dpm_ppl.data.units import Units
 
 Kernel = Literal["gaussian", "bernoulli"]
 Scale = Literal["columns", "pooled"]

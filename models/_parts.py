@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import jax
 import optax
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import PRNGKey
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
 
 TAIL = 0.1
 """Learning rate of the updates beyond those first asked for, in units of its peak."""

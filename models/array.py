@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._rows import chunks
-from dpm_ppl._rows import moments as first_moments
-from dpm_ppl.data import Dataset
-from dpm_ppl.declaring import check_range
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.remarks import remarks, smallest_spread
+from dpm_ppl.data.rows import chunks
+from dpm_ppl.data.rows import moments as first_moments
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments.declaring import check_range
+from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._own_data import OwnData, read_own, without_data
@@ -23,10 +24,9 @@ from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import some_data
 from dpm_ppl.models.methods.gaussian import moments
 from dpm_ppl.networks import AbstractNetwork, TimeMLP, gaussian_network, level_network
-from dpm_ppl.objectives import DiffusionELBO
-from dpm_ppl.remarks import remarks, smallest_spread
+from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
-from dpm_ppl.steps import smallest_rates
+from dpm_ppl.schedules.steps import smallest_rates
 
 MOST_LEVEL_OUTPUTS = 20_000
 """Levels times coordinates, beyond which a network that predicts levels is too large."""

@@ -6,15 +6,15 @@ from typing import Literal
 
 import numpy as np
 
-from dpm_ppl._types import PRNGKey
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import DIFFUSION, Experiment, Reference
+from dpm_ppl.experiments.experiment import DIFFUSION, Experiment, Reference
 from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
 from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen, network_key
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
-from dpm_ppl.objectives import DiffusionELBO
+from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure
 
 NUM_BITS, PERIOD = 20, 5

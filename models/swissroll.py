@@ -10,18 +10,18 @@ from typing import Literal
 
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import PRNGKey
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
 from dpm_ppl.models._methods import with_method
 from dpm_ppl.models._parts import adam, chosen, network_key
 from dpm_ppl.networks import RBFNetwork, TimeMLP
-from dpm_ppl.objectives import DiffusionELBO
+from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
-from dpm_ppl.units import Units
 
 FIRST_ANGLE, LAST_ANGLE = 1.5 * math.pi, 4.5 * math.pi
 NUM_TRAIN, NUM_HELDOUT = 100_000, 10_000

@@ -7,7 +7,7 @@ import sys
 from typing import Any, NamedTuple
 from unittest import mock
 
-from dpm_ppl.cli import main
+from dpm_ppl.app.cli import main
 
 
 class Called(NamedTuple):

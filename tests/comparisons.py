@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from dpm_ppl.chains import forward_chain, reverse_chain
+from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
 
 KEY = jax.random.key(1)
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import AbstractKernel, BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR

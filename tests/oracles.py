@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.nn import log_sigmoid, log_softmax, logsumexp
 
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.networks import AbstractNetwork

@@ -15,9 +15,11 @@ import pytest
 from numpyro.infer import SVI
 
 import dpm_ppl as dpm
-from dpm_ppl import checkpoint, runs, scores, training
-from dpm_ppl.data import load_array
+from dpm_ppl.app import runs
+from dpm_ppl.data.dataset import load_array
+from dpm_ppl.evaluation import scores
 from dpm_ppl.models import heartbeats
+from dpm_ppl.training import checkpoint, loop
 from tests.command_line import call
 from tests.instances import small
 
@@ -281,7 +283,7 @@ def works(*_, **__):
 def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked, monkeypatch):
     bad = CASES[name]
     monkeypatch.chdir(here)
-    monkeypatch.setattr(training, "chunk_program", works)
+    monkeypatch.setattr(loop, "chunk_program", works)
     monkeypatch.setattr(scores, "scored", works)
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())

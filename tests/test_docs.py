@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from dpm_ppl import cli
+from dpm_ppl.app import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND_LINE = DOCS / "command-line.md"

@@ -45,12 +45,12 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path):
     subprocess.run([*command, "--wheel-dir", tmp_path, source], check=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
-    page = {"dpm_ppl/analysis/page.css", "dpm_ppl/analysis/page.html.j2"}
+    page = {"dpm_ppl/analysis/page/page.css", "dpm_ppl/analysis/page/page.html.j2"}
     assert names == sources(source) | page | {"dpm_ppl/py.typed"}
 
 
 def test_import_is_light():
-    heavy = ("arviz", "matplotlib", "sklearn", "tyro", "dpm_ppl.models", "dpm_ppl.analysis", "dpm_ppl.cli")
+    heavy = ("arviz", "matplotlib", "sklearn", "tyro", "dpm_ppl.models", "dpm_ppl.analysis", "dpm_ppl.app.cli")
     program = f"import sys, dpm_ppl; print(*[name for name in {heavy!r} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -1,1 +1,31 @@
 """Plots on ArviZ's PlotCollection: every function returns the collection and shows nothing."""
+
+from dpm_ppl.analysis.plots.chain import plot_bound_per_step, plot_entropy_bounds, plot_schedule
+from dpm_ppl.analysis.plots.curves import plot_ladder, plot_rungs, plot_training
+from dpm_ppl.analysis.plots.draws import plot_draws
+from dpm_ppl.analysis.plots.forest import plot_figures
+from dpm_ppl.analysis.plots.grids import plot_image_grid
+from dpm_ppl.analysis.plots.pairs import plot_pairs
+from dpm_ppl.analysis.plots.raster import plot_figure_two, plot_raster
+from dpm_ppl.analysis.plots.slices import plot_figure_one, plot_slices
+from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
+
+__all__ = [
+    "plot_bound_per_step",
+    "plot_draws",
+    "plot_entropy_bounds",
+    "plot_exact_against_estimated",
+    "plot_figure_one",
+    "plot_figure_two",
+    "plot_figures",
+    "plot_image_grid",
+    "plot_khat_per_datum",
+    "plot_ladder",
+    "plot_pairs",
+    "plot_raster",
+    "plot_rungs",
+    "plot_schedule",
+    "plot_slices",
+    "plot_training",
+    "plot_weights",
+]

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 from arviz_plots.plot_collection import PlotCollection
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._axes import label_axes
-from dpm_ppl.analysis.plots._inputs import Group, bits_or_nats, group, left_out
-from dpm_ppl.analysis.plots._members import band, curves, draw, line
-from dpm_ppl.analysis.plots._panels import legend, panels
-from dpm_ppl.bounds import EntropyBounds
-from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.analysis.plots._parts.axes import label_axes
+from dpm_ppl.analysis.plots._parts.inputs import Group, bits_or_nats, group, left_out
+from dpm_ppl.analysis.plots._parts.members import band, curves, draw, line
+from dpm_ppl.analysis.plots._parts.panels import legend, panels
+from dpm_ppl.diffusion.bounds import EntropyBounds
+from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.estimates.standard_errors import Estimate, estimate
 
 
 def plot_bound_per_step(
@@ -112,7 +112,7 @@ def plot_schedule(
 
     **Raises:** `InputError` where there is no diffusion.
     """
-    if isinstance(diffusions, Diffusion):
+    if not isinstance(diffusions, Mapping):
         diffusions = {"schedule": diffusions}
     if not diffusions:
         raise InputError("diffusions", expected="at least one diffusion", got="none", remedy="pass them by name")

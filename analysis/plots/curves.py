@@ -7,13 +7,13 @@ import numpy as np
 import xarray as xr
 from arviz_plots.plot_collection import PlotCollection
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._axes import label_axes, powers_of_two, whole_numbers
-from dpm_ppl.analysis.plots._inputs import Group, group, left_out, log_density_in
-from dpm_ppl.analysis.plots._members import band, curves, draw, error_bars, line, points
-from dpm_ppl.analysis.plots._panels import legend, panels
-from dpm_ppl.estimates import Estimate, estimate
-from dpm_ppl.units import Units
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.analysis.plots._parts.axes import label_axes, powers_of_two, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import Group, group, left_out, log_density_in
+from dpm_ppl.analysis.plots._parts.members import band, curves, draw, error_bars, line, points
+from dpm_ppl.analysis.plots._parts.panels import legend, panels
+from dpm_ppl.data.units import Units
+from dpm_ppl.estimates.standard_errors import Estimate, estimate
 
 
 def plot_ladder(

@@ -9,15 +9,15 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._checks import check_sizes
-from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._axes import set_ticks, whole_numbers
-from dpm_ppl.analysis.plots._inputs import finite_array
-from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, panels
-from dpm_ppl.analysis.plots._visuals import colour_image, image, set_equal_axes
+from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import finite_array
+from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, panels
+from dpm_ppl.analysis.plots._parts.visuals import colour_image, image, set_equal_axes
 from dpm_ppl.analysis.plots.grids import mosaic
 from dpm_ppl.analysis.plots.pairs import plot_pairs
-from dpm_ppl.columns import Column
+from dpm_ppl.data.columns import Column
 
 LARGEST_PANEL = 500.0  # dots
 MARGIN = 0.08  # around the draws that set the limits, as a share of their extent

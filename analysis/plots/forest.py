@@ -7,11 +7,11 @@ import numpy as np
 from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._axes import label_axes, set_ticks
-from dpm_ppl.analysis.plots._members import curves, draw, error_bars, line, points, style_members
-from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, legend, panels
-from dpm_ppl.estimates import Estimate
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.analysis.plots._parts.axes import label_axes, set_ticks
+from dpm_ppl.analysis.plots._parts.members import curves, draw, error_bars, line, points, style_members
+from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, legend, panels
+from dpm_ppl.estimates.standard_errors import Estimate
 
 APART = 0.24
 """Between the figures of one row, in heights of a row."""

@@ -8,10 +8,10 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._checks import check_sizes
-from dpm_ppl.analysis.plots._inputs import finite_array
-from dpm_ppl.analysis.plots._panels import panels
-from dpm_ppl.analysis.plots._visuals import Shade, colour_image, image, set_equal_axes
+from dpm_ppl._common.checks import check_sizes
+from dpm_ppl.analysis.plots._parts.inputs import finite_array
+from dpm_ppl.analysis.plots._parts.panels import panels
+from dpm_ppl.analysis.plots._parts.visuals import Shade, colour_image, image, set_equal_axes
 
 GAP = 0.1  # between images, in widths of one
 WIDTH, TITLE_HEIGHT = 600.0, 40.0  # dots

@@ -11,12 +11,12 @@ from arviz_plots import plot_pair, visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.analysis.plots._axes import set_ticks, whole_numbers
-from dpm_ppl.analysis.plots._inputs import finite_array
-from dpm_ppl.analysis.plots._members import curves, steps, style_members
-from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, checked_backend, legend
-from dpm_ppl.columns import Column
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import finite_array
+from dpm_ppl.analysis.plots._parts.members import curves, steps, style_members
+from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, checked_backend, legend
+from dpm_ppl.data.columns import Column
 
 MOST_COLUMNS = 5
 """Columns shown of a wider table: panels of more would be too small to read."""
@@ -42,8 +42,7 @@ def plot_pairs(
     lies beyond is not seen. Of more than five columns the first five that vary are shown.
 
     **Arguments:** `draws`, by name, arrays `(draw, column)`, of which each may have another number of draws. `columns`,
-    the names, or what `dpm_ppl.columns` knows of each: whole numbers then have ticks at whole numbers, categories their
-    names.
+    the names, or a `Column` for each: whole numbers then have ticks at whole numbers, categories their names.
 
     **Raises:** `InputError` for no draws, numbers of columns that differ, and values that are not finite numbers.
     """

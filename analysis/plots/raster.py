@@ -8,14 +8,14 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._checks import check_sizes
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import PRNGKey
+from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.chain_slices import paper_times, reverse_slices
-from dpm_ppl.analysis.plots._inputs import check_times, finite_array
-from dpm_ppl.analysis.plots._panels import panels
-from dpm_ppl.analysis.plots._visuals import image
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.analysis.plots._parts.inputs import check_times, finite_array
+from dpm_ppl.analysis.plots._parts.panels import panels
+from dpm_ppl.analysis.plots._parts.visuals import image
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel
 
 

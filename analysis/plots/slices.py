@@ -11,15 +11,14 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._checks import check_sizes
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_key
-from dpm_ppl._types import PRNGKey
+from dpm_ppl._common.checks import check_key, check_sizes
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.chain_slices import forward_slices, paper_times, reverse_drift, reverse_slices
-from dpm_ppl.analysis.plots._inputs import check_times, finite_array
-from dpm_ppl.analysis.plots._panels import FIGURE_WIDTH, panels
-from dpm_ppl.analysis.plots._visuals import arrow_lines, set_equal_axes
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.analysis.plots._parts.inputs import check_times, finite_array
+from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, panels
+from dpm_ppl.analysis.plots._parts.visuals import arrow_lines, set_equal_axes
+from dpm_ppl.diffusion.diffusion import Diffusion
 
 DRIFT_QUANTILE = 0.95  # this share of a panel's arrows is no longer than ...
 ARROW_LENGTH = 1.5  # ... so many times the distance between neighbours

@@ -7,12 +7,13 @@ import numpy as np
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._wording import khat_words
-from dpm_ppl.analysis.plots._axes import label_axes, whole_numbers
-from dpm_ppl.analysis.plots._inputs import Group, bits_or_nats, group, left_out, log_density_in
-from dpm_ppl.analysis.plots._members import Series, curves, draw, error_bars, line, points, steps, style_members
-from dpm_ppl.analysis.plots._panels import legend, panels
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.wording import khat_words
+from dpm_ppl.analysis.plots._parts.axes import label_axes, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import Group, bits_or_nats, group, left_out, log_density_in
+from dpm_ppl.analysis.plots._parts.members import Series, curves, draw, error_bars, line, points, steps, style_members
+from dpm_ppl.analysis.plots._parts.panels import legend, panels
+from dpm_ppl.data.units import Units
 from dpm_ppl.likelihood.diagnostics import (
     DOUBTFUL,
     LARGEST_USABLE_KHAT,
@@ -23,7 +24,6 @@ from dpm_ppl.likelihood.diagnostics import (
     most_reliable_khat,
     weight_histogram,
 )
-from dpm_ppl.units import Units
 
 Kind = Literal["ecdf", "histogram"]
 

@@ -11,11 +11,11 @@ import numpy as np
 from benchmarks import roll
 from benchmarks.coverage.regimes import VALUES, WORLDS
 from benchmarks.coverage.row import Measure, Row, covers, row
-from dpm_ppl.analysis.contender import known_better
-from dpm_ppl.bounds import bound
-from dpm_ppl.estimates import estimate, paired_difference
+from dpm_ppl.analysis.comparison.contender import known_better
+from dpm_ppl.diffusion.bounds import bound
+from dpm_ppl.estimates.standard_errors import estimate, paired_difference
+from dpm_ppl.estimates.subsets import extended_mean
 from dpm_ppl.likelihood import ladder
-from dpm_ppl.subsets import extended_mean
 
 NUM_DRAWS = 64
 """Of weights per datum."""

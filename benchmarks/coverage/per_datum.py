@@ -14,14 +14,14 @@ from scipy.stats import norm
 
 from benchmarks.coverage.regimes import FRESH_WEIGHTS, UNSEEN_WEIGHTS, UNUSED_WEIGHTS, WEIGHTS, Sampler
 from benchmarks.coverage.row import Measure, Row, covers, row
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, clean_rate
 from dpm_ppl.likelihood import LogLikelihood, log_likelihood
 from dpm_ppl.likelihood.diagnostics import RELIABLE
 from dpm_ppl.likelihood.running import RunningWeights
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules import Erasure, Fixed
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 from tests import reference
 from tests.instances import small
 from tests.likelihood.exact import bits, probabilities_of_bits

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from benchmarks.coverage.row import Measure, Row, covers, row
-from dpm_ppl.analysis.distances import classifier_two_sample, maximum_mean_discrepancy, sliced_wasserstein
+from dpm_ppl.analysis.posteriors.distances import classifier_two_sample, maximum_mean_discrepancy, sliced_wasserstein
 
 
 class Threshold(ClassifierMixin, BaseEstimator):

@@ -8,7 +8,7 @@ from jax.typing import ArrayLike
 from numpyro.distributions import Normal
 from numpyro.distributions.kl import kl_divergence
 
-from dpm_ppl._types import Array, PRNGKey, Uniforms, Values
+from dpm_ppl._common.types import Array, PRNGKey, Uniforms, Values
 
 
 class NormalStep(Normal):

@@ -3,8 +3,8 @@
 import jax.numpy as jnp
 from numpyro.distributions import Distribution
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import Uniforms, Values
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Uniforms, Values
 
 
 def quantile(law: Distribution, uniform: Uniforms) -> Values:

@@ -6,9 +6,9 @@ import equinox as eqx
 import numpy as np
 from numpyro.distributions import Distribution
 
-from dpm_ppl._types import Array, Outputs, Uniforms, Values
+from dpm_ppl._common.types import Array, Outputs, Uniforms, Values
 from dpm_ppl.kernels._quantiles import quantile
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 
 class AbstractKernel(eqx.Module):

@@ -11,12 +11,11 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import BernoulliLogits, Distribution
 
-from dpm_ppl import _divergences as _divergences  # registers KL(Bernoulli || Bernoulli) with NumPyro
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import real_number
-from dpm_ppl._types import Array, Outputs, Values
+from dpm_ppl._common.checks import real_number
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Array, Outputs, Values
 from dpm_ppl.kernels.base import AbstractKernel
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 Readout = Callable[["BernoulliKernel", Array, Values, Step], Array]
 

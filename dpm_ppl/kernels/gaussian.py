@@ -7,10 +7,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from numpyro.distributions import Distribution, Normal
 
-from dpm_ppl._types import Array, Outputs, Uniforms, Values
+from dpm_ppl._common.types import Array, Outputs, Uniforms, Values
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.kernels.base import AbstractKernel
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 Readout = Callable[[Array, Array, Values, Step], tuple[Array, Array]]
 """How far the reverse step's mean lies from the forward kernel's, in its deviations sqrt(beta_t), and the logarithm of

@@ -1,20 +1,22 @@
 """Importance-weighted log-likelihoods, what to think of them, and bounds from both sides."""
 
+from dpm_ppl.diffusion.paths import independent
 from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat, verdicts, weight_histogram
 from dpm_ppl.likelihood.estimator import log_likelihood
 from dpm_ppl.likelihood.flow import FlowLikelihood, flow_log_density, flow_log_likelihood, flow_sample
-from dpm_ppl.likelihood.from_guide import FromGuide
 from dpm_ppl.likelihood.ladder import Ladder, ladder
-from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.sandwich import Sandwich, sandwich, simulate
-from dpm_ppl.likelihood.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo
-from dpm_ppl.likelihood.trajectories import (
+from dpm_ppl.likelihood.proposals import (
     AbstractProposal,
+    BernoulliTwist,
+    FromGuide,
+    GaussianTwist,
+    SequentialMonteCarlo,
     Trajectories,
     antithetic_noise,
-    independent,
     stratified_noise,
 )
+from dpm_ppl.likelihood.result import LogLikelihood
+from dpm_ppl.likelihood.sandwich import Sandwich, sandwich
 
 __all__ = [
     "AbstractProposal",
@@ -37,7 +39,6 @@ __all__ = [
     "log_likelihood",
     "pareto_khat",
     "sandwich",
-    "simulate",
     "stratified_noise",
     "verdicts",
     "weight_histogram",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.likelihood.running import finite_or_zero
 from dpm_ppl.likelihood.tails import generalised_pareto_shape
 

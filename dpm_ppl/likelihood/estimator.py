@@ -12,28 +12,25 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dpm_ppl._checks import check_scored, check_sizes
-from dpm_ppl._chunks import chunk_size
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_devices, check_key, check_known
-from dpm_ppl._interruption import interruptible
-from dpm_ppl._progress import count_display
-from dpm_ppl._types import Array, Batch, PRNGKey
+from dpm_ppl._common.checks import check_devices, check_key, check_known, check_sizes
+from dpm_ppl._common.chunks import chunk_size
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.interruption import interruptible
+from dpm_ppl._common.progress import count_display
+from dpm_ppl._common.types import Array, Batch, PRNGKey
 from dpm_ppl.likelihood.fingerprint import computation, fingerprint
-from dpm_ppl.likelihood.from_guide import check_proposal, default_proposal, latents_are_discrete
-from dpm_ppl.likelihood.hidden_states import jumps_of
+from dpm_ppl.likelihood.proposals import PROPOSALS, AbstractProposal, check_proposal, default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
-from dpm_ppl.likelihood.trajectories import AbstractProposal
-from dpm_ppl.programs import Method, Program
+from dpm_ppl.methods.base import AbstractMethod, check_scored
 
 type Draw = Callable[..., Any]
 _SECONDS_BETWEEN_SAVES = 20.0
 
 
 def log_likelihood(
-    method: Method,
+    method: AbstractMethod,
     x_0: Batch | np.ndarray,
     key: PRNGKey,
     num_particles: int = 1000,
@@ -73,7 +70,7 @@ def log_likelihood(
     of a method that calls back to Python.
     """
     if proposal is None:
-        proposal = default_proposal(method)
+        proposal = PROPOSALS[default_proposal(method)]
     sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
     num_particles, particles_chunk, data_chunk, steps_chunk = check_sizes(num_particles=num_particles, **sizes)
     check_known(method=method, x_0=x_0, key=key)
@@ -100,7 +97,7 @@ def log_likelihood(
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
         for place, first, num in _schedule(kept, num_draws, draws_chunk):
             if kept[place].num_draws == 0:
-                kept[place].jumps = jumps_of(method, *chunks[place], key, steps_chunk)[: kept[place].num_data]
+                kept[place].jumps = method.hidden_states(*chunks[place], key, steps_chunk)[: kept[place].num_data]
             values = _log_weights(
                 method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk, program
             )
@@ -121,13 +118,13 @@ def log_likelihood(
             write_weights(checkpoint, identity, kept)
     interrupted = any(weights.num_draws < num_draws for weights in kept)
     all_kept = _joined(log_weights, kept) if keep_log_weights else None
-    exact = draw is None and isinstance(method, Program) and not latents_are_discrete(method, chunks.x_0.dtype)
+    exact = draw is None and method.is_exact(chunks.x_0.dtype)
     return LogLikelihood.of(kept, proposal.num_particles, exact=exact, interrupted=interrupted, log_weights=all_kept)
 
 
 @eqx.filter_jit
 def _log_weights(
-    method: Method,
+    method: AbstractMethod,
     proposal: AbstractProposal,
     draw: Draw | None,
     x_0: Array,
@@ -153,7 +150,7 @@ def _log_weights(
 
 
 def _log_weight(
-    method: Method,
+    method: AbstractMethod,
     proposal: AbstractProposal,
     draw: Draw | None,
     datum: Array,
@@ -221,7 +218,7 @@ def _joined(log_weights: list[list[np.ndarray]], kept: list[RunningWeights]) -> 
 
 
 def _check(
-    method: Method,
+    method: AbstractMethod,
     proposal: Any,
     keep_log_weights: bool,
     checkpoint: str | os.PathLike[str] | None,

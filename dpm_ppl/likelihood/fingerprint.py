@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 
 _LIBRARIES = ("jax", "jaxlib", "equinox", "numpy", "builtins")
 """Their functions are known by their names."""

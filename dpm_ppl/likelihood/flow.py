@@ -19,14 +19,14 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution, Independent
 
-from dpm_ppl._checks import check_scored, check_sizes
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_key
-from dpm_ppl._types import Array, Batch, Datum, Float, Int, PerDatum, PRNGKey
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl._common.checks import check_key, check_sizes
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Array, Batch, Datum, Float, Int, PerDatum, PRNGKey
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.kernels._normal_step import NormalStep
-from dpm_ppl.steps import Step
+from dpm_ppl.methods.base import check_scored
+from dpm_ppl.schedules.steps import Step
 
 Trace = Literal["exact", "hutchinson"]
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._widening import CHI_SQUARE_1, widening
-from dpm_ppl._wording import short_repr
-from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.wording import short_repr
+from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_difference
+from dpm_ppl.estimates.widening import CHI_SQUARE_1, widening
 from dpm_ppl.likelihood.running import Moments, RunningWeights
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpm_ppl._wording import AT_LEAST, percentage, short_repr
-from dpm_ppl.estimates import Estimate, estimate
+from dpm_ppl._common.wording import AT_LEAST, percentage, short_repr
+from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import EQUAL_WEIGHTS, RELIABLE, SHAPE_ERRORS, khat_of_tail, verdicts
 from dpm_ppl.likelihood.hidden_states import hidden_mass
 from dpm_ppl.likelihood.ladder import Ladder, ladder_of

@@ -15,26 +15,18 @@ of the left one: a certificate of how good S particles are, on simulated data.
 
 from dataclasses import dataclass
 
-import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._checks import check_sizes
-from dpm_ppl._errors import InputError
-from dpm_ppl._inputs import check_key, check_known
-from dpm_ppl._sums import add_exactly
-from dpm_ppl._types import Batch, Cost, PRNGKey
-from dpm_ppl._wording import percentage, short_repr
-from dpm_ppl.diffusion import Diffusion
-from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl._common.checks import check_key, check_known, check_sizes
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl._common.wording import percentage, short_repr
+from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_difference
 from dpm_ppl.likelihood.estimator import log_likelihood
-from dpm_ppl.likelihood.from_guide import default_proposal
+from dpm_ppl.likelihood.proposals import PROPOSALS, default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.trajectories import log_increment
-from dpm_ppl.programs import Method, Program
-from dpm_ppl.steps import Step
-from dpm_ppl.terms import log_stationary
+from dpm_ppl.methods.base import AbstractMethod
 
 
 @dataclass(frozen=True)
@@ -79,7 +71,9 @@ class Sandwich:
         )
 
 
-def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options) -> Sandwich:
+def sandwich(
+    method: AbstractMethod, key: PRNGKey, num_data: int = 100, num_particles: int = 1000, **options
+) -> Sandwich:
     """Lower and upper bounds on the log-likelihood of `num_data` data that the model makes.
 
     `options` are those of `log_likelihood`, but for `draw`: noise added to the data would have no part in their paths.
@@ -90,13 +84,12 @@ def sandwich(method: Method, key: PRNGKey, num_data: int = 100, num_particles: i
         raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
     check_known(method=method, key=key)
     num_data, num_particles = check_sizes(num_data=num_data, num_particles=num_particles)
-    if isinstance(method, Program):
-        method.check_sites(jnp.zeros((1, *method.event_shape)))
+    method.check_simulation()
     simulation_key, forward_key = jax.random.split(check_key(key))
-    x_0, log_weight_exact = (np.asarray(part) for part in simulate(method, simulation_key, num_data))
+    x_0, log_weight_exact = (np.asarray(part) for part in method.simulate(simulation_key, num_data))
     forward = log_likelihood(method, x_0, forward_key, num_particles, **options)
     log_weight_exact = log_weight_exact.astype(np.float64)
-    proposal = options.get("proposal") or default_proposal(method)
+    proposal = options.get("proposal") or PROPOSALS[default_proposal(method)]
     num = forward.num_particles if proposal.independent_particles else 0
     upper = upper_bound(log_weight_exact, forward.log_likelihood, num)
     return Sandwich(x_0, forward.log_likelihood, upper, log_weight_exact, int(forward.num_particles.min()), forward)
@@ -106,28 +99,3 @@ def upper_bound(log_weight_exact: np.ndarray, log_mean: np.ndarray, num: np.ndar
     """The log-mean of the exact path's weight and of those of `num` independent particles, `(datum,)`."""
     with np.errstate(divide="ignore"):
         return np.logaddexp(log_mean + np.log(num), log_weight_exact) - np.log(num + 1)
-
-
-@eqx.filter_jit
-def simulate(method: Method, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
-    """Data `(datum, *event)` from the model, and the log-weight of the path, or of the latent sites, behind each."""
-    if isinstance(method, Program):
-        return jax.vmap(method.simulate)(jax.random.split(key, num_data))
-    return _simulate_chain(method, key, num_data)
-
-
-def _simulate_chain(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
-    # The weights are summed on the way down, so memory does not grow with T.
-    end = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1), (num_data,))
-    zeros = jnp.zeros(num_data)
-
-    def backward(carry: tuple, step: Step) -> tuple[tuple, None]:
-        x_t, *total = carry
-        x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
-        return (x_prev, *add_exactly(*total, log_increment(diffusion, x_prev, x_t, step))), None
-
-    (x_1, *total), _ = jax.lax.scan(backward, (end, zeros, zeros), diffusion.steps[1:], reverse=True)
-    x_0 = diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
-    for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_stationary(diffusion, x_0)):
-        total = add_exactly(*total, term)
-    return x_0, total[0] + total[1]

@@ -6,8 +6,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._files import replacing, whole_archive
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.files import replacing, whole_archive
 from dpm_ppl.likelihood.running import RunningWeights
 
 FORMAT, OLD_FORMAT = "dpm_ppl running weights 2", "dpm_ppl running weights 1"

@@ -8,9 +8,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._inputs import event_sizes, whole_number
-from dpm_ppl._types import Array, Datum, Float, PRNGKey
-from dpm_ppl.steps import Step
+from dpm_ppl._common.checks import event_sizes, whole_number
+from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
+from dpm_ppl.schedules.steps import Step
 
 
 class AbstractNetwork(eqx.Module):

@@ -6,11 +6,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._inputs import check_key
-from dpm_ppl._types import Datum, Float, PRNGKey
+from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.types import Datum, Float, PRNGKey
 from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers
 from dpm_ppl.networks.temporal import BumpReadout
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 
 class BumpMLP(AbstractNetwork):

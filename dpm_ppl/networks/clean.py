@@ -2,8 +2,8 @@
 
 import jax.numpy as jnp
 
-from dpm_ppl._types import Array, Datum, Float
-from dpm_ppl.steps import Step
+from dpm_ppl._common.types import Array, Datum, Float
+from dpm_ppl.schedules.steps import Step
 
 READOUT = "noise_prediction"
 """The name of the readout that these outputs are made for."""

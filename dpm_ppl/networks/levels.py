@@ -13,11 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array, Datum, Float
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Array, Datum, Float
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.networks.clean import READOUT, location_of, outputs_of
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 
 class LevelNetwork(AbstractNetwork):

@@ -4,9 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._types import Array, Float, Int, PRNGKey
+from dpm_ppl._common.types import Array, Float, Int, PRNGKey
 from dpm_ppl.networks.base import check_sizes, zero_linear
-from dpm_ppl.steps import Step
+from dpm_ppl.schedules.steps import Step
 
 # Beyond this log-SNR a float32 signal cannot be told from no noise, nor noise from no signal.
 LOG_SNR_LIMIT = 20.0

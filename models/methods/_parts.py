@@ -13,10 +13,10 @@ import optax
 from equinox.nn import MLP
 from numpyro.infer.elbo import ELBO
 
-from dpm_ppl._rows import read
-from dpm_ppl._types import Array, Batch, PRNGKey
-from dpm_ppl.data import Dataset
-from dpm_ppl.programs import Program
+from dpm_ppl._common.types import Array, Batch, PRNGKey
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.rows import read
+from dpm_ppl.methods.program import Program
 
 # Where encoders and laws of real data begin: a code that says little at first is soon given up for good.
 NARROW = 0.1

@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpyro
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._types import Array, Batch
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Array, Batch
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import Recipe, held, num_data, updates_for
-from dpm_ppl.programs import Program
 
 
 def flow(train: Dataset, seed: int = 0) -> Recipe:

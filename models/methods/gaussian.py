@@ -9,14 +9,14 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl._rows import Source, chunks, in_order
-from dpm_ppl._types import Array, Batch
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.types import Array, Batch
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.rows import Source, chunks, in_order
+from dpm_ppl.data.units import Units
+from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam
 from dpm_ppl.models.methods._parts import Recipe, num_data
 from dpm_ppl.models.methods.observations import Observations
-from dpm_ppl.programs import Program
-from dpm_ppl.units import Units
 
 
 def gaussian(train: Dataset, seed: int = 0) -> Recipe:

@@ -9,8 +9,9 @@ import numpyro.distributions as dist
 from numpyro.contrib.module import eqx_module
 from numpyro.infer import TraceMeanField_ELBO
 
-from dpm_ppl._types import Array, Batch
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.types import Array, Batch
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
@@ -24,7 +25,6 @@ from dpm_ppl.models.methods._parts import (
     updates_for,
 )
 from dpm_ppl.models.methods.observations import Observations
-from dpm_ppl.programs import Program
 
 
 def hvae(train: Dataset, seed: int = 0) -> Recipe:

@@ -10,13 +10,13 @@ import numpyro.distributions as dist
 from numpyro.distributions import constraints
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl._types import Array, Batch
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.types import Array, Batch
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam
 from dpm_ppl.models.methods._parts import Recipe, held, num_data, some_data
 from dpm_ppl.models.methods.gaussian import moments, of_shape
 from dpm_ppl.models.methods.observations import Observations, counts_of, shares
-from dpm_ppl.programs import Program
 
 
 def mixture(train: Dataset, seed: int = 0) -> Recipe:

@@ -15,10 +15,10 @@ import numpyro.distributions as dist
 from equinox.nn import MLP
 from numpyro.distributions import constraints
 
-from dpm_ppl._types import Array, Batch, Float, PRNGKey
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.types import Array, Batch, Float, PRNGKey
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.units import Units
 from dpm_ppl.models.methods._parts import NARROW, perceptron, positive_scale, some_data
-from dpm_ppl.units import Units
 
 FREQUENCIES = tuple(2.0 ** np.arange(0, 6))
 

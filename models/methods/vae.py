@@ -9,9 +9,9 @@ from numpyro.contrib.module import eqx_module
 from numpyro.infer import TraceMeanField_ELBO
 from numpyro.infer.elbo import ELBO
 
-from dpm_ppl._types import Batch
-from dpm_ppl.data import Dataset
-from dpm_ppl.importance_objectives import importance_weighted_elbo
+from dpm_ppl._common.types import Batch
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
@@ -24,7 +24,7 @@ from dpm_ppl.models.methods._parts import (
     updates_for,
 )
 from dpm_ppl.models.methods.observations import Observations
-from dpm_ppl.programs import Program
+from dpm_ppl.objectives.importance_weighted import importance_weighted_elbo
 
 NUM_PARTICLES = 8
 

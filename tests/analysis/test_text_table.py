@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 from rich.console import Console
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.text_table import TextTable
 
 NASTY = r"a_b & 50% <c> | {d} #1 $x$ ~ ^ \e ±"

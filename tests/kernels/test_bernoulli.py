@@ -7,7 +7,7 @@ from numpyro.distributions import BernoulliLogits, BernoulliProbs
 from numpyro.distributions.kl import kl_divergence
 
 from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 BETAS = np.array([0.1, 0.3, 0.2, 0.6, 1.0])
 ALPHA_BAR = np.cumprod(1 - BETAS)

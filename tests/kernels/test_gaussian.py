@@ -8,7 +8,7 @@ import pytest
 
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
 from dpm_ppl.schedules import Erasure
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 BETAS = np.array([0.02, 0.1, 0.3, 0.2])
 ALPHA_BAR = np.cumprod(1 - BETAS)

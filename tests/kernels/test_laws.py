@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpyro.distributions.kl import kl_divergence
 
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 from tests.instances import FAMILIES, SCHEDULES
 
 T = 5

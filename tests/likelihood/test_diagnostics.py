@@ -11,8 +11,8 @@ from numpyro.handlers import seed, substitute, trace
 from numpyro.infer import psis_diagnostic
 from scipy.stats import genpareto
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.chains import forward_chain, reverse_chain
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
 from dpm_ppl.likelihood import (
     LogLikelihood,
     effective_sample_size,

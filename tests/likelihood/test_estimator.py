@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.bounds import bound
-from dpm_ppl.chains import sample
-from dpm_ppl.data import Dataset
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.diffusion.bounds import bound
+from dpm_ppl.diffusion.chains import sample
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, antithetic_noise, log_likelihood, stratified_noise
 from dpm_ppl.likelihood import estimator as module
@@ -121,7 +121,7 @@ def test_log_weights_on_request():
 
 def test_noise_that_is_integrated_out():
     """Levels under a null model, with dequantisation noise drawn anew for every particle: P(level) is an interval's."""
-    from dpm_ppl.diffusion import Diffusion
+    from dpm_ppl.diffusion.diffusion import Diffusion
     from tests.oracles import AtRest
 
     diffusion = Diffusion(GaussianKernel(), Erasure(4), AtRest(2), (1,))

@@ -15,14 +15,14 @@ import numpyro.distributions as dist
 import pytest
 
 from dpm_ppl import Program
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.data.units import Units
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, antithetic_noise, estimator, log_likelihood
 from dpm_ppl.likelihood.fingerprint import fingerprint
-from dpm_ppl.likelihood.from_guide import FromGuide
-from dpm_ppl.likelihood.resampling import multinomial
+from dpm_ppl.likelihood.proposals.from_guide import FromGuide
 from dpm_ppl.schedules import Erasure, Linear
-from dpm_ppl.units import Units
+from dpm_ppl.smc.resampling import multinomial
 from tests.instances import small
 
 KEY = jax.random.key(0)

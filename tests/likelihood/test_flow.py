@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
 from dpm_ppl.likelihood.flow import FlowLikelihood, ProbabilityFlow, flow_log_density, flow_log_likelihood, flow_sample
 from dpm_ppl.schedules import Cosine, Erasure, Learned, Linear

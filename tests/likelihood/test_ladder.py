@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
-from dpm_ppl._widening import widening
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.estimates.widening import widening
 from dpm_ppl.likelihood import ladder, log_likelihood
 from tests.instances import DIFFUSIONS, draw_data
 

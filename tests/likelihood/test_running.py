@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from dpm_ppl._widening import widening
+from dpm_ppl.estimates.widening import widening
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import TAIL, RunningWeights
 

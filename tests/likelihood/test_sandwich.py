@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from dpm_ppl._errors import InputError
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.likelihood import (
     SequentialMonteCarlo,
     Trajectories,
     antithetic_noise,
     sandwich,
-    simulate,
     stratified_noise,
 )
 from dpm_ppl.likelihood.sandwich import upper_bound
@@ -37,7 +36,7 @@ def gaussian_case():
 
 
 def test_simulated_data_are_the_models():
-    x_0, _ = simulate(gaussian_case()[0], KEY, 20_000)
+    x_0, _ = gaussian_case()[0].simulate(KEY, 20_000)
     assert_within(x_0, 0)
     assert_within(np.square(x_0), 0.3925)
 
@@ -45,14 +44,14 @@ def test_simulated_data_are_the_models():
 def test_the_exact_path_has_reciprocal_weights_of_the_right_mean():
     """E 1/w = 1/p(x_0) for the paths behind x_0: over x_0 of the model too, E p(x_0)/w = 1."""
     diffusion, exact = gaussian_case()
-    x_0, log_weight = simulate(diffusion, KEY, 20_000)
+    x_0, log_weight = diffusion.simulate(KEY, 20_000)
     assert_within(np.exp(exact(np.asarray(x_0, float)) - np.asarray(log_weight, float)), 1)
 
 
 @pytest.mark.parametrize("edge", ["fixed", "learned"])
 def test_reciprocal_weights_of_bits(edge):
     diffusion = small(BernoulliKernel(0.3), Cosine(4), (4,), edge=edge, network="sigmoid", scale=1.0)
-    x_0, log_weight = simulate(diffusion, KEY, 20_000)
+    x_0, log_weight = diffusion.simulate(KEY, 20_000)
     exact = np.log(probabilities_of_bits(diffusion))[np.asarray(x_0) @ 2 ** np.arange(4)[::-1]]
     assert_within(np.exp(exact - np.asarray(log_weight, float)), 1)
 

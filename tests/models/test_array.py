@@ -7,12 +7,11 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from dpm_ppl import training
-from dpm_ppl._errors import InputError
-from dpm_ppl._rows import read
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.data.rows import read
+from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.models import array
-from dpm_ppl.programs import sample_from
-from dpm_ppl.scores import score
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -265,7 +264,7 @@ def test_what_is_trained_can_be_drawn_from_without_the_data(name, method, tmp_pa
     trained, like = state(real), jax.eval_shape(lambda: state(bare))
     assert jax.tree.map(np.shape, trained) == jax.tree.map(np.shape, like)
     draws = [
-        one.heldout.units.as_given(sample_from(one.method.with_params(trained.params), jax.random.key(1), 4))
+        one.heldout.units.as_given(one.method.with_params(trained.params).sample(jax.random.key(1), 4))
         for one in (real, bare)
     ]
     np.testing.assert_array_equal(*draws)

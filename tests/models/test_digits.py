@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.models import digits
 from dpm_ppl.schedules import Erasure
-from dpm_ppl.scores import score
 from tests.instances import small
 
 

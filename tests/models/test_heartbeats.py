@@ -4,8 +4,8 @@ import jax
 import numpy as np
 import pytest
 
+from dpm_ppl.evaluation.scores import score
 from dpm_ppl.models import heartbeats
-from dpm_ppl.scores import score
 from tests import reference
 
 LN_2 = math.log(2)

@@ -4,9 +4,9 @@ from functools import cache
 import numpy as np
 import pytest
 
-from dpm_ppl.data import Dataset
+from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.units import Units
 from dpm_ppl.models import swissroll
-from dpm_ppl.units import Units
 
 LN_2 = math.log(2)
 

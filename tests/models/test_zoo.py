@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl import declaring
+from dpm_ppl.experiments import declaring
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.models._parts import TAIL
 from tests.tiny import flat

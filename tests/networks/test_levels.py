@@ -5,7 +5,7 @@ import pytest
 
 from dpm_ppl.kernels.gaussian import GaussianKernel, noise_prediction
 from dpm_ppl.networks import LevelNetwork, TimeMLP
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 K, SHIFT, SCALE = 5, 2.1, 1.6
 EDGES = (np.arange(K + 1) - SHIFT) / SCALE

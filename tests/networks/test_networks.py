@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.networks import RBFNetwork, SigmoidMLP, TimeMLP
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 T = 6
 STEPS = fixed_steps(np.linspace(0.1, 1.0, T))  # the last one leaves no signal: a log-SNR of -inf

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl.networks import RBFNetwork
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 STEPS = fixed_steps(np.full(3, 0.5))
 

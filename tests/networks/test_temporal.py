@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.networks import BumpReadout, StepReadouts, bumps, time_features
-from dpm_ppl.steps import fixed_steps
+from dpm_ppl.schedules.steps import fixed_steps
 
 T = 20
 STEPS = fixed_steps(np.full(T, 0.1))

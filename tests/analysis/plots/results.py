@@ -6,7 +6,7 @@ import jax
 import numpy as np
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.tree import bound_group, weights_group
+from dpm_ppl.analysis.tree.tree import bound_group, weights_group
 from tests.instances import DIFFUSIONS, draw_data
 
 KEY = jax.random.key(0)

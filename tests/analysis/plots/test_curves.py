@@ -6,8 +6,8 @@ from arviz_plots.plot_collection import PlotCollection
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis.plots.curves import plot_ladder, plot_rungs, plot_training
-from dpm_ppl.analysis.tree import to_datatree
-from dpm_ppl.units import Units
+from dpm_ppl.analysis.tree.tree import to_datatree
+from dpm_ppl.data.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel, panel_names
 from tests.analysis.plots.results import BIT, assert_drawn, groups, mean_and_se
 

@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots.draws import plot_draws
 from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, panel  # noqa: F401
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots.grids import plot_image_grid
 from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, panel  # noqa: F401
 

@@ -8,7 +8,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.plots._axes import powers_of_two, whole_numbers
+from dpm_ppl.analysis.plots._parts.axes import powers_of_two, whole_numbers
 from dpm_ppl.analysis.plots.chain import plot_entropy_bounds, plot_schedule
 from dpm_ppl.analysis.plots.curves import plot_ladder, plot_training
 from dpm_ppl.analysis.plots.draws import plot_draws

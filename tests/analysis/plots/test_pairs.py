@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots.pairs import plot_pairs
-from dpm_ppl.columns import Column
+from dpm_ppl.data.columns import Column
 from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, legend_names, panel_of  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("close_figures")

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl._errors import InputError
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots.slices import plot_figure_one, plot_slices
-from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
 from dpm_ppl.networks import RBFNetwork
 from dpm_ppl.networks.base import AbstractNetwork

@@ -6,8 +6,8 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis.plots.weights import STYLES, plot_exact_against_estimated, plot_khat_per_datum, plot_weights
-from dpm_ppl.analysis.tree import weights_group
-from dpm_ppl.units import Units
+from dpm_ppl.analysis.tree.tree import weights_group
+from dpm_ppl.data.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel
 from tests.instances import DIFFUSIONS, draw_data
 

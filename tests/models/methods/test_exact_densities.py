@@ -10,9 +10,9 @@ from scipy.special import logsumexp
 from scipy.stats import multivariate_normal
 
 from dpm_ppl import Dataset, estimate
+from dpm_ppl.methods.base import log_weights
 from dpm_ppl.models.methods import METHODS, flow, hierarchical, mixture, vae
 from dpm_ppl.models.methods.mixture import background_weight
-from dpm_ppl.programs import log_weights
 from tests.models.methods.test_methods import DATA, draw, trained
 
 

@@ -11,9 +11,9 @@ import pytest
 from numpyro.infer import SVI, Trace_ELBO
 
 from dpm_ppl import Dataset, InputError, estimate, fit, paired_difference, training
+from dpm_ppl.methods.base import log_weights
 from dpm_ppl.models.methods import METHODS
 from dpm_ppl.models.methods._parts import repeats, updates_for
-from dpm_ppl.programs import log_weights
 from tests.tiny import flat
 
 LEVELS = 5

@@ -1,0 +1,257 @@
+"""One method in a comparison: its values for single data, and its figures in the unit of the table."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, short_repr
+from dpm_ppl.analysis.comparison.scale import FINITE, Scale
+from dpm_ppl.data.units import Units
+from dpm_ppl.diffusion.bounds import Bound
+from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_difference
+from dpm_ppl.evaluation.importance_scores import Rung, sharpened, summarise
+from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation.scores import Scores
+from dpm_ppl.likelihood import LogLikelihood
+
+GIVEN = "values as given"
+"""The form of figures of which nothing else is known."""
+SIGNIFICANT = 2.0
+"""Standard errors between two methods from which on their order counts as known."""
+RESOLUTION = 1e-5
+"""What float32 leaves of a difference, in the unit of the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Contender:
+    """A method and what was measured of it; figures are in the unit of `scale`."""
+
+    __repr__ = short_repr
+
+    name: str
+    measured: Measured
+    scale: Scale
+    form: str
+    """What its K is: the bound of the two chains, an ELBO, or given values."""
+
+    @property
+    def K_values(self) -> np.ndarray:
+        """K of every datum, nats."""
+        return self.measured.scores.K_values
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether all weights of a datum are equal, so that K is the log-likelihood itself."""
+        weights = self.measured.weights
+        return weights is not None and bool(weights.is_exact.all())
+
+    @property
+    def is_weighed(self) -> bool:
+        """Whether its best bound is the importance-weighted one: above K by more than the error of the difference.
+
+        Otherwise K is, which is as good a bound and knows all data. So few weighed data never make a method worse.
+        """
+        importance = self.measured.importance
+        if importance is None or self.is_exact:
+            return False
+        K, weighted = self.measured.scores.K.mean, importance.rungs[-1].mean.mean
+        if not math.isfinite(K):  # where it failed, weights of all data alone can stand for it
+            return math.isfinite(weighted) and bool(np.isneginf(K) or importance.num_points == len(self.K_values))
+        return bool(weighted >= K) and is_above(importance.gain, 1.0)
+
+    @property
+    def _weights(self) -> LogLikelihood | None:
+        return self.measured.weights if self.is_weighed else None
+
+    @property
+    def places(self) -> np.ndarray:
+        """Which data `values` are of."""
+        weights = self._weights
+        return np.arange(len(self.K_values)) if weights is None else np.flatnonzero(weights.num_draws)
+
+    @property
+    def values(self) -> np.ndarray:
+        """The best lower bound of single data, nats."""
+        weights = self._weights
+        return self.K_values if weights is None else weights.log_likelihood[self.places]
+
+    @property
+    def control(self) -> np.ndarray:
+        """What is known of all data and goes with `values`, nats: K, from all particles where there are weights."""
+        weights = self._weights
+        return self.K_values if weights is None else sharpened(self.K_values, weights)
+
+    @property
+    def K(self) -> Estimate:
+        """K over all data."""
+        return self.scale.figure(self.measured.scores.K)
+
+    @property
+    def gap_of_K(self) -> Estimate | None:
+        """What K lacks to the exact value, paired."""
+        gap = self.measured.scores.gap
+        return None if gap is None else self.scale.advantage(gap)
+
+    @property
+    def rungs(self) -> list[Rung]:
+        """The importance-weighted figures, from one particle upwards."""
+        return [] if self.measured.importance is None or self.is_exact else self.measured.importance.rungs
+
+    @property
+    def best(self) -> Estimate:
+        """The best lower bound, over all data."""
+        return self.scale.figure(self.rungs[-1].mean) if self.is_weighed else self.K
+
+    @property
+    def gap(self) -> Estimate | None:
+        """What it lacks to the exact value, paired."""
+        if not self.is_weighed:
+            return self.gap_of_K
+        gap = self.rungs[-1].gap
+        return None if gap is None else self.scale.advantage(gap)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether `best` is a number."""
+        return self.scale.kind(self.best) == FINITE
+
+    @property
+    def failures(self) -> str:
+        """Why it is not, in words."""
+        return failures(self.values) or failures(self.K_values)
+
+    @property
+    def side(self) -> str:
+        """`at least` or `at most` where `best` is a bound that may lie far from what it bounds; nothing elsewhere."""
+        far = bool(self.doubtful_share) if self.is_weighed else self.form != GIVEN and not self.is_exact
+        return self.scale.side if far else ""
+
+    @property
+    def kind_of_best(self) -> str:
+        """What `best` is, in words."""
+        if self.is_weighed:
+            return f"importance-weighted with {self.rungs[-1].num_particles:,} particles"
+        return "its log-likelihood" if self.is_exact else self.form
+
+    @property
+    def doubtful_share(self) -> float | None:
+        """Share of the weighed data whose estimate is not reliable."""
+        importance = self.measured.importance
+        return None if importance is None else importance.doubtful_share  # 0 where all weights are equal
+
+    def figures(self) -> list[dict[str, Any]]:
+        """A row per figure."""
+        scores, importance, sandwich = self.measured.scores, self.measured.importance, self.measured.sandwich
+        first = "log-likelihood" if self.is_exact else self.form
+        rows = [self._row(first, self.K, num_draws=scores.num_draws, gap=self.gap_of_K)]
+        for rung in self.rungs:
+            rows.append(
+                self._row(
+                    "importance-weighted",
+                    self.scale.figure(rung.mean),
+                    num_particles=rung.num_particles,
+                    num_draws=rung.num_draws,
+                    num_weighed=importance.num_points if importance else 0,
+                    gap=None if rung.gap is None else self.scale.advantage(rung.gap),
+                )
+            )
+        rows[-1 if self.is_weighed else 0] |= {"side": self.side} if self.side else {}
+        if importance is not None and self.rungs:
+            rows[-1] |= {"ess_median": importance.ess_median, "doubtful_share": importance.doubtful_share}
+            rows.append(
+                self._row(
+                    "cumulant, no bound", self.scale.figure(importance.cumulant), num_weighed=importance.num_points
+                )
+            )
+        if sandwich is not None:
+            shares = {"num_particles": sandwich.num_particles, "doubtful_share": sandwich.forward.doubtful_share}
+            shares |= {"num_points": len(sandwich.x_0)}
+            other = AT_MOST if self.scale.side == AT_LEAST else AT_LEAST
+            for bound, side in (("lower", self.scale.side), ("upper", other)):
+                figure = self.scale.figure(sandwich.figures()[bound] / math.log(2))
+                rows.append(self._row("simulated data", figure, side=side, **shares))
+        return rows
+
+    def _row(self, figure: str, value: Estimate, *, gap: Estimate | None = None, **more: Any) -> dict[str, Any]:
+        row = {"method": self.name, "figure": figure, "value": float(value.mean), "se": float(value.se)}
+        row |= {"unit": self.scale.unit, "num_points": len(self.K_values), **more}
+        return row if gap is None else row | {"gap": float(gap.mean), "gap_se": float(gap.se)}
+
+
+def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) -> Contender:
+    """What `compare_bounds` was given under this name.
+
+    **Raises:** `InputError` for a result of another kind, and exact values of other data.
+    """
+    if isinstance(result, Measured):
+        form = "ELBO" if result.scores.L_null is None else "K"
+        return Contender(name, _with_exact(name, result, scale.units, exact), scale, form)
+    if isinstance(result, LogLikelihood):
+        if not result.num_draws.all():
+            raise InputError(
+                f"results[{name!r}]", expected="draws for all data", got="an interrupted estimate", remedy="finish it"
+            )
+        scores = _scores(name, result.K, scale, exact, int(result.num_draws.min()))
+        measured = Measured(scale.units, scores, result, summarise(result, scale.units, scores))
+        first = int(result.ladder.num_particles[0])
+        return Contender(name, measured, scale, "mean log-weight" if first == 1 else f"log-mean of {first} particles")
+    if isinstance(result, Bound):
+        scores = _scores(name, np.asarray(result.K, np.float64), scale, exact, result.num_draws)
+        return Contender(name, Measured(scale.units, scores), scale, "K")
+    values = np.asarray(result)
+    if values.dtype.kind not in "iuf" or values.ndim != 1 or len(values) < 2:
+        raise InputError(
+            f"results[{name!r}]",
+            expected="what measure, log_likelihood or bound returns, or log-likelihoods (datum,) in nats",
+            got=f"{type(result).__name__} of shape {values.shape}",
+            remedy="measure(Program(model, guide, event_shape=..., params=svi_result.params), data, key) for a program",
+        )
+    scores = _scores(name, values.astype(np.float64), scale, exact, 1)
+    return Contender(name, Measured(scale.units, scores), scale, GIVEN)
+
+
+def known_better(advantage: Estimate) -> bool:
+    """Whether a paired advantage is more than two standard errors, so that the order of two methods counts as known."""
+    return is_above(advantage, SIGNIFICANT)
+
+
+def is_above(advantage: Estimate, num_errors: float) -> bool:
+    """Whether it is positive by so many standard errors; unknown errors tell nothing, but of an infinite advantage."""
+    if np.isposinf(advantage.mean):
+        return True
+    return bool(advantage.mean > num_errors * advantage.se + RESOLUTION)  # False where the error is not a number
+
+
+def _scores(name: str, K: np.ndarray, scale: Scale, exact: np.ndarray | None, num_draws: int) -> Scores:
+    if exact is not None and exact.shape != K.shape:
+        raise InputError(
+            "exact", expected=f"a value for each datum of {name}, shape {K.shape}", got=exact.shape, remedy="same data"
+        )
+
+    def in_bits(values: Estimate) -> Estimate:
+        return scale.units.in_units(values, "bits/point")
+
+    return Scores(
+        unit=f"bits/{scale.datum}",
+        num_points=len(K),
+        num_draws=num_draws,
+        K=in_bits(estimate(K)),
+        K_original=in_bits(estimate(K + scale.units.log_det)),
+        K_values=K,
+        exact_values=exact,
+        exact=None if exact is None else in_bits(estimate(exact)),
+        gap=None if exact is None else in_bits(paired_difference(exact, K)),
+    )
+
+
+def _with_exact(name: str, result: Measured, units: Units, exact: np.ndarray | None) -> Measured:
+    if result.scores.exact is not None or exact is None:
+        return result
+    scale = Scale(units, result.scores.unit.partition("/")[2])
+    scores = _scores(name, result.scores.K_values, scale, exact, result.scores.num_draws)
+    weights = result.weights
+    importance = None if weights is None else summarise(weights, units, scores)
+    return Measured(result.units, scores, weights, importance, result.sandwich)

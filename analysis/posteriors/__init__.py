@@ -1,0 +1,33 @@
+"""Posteriors compared with a reference: distances, weights, calibration, and plots of them."""
+
+from dpm_ppl.analysis.posteriors.calibration import Calibration, calibrate, plot_calibration, prior_simulator
+from dpm_ppl.analysis.posteriors.comparison import PosteriorComparison, compare_posteriors
+from dpm_ppl.analysis.posteriors.distances import (
+    Distance,
+    classifier_two_sample,
+    maximum_mean_discrepancy,
+    sliced_wasserstein,
+)
+from dpm_ppl.analysis.posteriors.draws import FittedGuide, weighted_draws
+from dpm_ppl.analysis.posteriors.plots import plot_densities, plot_intervals, plot_ranks
+from dpm_ppl.analysis.posteriors.weight_checks import WeightCheck, check_weights
+
+__all__ = [
+    "Calibration",
+    "Distance",
+    "FittedGuide",
+    "PosteriorComparison",
+    "WeightCheck",
+    "calibrate",
+    "check_weights",
+    "classifier_two_sample",
+    "compare_posteriors",
+    "maximum_mean_discrepancy",
+    "plot_calibration",
+    "plot_densities",
+    "plot_intervals",
+    "plot_ranks",
+    "prior_simulator",
+    "sliced_wasserstein",
+    "weighted_draws",
+]

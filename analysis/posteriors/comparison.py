@@ -1,0 +1,295 @@
+"""Posterior approximations side by side: what their draws say, how far they are from a reference, what to think of it.
+
+`compare_posteriors` takes draws of any origin, NumPyro's guides and chains among them. Its result prints as a table in
+a terminal and in a notebook; the trees in it are ArviZ's, for `az.summary` and `az.plot_*`.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import jax
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike
+
+from dpm_ppl._common.checks import check_key, check_sizes, named
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl._common.wording import khat_words, listed
+from dpm_ppl.analysis.posteriors import tables as posterior_tables
+from dpm_ppl.analysis.posteriors.distances import (
+    Distance,
+    classifier_two_sample,
+    maximum_mean_discrepancy,
+    sliced_wasserstein,
+)
+from dpm_ppl.analysis.posteriors.draws import (
+    Draws,
+    FittedGuide,
+    Mixing,
+    coordinate_names,
+    coordinates,
+    mixing_of,
+    num_independent,
+    posterior_tree,
+    thinned,
+    weighted_draws,
+)
+from dpm_ppl.analysis.posteriors.weight_checks import WeightCheck, check_weights
+from dpm_ppl.likelihood.diagnostics import RELIABLE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+type DistanceFunction = Callable[[Any, Any], Distance]
+DISTANCES: tuple[DistanceFunction, ...] = (sliced_wasserstein, maximum_mean_discrepancy, classifier_two_sample)
+
+FEWEST_COMPARED = 10
+"""Independent draws on either side, below which no distance is taken."""
+MOST_NAMED = 5
+"""Constant coordinates that a verdict names."""
+LARGEST_RHAT = 1.01
+"""Of chains that agree (Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, section 4)."""
+
+
+@dataclass(frozen=True)
+class PosteriorRow:
+    """One posterior of a comparison.
+
+    - `num_chains`, `num_draws`: draws in all chains together.
+    - `constants`: names of the coordinates that never move, which have neither of the next two.
+    - `ess`, the smallest bulk effective sample size, and `rhat`, the largest, over the other coordinates. `rhat` is NaN
+      for a single chain, and infinite where each of several chains stays at a value of its own.
+    - `distances` by name, to the reference; empty for the reference itself, and where fewer than `FEWEST_COMPARED`
+      draws are independent. `num_compared`: draws behind them.
+    - `weights`, where the model's density was known.
+    - `verdict`, in words.
+    """
+
+    name: str
+    num_chains: int
+    num_draws: int
+    constants: tuple[str, ...]
+    ess: float
+    rhat: float
+    distances: dict[str, Distance]
+    num_compared: int
+    weights: WeightCheck | None
+    verdict: str
+
+
+@dataclass(frozen=True)
+class PosteriorComparison:
+    """Posteriors side by side; see `compare_posteriors`.
+
+    - `sites`: what is compared, and `left_out`, by posterior, the shapes of all its other sites: not every posterior
+      has them in that shape. Deterministic sites are among them where a guide, which draws none, is compared.
+    - `trees`: ArviZ's, by name, the reference among them.
+    """
+
+    rows: tuple[PosteriorRow, ...]
+    sites: tuple[str, ...]
+    left_out: dict[str, dict[str, tuple[int, ...]]]
+    reference: str | None
+    trees: dict[str, xr.DataTree] = field(repr=False)
+
+    def summaries(self, **options: Any) -> "dict[str, pd.DataFrame]":
+        """`az.summary` of the common sites of every posterior; `options` are its own."""
+        from arviz_stats.summary import summary  # takes seconds
+
+        return {name: summary(tree, var_names=list(self.sites), **options) for name, tree in self.trees.items()}
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """One row per posterior, numbers in columns; `sliced W2`, `sliced W2 se`, `sliced W2 null` and so on."""
+        return posterior_tables.numbers(self)
+
+    def __rich__(self) -> Any:
+        return posterior_tables.table(self)
+
+    def __str__(self) -> str:
+        return posterior_tables.text(self)
+
+    def _repr_html_(self) -> str:
+        return posterior_tables.html(self)
+
+
+def compare_posteriors(
+    posteriors: Mapping[Any, Draws | FittedGuide],
+    *,
+    reference: str | int | np.integer | Draws | None = None,
+    with_chains: Collection[Any] = (),
+    independent: Collection[Any] = (),
+    log_weights: Mapping[Any, ArrayLike] | None = None,
+    key: PRNGKey | None = None,
+    num_draws: int = 1000,
+    distances: Sequence[DistanceFunction] = DISTANCES,
+    level: float = 0.05,
+) -> PosteriorComparison:
+    """Posteriors of one model beside each other, and their distances to a reference.
+
+    Before distances are taken, all coordinates are standardised by the mean and standard deviation of the reference, so
+    that sliced W2 is in posterior standard deviations, and draws are thinned evenly until they are all but independent,
+    as far as their smallest effective sample size tells (see `draws.num_independent`). That goes by the order of the
+    draws: data that come sorted, or class after class, look like a chain that hardly moves. Declare them `independent`.
+
+    **Arguments:**
+
+    - `posteriors`: by name, what `posterior_tree` takes, or a `FittedGuide`, of which `num_draws` are drawn with `key`.
+    - `reference`: the name of one of them, or other draws, for instance of a long run of NUTS. Left out, there are no
+      distances.
+    - `with_chains`: the names (`"reference"` among them) whose arrays are `(chain, draw, ...)`, not `(draw, ...)`.
+    - `independent`: the names whose draws are independent, in whatever order they come; those of a `FittedGuide` are.
+    - `log_weights`: by name, `(draw,)`, log p(data, draw) - log q(draw), for k-hat. A `FittedGuide` has its own.
+    - `num_draws`: to draw of a guide, and the most that distances look at.
+    - `distances`: functions of two arrays `(draw, coordinate)`.
+    - `level`: probability that exact draws are called different, over the distances of one posterior (Bonferroni).
+
+    **Raises:** `InputError` where a name is unknown or twice, draws have no site of the same shape in common, or a
+    guide comes without a key.
+    """
+    (num_draws,) = check_sizes(num_draws=num_draws)
+    log_weights = named(log_weights or {}, "log_weights")
+    key = None if key is None else check_key(key)
+    given: dict[str, Any] = named(posteriors, "posteriors")
+    with_chains, independent = ({str(name) for name in names} for names in (with_chains, independent))
+    if isinstance(reference, int | np.integer) and not isinstance(reference, bool):
+        reference = str(reference)
+    if not 0 < level < 1:
+        raise InputError("level", expected="a probability between 0 and 1", got=level, remedy="for example 0.05")
+    if reference is not None and not isinstance(reference, str):
+        if "reference" in given:
+            raise InputError("reference", expected="its name", got="draws, and a name", remedy="pass 'reference'")
+        given, reference = {**given, "reference": reference}, "reference"
+    of_names = [
+        ("reference", [reference] if reference else []),
+        ("with_chains", with_chains),
+        ("independent", independent),
+        ("log_weights", log_weights),
+    ]
+    for argument, names in of_names:
+        if unknown := [name for name in names if name not in given]:
+            raise InputError(
+                argument, expected=f"any of {', '.join(given)}", got=unknown[0], remedy="name one of posteriors"
+            )
+
+    trees: dict[str, xr.DataTree] = {}
+    for i, (name, draws) in enumerate(given.items()):
+        if isinstance(draws, FittedGuide):
+            if key is None:
+                raise InputError("key", expected="a key to draw from guides", got="none", remedy="jax.random.key(0)")
+            independent.add(name)
+            draws, own_weights = weighted_draws(draws, jax.random.fold_in(key, i), num_draws)
+            if own_weights is not None:
+                log_weights.setdefault(name, own_weights)
+        trees[name] = posterior_tree(draws, with_chains=name in with_chains)
+    sites, left_out = _common_sites(trees, reference)
+    sizes = {name: tree["posterior"].sizes for name, tree in trees.items()}
+    weights = {name: check_weights(w, sizes[name]["chain"] * sizes[name]["draw"]) for name, w in log_weights.items()}
+    rows = _rows(trees, sites, reference, independent, weights, num_draws, distances, level)
+    return PosteriorComparison(rows, tuple(sites), left_out, reference, trees)
+
+
+def _common_sites(
+    trees: dict[str, xr.DataTree], reference: str | None
+) -> tuple[list[str], dict[str, dict[str, tuple[int, ...]]]]:
+    """Sites, in the order of the reference, that all have with the same shape; and the shapes of all others by name."""
+    if not trees:
+        raise InputError("posteriors", expected="at least one", got="none", remedy="pass draws by name")
+    shapes = {
+        name: {str(site): array.shape[2:] for site, array in tree["posterior"].data_vars.items()}
+        for name, tree in trees.items()
+    }
+    first = shapes[reference if reference is not None else next(iter(trees))]
+    sites = [site for site, shape in first.items() if all(other.get(site) == shape for other in shapes.values())]
+    if not sites:
+        got = "; ".join(
+            f"{name}: {', '.join(f'{s} {shape}' for s, shape in of.items())}" for name, of in shapes.items()
+        )
+        raise InputError(
+            "posteriors", expected="a site that all have, of one shape", got=got, remedy="rename the sites"
+        )
+    others = {name: {site: shape for site, shape in of.items() if site not in sites} for name, of in shapes.items()}
+    return sites, {name: of for name, of in others.items() if of}
+
+
+def _rows(
+    trees: dict[str, xr.DataTree],
+    sites: list[str],
+    reference: str | None,
+    independent: Collection[str],
+    weights: dict[str, WeightCheck],
+    most_draws: int,
+    distances: Sequence[DistanceFunction],
+    level: float,
+) -> tuple[PosteriorRow, ...]:
+    draws = {name: coordinates(tree["posterior"].to_dataset(), sites) for name, tree in trees.items()}
+    names = coordinate_names(next(iter(trees.values()))["posterior"].to_dataset(), sites)
+    mixing = {name: mixing_of(values, names) for name, values in draws.items()}
+    compared = {}
+    for name, values in draws.items():
+        num_values = values.shape[0] * values.shape[1]
+        num = num_values if name in independent else max(1, num_independent(num_values, mixing[name].ess))
+        compared[name] = thinned(values, min(most_draws, num), in_order=name not in independent)
+    if reference is not None:
+        centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
+        compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
+    allowed = level / max(1, len(distances))
+    rows = []
+    for name, values in draws.items():
+        num_chains, num_draws = values.shape[:2]
+        found, too_few = [], ""
+        if reference is not None and name != reference:
+            scarce = min(name, reference, key=lambda one: len(compared[one]))
+            if not np.ptp([*compared[name], *compared[reference]], axis=0).any():
+                too_few = "the same as the reference, in which nothing varies"
+            elif len(compared[scarce]) >= FEWEST_COMPARED:
+                found = [distance(compared[name], compared[reference]) for distance in distances]
+            else:
+                too_few = _too_few(scarce, len(compared[scarce]), draws[scarce].shape[0] * draws[scarce].shape[1])
+        rows.append(
+            PosteriorRow(
+                name=name,
+                num_chains=num_chains,
+                num_draws=num_chains * num_draws,
+                **mixing[name]._asdict(),
+                distances={distance.name: distance for distance in found},
+                num_compared=len(compared[name]),
+                weights=weights.get(name),
+                verdict=_verdict(found, mixing[name], weights.get(name), allowed, name == reference, too_few),
+            )
+        )
+    return tuple(rows)
+
+
+def _too_few(name: str, num: int, num_draws: int) -> str:
+    count = f"{num} of the {num_draws:,} of {name}, by the order they come in"
+    remedy = f"; if that means nothing, pass independent=[{name!r}]" if num < num_draws else ""
+    return f"not compared, for there are too few independent draws ({count}{remedy})"
+
+
+def _verdict(
+    found: Sequence[Distance],
+    mixing: Mixing,
+    weights: WeightCheck | None,
+    allowed: float,
+    is_reference: bool,
+    too_few: str,
+) -> str:
+    words = ["the reference"] if is_reference else []
+    if mixing.rhat > LARGEST_RHAT:
+        words.append(f"its chains disagree (R-hat {mixing.rhat:.3g})")
+    if apart := [f"{distance.name} p = {distance.p_value:.2g}" for distance in found if distance.p_value <= allowed]:
+        words.append(f"differs from the reference ({', '.join(apart)})")
+    elif found:
+        words.append("not told from the reference by these draws")
+    elif too_few:
+        words.append(too_few)
+    if weights is not None:
+        doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
+        words.append(f"importance weights {doubt or 'reliable, '}k-hat {khat_words(weights.khat)}")
+    words = words or ["nothing to hold it against"]
+    if mixing.constants:
+        named = listed(list(mixing.constants), MOST_NAMED)
+        words.append(f"without R-hat and effective sample size, for they are constant: {named}")
+    return "; ".join(words)

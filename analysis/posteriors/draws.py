@@ -1,0 +1,216 @@
+"""Posterior draws of any origin as one kind of `DataTree`; draws of NumPyro guides with their importance weights."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+import xarray as xr
+from numpyro import handlers
+from numpyro.infer import MCMC
+from numpyro.infer.autoguide import AutoGuide
+from numpyro.infer.util import get_importance_trace
+
+from dpm_ppl._common.checks import check_key, check_sizes, named, real_array
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.analysis.tree.tree import to_datatree
+
+Draws = Mapping[Any, Any] | np.ndarray | jax.Array | pd.DataFrame | MCMC | xr.DataTree | xr.Dataset | xr.DataArray
+"""What `posterior_tree` takes."""
+
+_MOST_AUTOCORRELATION = 0.05
+_FEWEST_DRAWS = 4  # that ArviZ's effective sample size and R-hat, which halve every chain, can do with
+
+
+@dataclass(frozen=True)
+class FittedGuide:
+    """A NumPyro guide, the parameters it was fitted to, and the model that it approximates.
+
+    **Arguments:** `params`, as `SVI.run` returns them; `model`, left out for an `AutoGuide`, which knows it (without a
+    model there are draws but no importance weights); `args`, `kwargs`, what the two are called with, data included.
+    """
+
+    guide: Callable[..., Any]
+    params: Mapping[str, Any]
+    model: Callable[..., Any] | None = None
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+def weighted_draws(
+    fitted: FittedGuide, key: PRNGKey, num_draws: int = 1000, *, draws_chunk: int = 100
+) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
+    """Draws of every latent site `(draw, ...)`, and log p(data, draw) - log q(draw), `(draw,)`, in nats.
+
+    The weights are of the joint law of all latent sites, as in NumPyro's `psis_diagnostic`, and None without a model.
+    """
+    num_draws, draws_chunk = check_sizes(num_draws=num_draws, draws_chunk=draws_chunk)
+    key = check_key(key)
+    guide, model = fitted.guide, fitted.model
+    if isinstance(guide, AutoGuide):
+        model = guide.model if model is None else model
+        if guide.prototype_trace is None:  # set up here, for what it keeps must not come from inside a compiled loop
+            handlers.seed(guide, key)(*fitted.args, **fitted.kwargs)
+    keys = jax.random.split(key, num_draws)
+    draws, log_weights = _draw(guide, model, dict(fitted.params), fitted.args, dict(fitted.kwargs), keys, draws_chunk)
+    draws = {name: np.asarray(values) for name, values in draws.items()}
+    return draws, None if model is None else np.asarray(log_weights, np.float64)
+
+
+@eqx.filter_jit
+def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: Any, draws_chunk: int) -> Any:
+    def one(key: Any) -> tuple[dict[str, Any], Any]:
+        of_model, of_guide = jax.random.split(key)  # in NumPyro's order: the weights are those of psis_diagnostic
+        seeded = handlers.seed(guide, of_guide)
+        if model is None:
+            trace, log_weight = handlers.trace(handlers.substitute(seeded, params)).get_trace(*args, **kwargs), 0.0
+        else:
+            trace, drawn = get_importance_trace(handlers.seed(model, of_model), seeded, args, kwargs, params)
+            log_weight = _log_density(trace) - _log_density(drawn)
+        return {name: site["value"] for name, site in trace.items() if _is_latent(site)}, log_weight
+
+    return jax.lax.map(one, keys, batch_size=draws_chunk)
+
+
+def _is_latent(site: Mapping[str, Any]) -> bool:
+    return site["type"] == "sample" and not site["is_observed"] and not site["infer"].get("is_auxiliary", False)
+
+
+def _log_density(trace: Mapping[str, Any]) -> Any:
+    return sum(jnp.sum(site["log_prob"]) for site in trace.values() if site["type"] == "sample")
+
+
+def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
+    """A `DataTree` whose group `posterior` has every site as `(chain, draw, ...)`, as ArviZ's functions want it.
+
+    **Arguments:** `draws`: arrays by site, as `MCMC.get_samples` or `Predictive` give them; one array, whose site is
+    called `x`; a table, whose columns are the sites; an `MCMC` that has run; a `DataTree` with a group `posterior`, or
+    that group. Arrays are `(draw, ...)`, or `(chain, draw, ...)` with `with_chains`.
+
+    **Raises:** `InputError` for anything else, fewer than four draws in a chain, and draws that are not finite.
+    """
+    if isinstance(draws, xr.DataTree):
+        if "posterior" not in draws.children:
+            groups = ", ".join(draws.children) or "none"
+            raise InputError("draws", expected="a group posterior", got=groups, remedy="name the group so")
+        tree = draws
+    elif isinstance(draws, xr.Dataset):
+        tree = to_datatree(posterior=draws)
+    elif isinstance(draws, MCMC):
+        tree = to_datatree(posterior=_samples_of(draws))
+    elif isinstance(draws, xr.DataArray) and draws.dims[:2] == ("chain", "draw"):
+        tree = to_datatree(posterior=draws.rename(draws.name or "x").to_dataset())
+    else:
+        sites = _sites_of(draws)
+        arrays = {name: np.asarray(real_array(values, f"draws, site {name}")) for name, values in sites.items()}
+        tree = to_datatree(posterior=arrays if with_chains else {name: array[None] for name, array in arrays.items()})
+    _check(tree["posterior"].to_dataset())
+    return tree
+
+
+def _samples_of(mcmc: MCMC) -> dict[str, Any]:
+    try:
+        return mcmc.get_samples(group_by_chain=True)
+    except AssertionError as error:  # what NumPyro has for it
+        raise InputError("draws", expected="an MCMC that has run", got="one that has not", remedy="run it") from error
+
+
+def _sites_of(draws: Any) -> dict[str, Any]:
+    """The arrays of a mapping and the columns of a table by name; anything else as one site."""
+    by_name = isinstance(draws, Mapping) or hasattr(draws, "columns")
+    sites = named({name: draws[name] for name in draws} if by_name else {"x": draws}, "draws")
+    if taken := {"chain", "draw"} & set(sites):
+        got = f"a site {min(taken)}"
+        raise InputError("draws", expected="sites not named as the axes", got=got, remedy="rename it, or leave it out")
+    return sites
+
+
+def _check(posterior: xr.Dataset) -> None:
+    for name, array in posterior.data_vars.items():
+        if array.dims[:2] != ("chain", "draw") or array.sizes["draw"] < _FEWEST_DRAWS or 0 in array.shape:
+            raise InputError(
+                f"draws, site {name}",
+                expected=f"(chain, draw, ...) with {_FEWEST_DRAWS} draws or more",
+                got=f"{array.dims} of shape {array.shape}",
+                remedy="name and order the axes so, or draw more",
+            )
+        if array.dtype.kind not in "biuf" or not np.isfinite(array.values).all():
+            raise InputError(
+                f"draws, site {name}",
+                expected="finite numbers",
+                got=f"dtype {array.dtype}" if array.dtype.kind not in "biuf" else "NaN or infinite draws",
+                remedy="leave the site out, or find out why",
+            )
+    if not posterior.data_vars:
+        raise InputError("draws", expected="at least one site", got="none", remedy="pass draws")
+
+
+def coordinates(posterior: xr.Dataset, sites: list[str]) -> np.ndarray:
+    """The sites side by side as flat coordinates, `(chain, draw, coordinate)` in float64."""
+    arrays = [np.asarray(posterior[site], np.float64) for site in sites]
+    return np.concatenate([array.reshape(*array.shape[:2], -1) for array in arrays], axis=2)
+
+
+def coordinate_names(posterior: xr.Dataset, sites: list[str]) -> list[str]:
+    """What `coordinates` holds, in its order: `a`, `b[0]`, `c[1, 2]`."""
+    indices = [(site, index) for site in sites for index in np.ndindex(posterior[site].shape[2:])]
+    return [f"{site}[{', '.join(map(str, index))}]" if index else site for site, index in indices]
+
+
+class Mixing(NamedTuple):
+    """How well chains mix: of the coordinates that move the smallest effective sample size and the largest R-hat.
+
+    The first is the number of draws where no coordinate moves, the second NaN there and for a single chain.
+    """
+
+    constants: tuple[str, ...]
+    ess: float
+    rhat: float
+
+
+def mixing_of(values: np.ndarray, names: list[str]) -> Mixing:
+    """Of draws `(chain, draw, coordinate)` whose coordinates have these names."""
+    from arviz_stats.sampling_diagnostics import ess, rhat  # takes seconds
+
+    still = np.ptp(values, axis=(0, 1)) == 0
+    constants = tuple(np.array(names)[still].tolist())
+    num_chains, num_draws, _ = values.shape
+    if still.all():
+        return Mixing(constants, float(num_chains * num_draws), np.nan)
+    by_coordinate = values[:, :, ~still].transpose(2, 0, 1)
+    axes = {"chain_axis": 1, "draw_axis": 2}
+    # Chains that each stay at a value of their own have an infinite R-hat, and balanced bits none for their distance
+    # from the median, which ArviZ then leaves aside.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        smallest = float(np.min(ess(by_coordinate, **axes)))
+        largest = float(np.max(rhat(by_coordinate, **axes))) if num_chains > 1 else np.nan
+    return Mixing(constants, smallest, largest)
+
+
+def num_independent(num_draws: int, ess: float) -> int:
+    """How many of `num_draws`, evenly spaced, are all but independent: autocorrelation of 0.05 at most.
+
+    As in an autoregression of order one with this effective sample size, whose coefficient follows from the ratio of
+    the two. So many as the effective sample size itself would still have autocorrelations of up to exp(-2) = 0.14.
+    """
+    coefficient = (num_draws - ess) / (num_draws + ess)
+    if coefficient <= _MOST_AUTOCORRELATION:
+        return num_draws
+    return int(num_draws * math.log(coefficient) / math.log(_MOST_AUTOCORRELATION))
+
+
+def thinned(draws: np.ndarray, num_draws: int, *, in_order: bool = True) -> np.ndarray:
+    """`(chain, draw, ...)` as `(draw, ...)`, no more than `num_draws` of them, evenly over the chains.
+
+    Where they are in an order that means nothing, as sorted data are, they are taken at random.
+    """
+    flat = draws.reshape(-1, *draws.shape[2:])
+    if not in_order:
+        return np.random.default_rng(0).permutation(flat)[:num_draws]
+    return flat[np.linspace(0, len(flat) - 1, min(num_draws, len(flat))).round().astype(int)]

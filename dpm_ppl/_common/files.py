@@ -1,0 +1,83 @@
+"""Files that are the old one or the new one after a crash, never half of it; folders with one process at work."""
+
+import contextlib
+import os
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from dpm_ppl._common.errors import InputError
+
+_UNFINISHED = ".*.unfinished"
+_LOCK = ".lock"
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path, argument: str) -> Iterator[None]:
+    """Keeps other processes from working in a folder; the system lets go of it when this one ends, however it does.
+
+    What a process that was killed has left unfinished there is removed.
+
+    **Raises:** `InputError` that names `argument` where another process is at work there.
+    """
+    lock = FileLock(folder / _LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            argument,
+            expected="a directory in which no other process is at work",
+            got=f"{folder}, where one is",
+            remedy="wait until it has ended, or name another directory",
+        ) from None
+    try:
+        for stale in folder.glob(_UNFINISHED):
+            stale.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
+def is_unused(folder: Path) -> bool:
+    """Whether a folder holds nothing but what a process that was killed has left unfinished."""
+    return all(path.match(_UNFINISHED) or path.name == _LOCK for path in folder.iterdir())
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the place of `path` once it is whole and on the disk."""
+    unfinished = path.with_name(_UNFINISHED.replace("*", f"{path.name}.{os.getpid()}"))
+    try:
+        with open(unfinished, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def whole_archive(path: Path) -> Iterator[Any]:
+    """The arrays of a `.npz` file, after every one of them has passed its checksum; damage raises whatever finds it."""
+    with zipfile.ZipFile(path) as members:
+        damaged = members.testzip()
+    if damaged is not None:
+        raise zipfile.BadZipFile(f"bad checksum of {damaged}")
+    with np.load(path, allow_pickle=False) as archive:
+        yield archive
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename in `folder` outlive a power cut, where the system can."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

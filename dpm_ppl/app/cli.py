@@ -1,0 +1,119 @@
+"""The command line: `dpm-ppl list | fit | bounds | sample | report | compare | demo`.
+
+Errors of use are one line and exit code 2; of training, of files and of the system, code 1; a signal is 128 and its
+number.
+"""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Callable
+from importlib.metadata import version
+from itertools import chain
+from pathlib import Path
+from textwrap import indent, wrap
+
+import tyro
+
+from dpm_ppl._common.errors import InputError, TrainingError
+from dpm_ppl._common.interruption import ends_by_exception
+from dpm_ppl.app.commands._output import close_output, plain_output
+from dpm_ppl.app.commands._wording import spoken, spoken_failure
+from dpm_ppl.app.commands.bounds import bounds
+from dpm_ppl.app.commands.compare import compare
+from dpm_ppl.app.commands.fit import fit
+from dpm_ppl.app.commands.report import report
+from dpm_ppl.app.commands.sample import sample
+
+app = tyro.extras.SubcommandApp()
+ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
+BROKEN_PIPE = 128 + 13
+"""Exit code; the signal has no name on every system."""
+
+
+@app.command(name="list")
+def list_experiments(*, json: bool = False) -> None:
+    """Describe the experiments and their options.
+
+    Args:
+        json: Print one JSON object.
+    """
+    from dpm_ppl.app.console.reporting import print_json
+    from dpm_ppl.experiments.declaring import flag, options_of
+    from dpm_ppl.models import EXPERIMENTS
+
+    described = {
+        name: {"description": _first_paragraph(function), "options": list(options_of(function))}
+        for name, function in EXPERIMENTS.items()
+    }
+    if json:
+        print_json(described)
+        return
+    for name, about in described.items():
+        options = "options: " + " ".join(map(flag, about["options"]))
+        wrapped = (wrap(part, width=79, break_on_hyphens=False) for part in (about["description"], options))
+        print(f"{name}\n{indent('\n'.join(chain(*wrapped)), '    ')}")
+
+
+COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare)}
+for command in COMMANDS.values():
+    app.command(command)
+
+
+@app.command
+def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
+    """Fit the digits and the swiss roll in small, print one table and write the pictures.
+
+    Args:
+        out: Directory for the two runs; what is there from an earlier demo is continued.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.app.console.reporting import print_json
+    from dpm_ppl.app.demo import run_demo
+
+    run_demo(out, print_json if json else None)
+
+
+def main() -> None:
+    """Entry point of `dpm-ppl`."""
+    try:
+        with ends_by_exception(), plain_output():
+            _run()
+    except InputError as error:
+        _fail(spoken(error, COMMANDS.get(_command())), 2)
+    except TrainingError as error:
+        _fail(spoken_failure(error), 1)
+    except KeyboardInterrupt as stop:
+        again = "with --resume " if _command() == "fit" and "--resume" not in sys.argv else ""
+        _fail(f"interrupted; the same command {again}goes on from here", 128 + getattr(stop, "number", signal.SIGINT))
+    except BrokenPipeError:  # who read the output has seen enough
+        close_output()
+        raise SystemExit(BROKEN_PIPE) from None
+    except OSError as error:
+        _fail(f"{error}; what was saved before is still whole", 1)
+
+
+def _run() -> None:
+    try:
+        if sys.argv[1:] == ["--version"]:
+            print(f"dpm-ppl {version('dpm-ppl')}")
+        else:
+            app.cli(prog="dpm-ppl", description=ABOUT)
+    except SystemExit:  # as after --help
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+
+
+def _command() -> str:
+    return next(iter(sys.argv[1:]), "")
+
+
+def _first_paragraph(function: Callable) -> str:
+    return " ".join((function.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _fail(error: str, code: int) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be what has gone
+        print(f"dpm-ppl: {error}", file=sys.stderr)
+    raise SystemExit(code)

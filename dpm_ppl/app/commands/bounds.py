@@ -1,0 +1,69 @@
+"""`dpm-ppl bounds`."""
+
+from pathlib import Path
+from typing import Any
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.app.commands._arguments import Directory, WholeOrNone
+
+
+def bounds(
+    run: Directory,
+    *,
+    num_draws: WholeOrNone = None,
+    num_heldout: WholeOrNone = None,
+    num_particles: WholeOrNone = None,
+    num_points: WholeOrNone = None,
+    proposal: str | None = None,
+    sandwich: bool = False,
+    data: Path | None = None,
+    json: bool = False,
+) -> None:
+    """Print the held-out bound of a run, with L_null and, where it is known, the exact log-likelihood.
+
+    With particles, the importance-weighted log-likelihood too. What they cost is kept in RUN/likelihood: the same
+    command again goes on where it was stopped, and more particles are added to those there are.
+
+    Args:
+        run: A run directory.
+        num_draws: Draws of noise per datum for K; the experiment's own number if not given.
+        num_heldout: Held-out data that K looks at; all if not given.
+        num_particles: Importance-weighted estimates from so many particles per datum; a power of two makes the most of
+            them, and what an earlier call has drawn beyond them stays.
+        num_points: Held-out data that they look at; 100 if not given.
+        proposal: How particles of a diffusion are drawn: "trajectories", "antithetic", "stratified" or "smc".
+        sandwich: Bounds from both sides on as many data simulated from the model.
+        data: The file of the data, where it is no longer where it was.
+        json: Print one JSON object.
+    """
+    from dpm_ppl.app import runs, weighing
+    from dpm_ppl.app.console import reporting
+    from dpm_ppl.experiments import declaring
+    from dpm_ppl.experiments.experiment import scored_on
+    from dpm_ppl.models import EXPERIMENTS
+
+    for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
+        if number is not None:
+            declaring.check_range(flag, number, 1)
+    if num_particles is None and (num_points is not None or sandwich or proposal is not None):
+        raise InputError(
+            "--num-particles",
+            expected="a number of particles, which --num-points, --proposal and --sandwich need",
+            got="none",
+            remedy="for example --num-particles 1000",
+        )
+    opened = runs.open_run(run)
+    experiment = scored_on(opened.declare(EXPERIMENTS, data), num_heldout)
+    trained = runs.trained(opened, experiment)
+    if num_particles is None:
+        reporting.report_scores(opened, experiment, trained, json, num_draws)
+        return
+    how = weighing.check_weighing(experiment, trained, num_points, proposal)
+
+    def weigh(scores: Any) -> dict[str, Any]:
+        return reporting.report_weights(opened, experiment, trained, scores, json, sandwich, num_particles, *how)
+
+    with weighing.alone(opened):
+        facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
+    if facts["interrupted"]:
+        raise KeyboardInterrupt

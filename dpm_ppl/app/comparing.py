@@ -1,0 +1,149 @@
+"""Runs side by side: fit what is missing, measure each by the same protocol, compare."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.app import runs, weighing
+from dpm_ppl.evaluation.importance_scores import summarise
+from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.experiments import declaring
+from dpm_ppl.experiments.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment, scored_on
+from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.models import EXPERIMENTS, METHODS
+
+_CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run, its experiment and what it has trained."""
+
+    run: runs.Run
+    experiment: Experiment
+    method: AbstractMethod
+
+    @property
+    def method_name(self) -> str:
+        """Which of the methods it is."""
+        return self.run.options.get("method", DIFFUSION)
+
+
+def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int | None = None) -> dict[str, Trained]:
+    """The runs in these directories, by method and, where two have the same, by directory; `data` where these are now.
+
+    Of the held-out data only the first `num_heldout` are looked at, or all if None.
+
+    **Raises:** `InputError` where there is no run, or two were fitted to different data.
+    """
+    opened = []
+    for path in {path.resolve(): path for path in reversed(paths)}.values():
+        run = runs.open_run(path)
+        experiment = scored_on(run.declare(EXPERIMENTS, data), num_heldout)
+        opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
+    check_same_data({str(one.run.path): one.experiment for one in opened})
+    names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
+
+    def name(one: Trained) -> str:
+        if names[0][one.method_name] == 1:
+            return one.method_name
+        return _with_folder(one) if names[1][_with_folder(one)] == 1 else f"{one.method_name}, {one.run.path}"
+
+    return {name(one): one for one in opened}
+
+
+def check_same_data(experiments: Mapping[str, Experiment]) -> None:
+    """Raise `InputError` unless all have the same held-out data in the same units."""
+    (first, reference), *others = experiments.items()
+    for name, other in others:
+        if not _same_data(reference, other):
+            raise InputError(
+                "run",
+                expected=f"runs on the data of {first} ({reference.name})",
+                got=f"{name} ({other.name}), whose held-out data are others",
+                remedy="compare runs of one experiment with the same options for its data",
+            )
+
+
+def data_of(run: runs.Run) -> dict[str, Any]:
+    """The options of a run that say what its data are."""
+    return {name: value for name, value in run.options.items() if name not in ("method", *OF_THE_DIFFUSION)}
+
+
+def declare_all(
+    experiment: str, methods: Sequence[str], options: dict[str, Any], seed: int, *, without: Collection[str] = ()
+) -> dict[str, Experiment]:
+    """Methods on an experiment's data; if none are named, all that can model such data but those in `without`.
+
+    **Raises:** `InputError` for an unknown experiment, option or method, and a named method that does not fit the data.
+    """
+    declared = {}
+    for method in methods or [name for name in (DIFFUSION, *METHODS) if name not in without]:
+        try:
+            declared[method] = declaring.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
+        except InputError as error:
+            if methods or error.argument != "method":
+                raise
+            _CONSOLE.print(f"{method} is left out: expected {error.expected}, got {error.got}")
+    return declared
+
+
+def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | None = None) -> list[Path]:
+    """Fit methods, each in its directory below `out`, or go on with what is there; returns their directories.
+
+    **Raises:** `InputError` where a fit there is another one, and `KeyboardInterrupt` after saving.
+    """
+    for method, one in declared.items():
+        path = out / method
+        with runs.alone(path):
+            exists = runs.is_run(path)
+            if exists:
+                run = runs.open_run(path, "--out")
+                runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
+            else:
+                run = runs.create(path, one, num_updates=updates or one.num_updates)
+            if runs.updates_done(run) < run.num_updates:
+                _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
+                if not exists and method == next(iter(declared)):
+                    for notice in one.notices:
+                        _CONSOLE.print(notice, markup=False)
+                runs.fit(run, one, resume=exists)
+    return [out / method for method in declared]
+
+
+def measure_run(
+    trained: Trained, num_particles: int, num_points: int | None, *, with_sandwich: bool = False
+) -> Measured:
+    """K of all held-out data and importance weights of some, kept in the run directory; Ctrl-C ends it, saved."""
+    run, experiment, method = trained.run, trained.experiment, trained.method
+    num_points, proposal = weighing.check_weighing(experiment, method, num_points, None)
+    how = num_particles, num_points, proposal
+    if unfinished := runs.standing(run):
+        _CONSOLE.print(unfinished)
+    with weighing.alone(run):
+        scores = runs.score_heldout(run, experiment, method)
+        weights = weighing.weigh_heldout(run, experiment, method, *how)
+        if weights.interrupted:
+            raise KeyboardInterrupt
+        bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
+    units = experiment.heldout.units
+    return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
+
+
+def _with_folder(trained: Trained) -> str:
+    return f"{trained.method_name}, {trained.run.path.name}"
+
+
+def _same_data(a: Experiment, b: Experiment) -> bool:
+    return (
+        a.heldout.units.kind == b.heldout.units.kind
+        and np.array_equal(a.heldout.source, b.heldout.source)
+        and np.array_equal(a.heldout.units.scale, b.heldout.units.scale)
+        and np.array_equal(a.heldout.units.shift, b.heldout.units.shift)
+    )

@@ -1,0 +1,1 @@
+"""What the commands print: tables for a person, or one JSON object."""

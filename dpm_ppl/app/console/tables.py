@@ -1,0 +1,125 @@
+"""Scores as tables for a person: every figure with its standard error and unit."""
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import chain, repeat
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+
+from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
+from dpm_ppl.data.units import Units
+from dpm_ppl.evaluation.importance_scores import ImportanceScores
+from dpm_ppl.evaluation.scores import Scores
+from dpm_ppl.experiments.experiment import Reference
+from dpm_ppl.likelihood import Sandwich
+from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_KHAT
+
+ROWS = {
+    "K": "K",
+    "L_null": "L_null",
+    "K_minus_L_null": "K - L_null",
+    "exact": "exact log-likelihood",
+    "gap": "gap (exact - K)",
+    "gaussian": "full Gaussian",
+    "K_minus_gaussian": "K - full Gaussian",
+    "K_original": "K, data as given",
+    "bits_per_dim": f"code length, {AT_MOST}",
+}
+
+
+def scores_table(scores: Mapping[str, Scores]) -> Table:
+    """One row per figure of each experiment, in 80 columns; under an experiment's name, its data and draws for each.
+
+    L_null and the exact value carry the data's standard error alone.
+    """
+    table = Table(title="Held-out scores: mean ± standard error over data", title_justify="left")
+    for heading in ("experiment", "figure"):
+        table.add_column(heading)
+    table.add_column("value", justify="right")
+    table.add_column("unit")
+    for name, score in scores.items():
+        heads = (name, f"{score.num_points:,} x {score.num_draws} draws")
+        for (figure, value), head in zip(score.figures().items(), chain(heads, repeat("")), strict=False):
+            unit = "bits/dim" if figure == "bits_per_dim" else score.unit
+            table.add_row(head, ROWS[figure], value.plus_minus(), unit)
+        table.add_section()
+    return table
+
+
+def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference] = ()) -> None:
+    """The table, and below it what there is to hold it against."""
+    console = Console(highlight=False)
+    console.print(scores_table(scores))
+    for name, score in scores.items():
+        if failed := failures(score.K_values):
+            console.print(f"  {name}: K is {failed}")
+    for reference in references:
+        console.print(f"  for comparison: {reference.name}: {reference.value:g} {reference.unit}")
+
+
+def importance_table(scores: ImportanceScores) -> Table:
+    """The ladder: one row per number of particles, with its error over data."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    has_exact = any(rung.gap for rung in scores.rungs)
+    for heading in ["particles", "value", "rise"] + ["gap to exact"] * has_exact:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for rung in scores.rungs:
+        gap = [rung.gap.plus_minus() if rung.gap else ""] if has_exact else []
+        rise = rung.rise.plus_minus() if rung.rise else ""
+        table.add_row(f"{rung.num_particles:,}", rung.mean.plus_minus(), rise, *gap)
+    return table
+
+
+def print_importance_scores(scores: ImportanceScores) -> None:
+    """The ladder, and below it what comes out and how far to trust it."""
+    console = Console(highlight=False)
+    console.print(f"Importance-weighted lower bounds of the log-likelihood, {scores.unit}:")
+    console.print(importance_table(scores))
+    for line in _conclusions(scores):
+        console.print(Padding(line, (0, 0, 0, 2)))
+
+
+def _conclusions(scores: ImportanceScores) -> list[str]:
+    last = scores.rungs[-1]
+    at_least, at_most = (AT_LEAST, AT_MOST) if scores.doubtful_share > 0 else ("", "")
+    weighed, heldout = f"{scores.num_points:,}", f"{scores.num_heldout:,}"
+    lines = [f"log-likelihood: {last.mean.plus_minus(side=at_least)} {scores.unit}"]
+    if scores.bits_per_dim is not None:
+        bits = scores.bits_per_dim.plus_minus(side=at_most)
+        lines.append(f"code length: {bits} bits/dim, dequantisation noise integrated out")
+    if weighed != heldout:
+        lines.append(f"means over all {heldout} held-out data; {weighed} of them have weights, and give the rises.")
+    shares = [f"{percentage(share)} {verdict}" for verdict, share in scores.verdicts.items() if share]
+    lines.append(f"of the {weighed} data with weights: {', '.join(shares)}; {_weights(scores)}")
+    if last.num_draws > 1:
+        lines.append(f"second-order cumulant estimate, no bound: {scores.cumulant.plus_minus()} {scores.unit}")
+    return lines
+
+
+def _weights(scores: ImportanceScores) -> str:
+    last = scores.rungs[-1]
+    per_draw = last.num_particles // last.num_draws
+    if last.num_draws == 1:
+        return f"one draw of {per_draw:,} particles a datum: no error known"
+    ess = f"ESS {scores.ess_median:,.1f}" if math.isfinite(scores.ess_median) else "ESS unknown"
+    khat = f"k-hat {khat_words(scores.khat['median'])} (median), largest {khat_words(scores.khat['largest'])}"
+    if last.num_draws < FEWEST_FOR_KHAT:
+        khat = f"too few draws for k-hat, which needs {FEWEST_FOR_KHAT * per_draw:,} particles"
+    elif math.isnan(scores.khat["median"]):
+        khat = "no tail that k-hat could be fitted to"
+    return f"{ess} of {last.num_draws:,} draws (median); {khat}"
+
+
+def print_sandwich(sandwich: Sandwich, units: Units, unit: str) -> None:
+    """Bounds from both sides, and what they certify."""
+    figures = sandwich.figures().values()
+    lower, upper, gap = (units.in_units(figure, "bits/point").plus_minus() for figure in figures)
+    console = Console(highlight=False)
+    console.print(f"Sandwich, {sandwich.num_particles:,} particles, {len(sandwich.x_0):,} simulated data:")
+    console.print(f"  {lower} <= log p(x_0) <= {upper} {unit}")
+    console.print(f"  gap, at least the lower bound's bias: {gap}")
+    console.print(f"  {percentage(sandwich.forward.doubtful_share)} of the simulated data not reliable")
+    console.print("  This certifies the estimator on data simulated from the model; others can be harder.")

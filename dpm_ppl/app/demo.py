@@ -1,0 +1,54 @@
+"""The main job in small: digits and swiss roll, fitted, scored and drawn in a few minutes on two cores."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.app import runs
+from dpm_ppl.app.console.tables import print_scores
+from dpm_ppl.app.pictures import draw_picture
+from dpm_ppl.evaluation.scores import Scores
+from dpm_ppl.experiments import declaring
+from dpm_ppl.models import EXPERIMENTS
+
+UPDATES = {"digits": 400, "swissroll": 3_000}
+NUM_DRAWS = 1  # of noise per datum: the spread over data outweighs that over draws
+
+
+def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
+    """Fit each experiment of the demo below `out`, or go on with it, and show what came of it.
+
+    Prints the table, or hands one object with the scores and the files of the pictures to `print_json`.
+    """
+    if runs.is_run(out):
+        raise InputError(
+            "--out", expected="a directory to hold runs", got=f"{out}, which is a run itself", remedy="name another"
+        )
+    console = Console(stderr=True, highlight=False)
+    scores: dict[str, Scores] = {}
+    pictures: dict[str, str] = {}
+    for name, num_updates in UPDATES.items():
+        console.print(f"{name}: {num_updates:,} updates")
+        path = out / name
+        with runs.alone(path):
+            exists = runs.is_run(path)
+            if exists:
+                run = runs.open_run(path, "--out")
+                runs.check_continues(run, experiment=name)
+                experiment = run.declare(EXPERIMENTS)
+            else:
+                experiment = declaring.declare(EXPERIMENTS, name, {})
+                run = runs.create(path, experiment, num_updates=num_updates)
+            result = runs.fit(run, experiment, resume=exists)
+        diffusion = experiment.method.with_params(result.params)
+        scores[name] = runs.score_heldout(run, experiment, diffusion, num_draws=NUM_DRAWS)
+        pictures[name] = str(draw_picture(run, experiment, diffusion))
+    if print_json is not None:
+        print_json({name: {**score.as_json(), "picture": pictures[name]} for name, score in scores.items()})
+        return
+    print_scores(scores)
+    for name, picture in pictures.items():
+        print(f"{name}: {picture}")

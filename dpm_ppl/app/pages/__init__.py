@@ -1,0 +1,1 @@
+"""The pages that `report` and `compare` write."""

@@ -1,0 +1,194 @@
+"""The work of a run: training it, from where it stands, and scoring what it has trained."""
+
+import json
+import os
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dpm_ppl import training
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.files import replacing
+from dpm_ppl.app.directories import (
+    DATA_FACTS,
+    PACKAGES,
+    Run,
+    alone,
+    check_continues,
+    create,
+    extended,
+    is_run,
+    open_run,
+)
+from dpm_ppl.estimates.standard_errors import finite_or_none
+from dpm_ppl.evaluation.scores import Scores, score
+from dpm_ppl.experiments.experiment import Experiment
+from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.training import checkpoint
+from dpm_ppl.training.resuming import check_settings
+
+__all__ = [
+    "PACKAGES",
+    "Run",
+    "alone",
+    "check_continues",
+    "choice",
+    "create",
+    "extended",
+    "fit",
+    "is_run",
+    "metrics",
+    "open_run",
+    "score_heldout",
+    "standing",
+    "trained",
+    "updates_done",
+]
+
+EVALUATIONS = 10
+"""In the course of a fit."""
+HELDOUT_POINTS, VALIDATION_POINTS = 100, 200
+"""Data that an evaluation looks at: held-out ones, of which `bounds` looks at all; or those that choose parameters."""
+
+
+def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
+    """Train the experiment in its run directory; with `resume`, from the newest checkpoint on, bit for bit.
+
+    **Raises:** `KeyboardInterrupt` where Ctrl-C has ended it, saved.
+    """
+    if experiment.data_facts is not None:
+        with replacing(run.path / DATA_FACTS) as file:
+            file.write((json.dumps(experiment.data_facts) + "\n").encode())
+    result = training.fit(
+        run.svi(experiment),
+        experiment.train,
+        num_updates=run.num_updates,
+        batch_size=experiment.batch_size,
+        key=jax.random.key(run.seed),
+        averaging=experiment.averaging,
+        evaluate=_evaluation(experiment, run.seed),
+        evaluate_every=max((run.num_scheduled or run.num_updates) // EVALUATIONS, 1),
+        on_metrics=partial(_write_metrics, run),
+        keep_best=None if experiment.validation is None else "K",
+        checkpoint_dir=run.checkpoints,
+        resume=resume,
+        identity=run.identity,
+        progress=progress,
+    )
+    if result.interrupted:
+        raise KeyboardInterrupt
+    return result
+
+
+def choice(metrics: list[dict[str, Any]], unit: str) -> str:
+    """Which parameters are kept, in words; `unit` is that of K."""
+    best = max(metrics, key=lambda row: -np.inf if row["K"] is None or np.isnan(row["K"]) else row["K"])
+    return (
+        f"kept the parameters of update {best['update']:,}: of the {len(metrics)} that were tried, their K of the "
+        f"validation data is the highest, {best['K']:.4g} ± {best['K_se']:.2g} {unit}"
+    )
+
+
+def trained(run: Run, experiment: Experiment) -> AbstractMethod:
+    """The method with the averaged parameters of the newest checkpoint.
+
+    **Raises:** `InputError` where there is none, or it is of something else than `run.json` says.
+    """
+    newest = checkpoint.latest(run.checkpoints)
+    if newest is None:
+        raise InputError(
+            "run", expected="a run with a checkpoint", got=f"none in {run.checkpoints}", remedy="fit it with --resume"
+        )
+    check_settings(newest, checkpoint.read_meta(newest), run.identity)
+    rows = experiment.train.rows(np.arange(1))
+    keep_best = experiment.validation is not None
+    like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)
+    state, _ = checkpoint.load(newest, like)
+    return experiment.method.with_params(state.chosen)
+
+
+def metrics(run: Run) -> list[dict[str, Any]]:
+    """The rows of the evaluations so far; those of the newest checkpoint where their file is damaged."""
+    path = run.path / "metrics.jsonl"
+    try:
+        return [json.loads(line) for line in path.read_text().splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError:
+        newest = checkpoint.latest(run.checkpoints)
+        warnings.warn(f"{path} is damaged; its rows are read from {newest}", stacklevel=2)
+        return [] if newest is None else [_as_json(row) for row in checkpoint.read_meta(newest)["record"]["rows"]]
+
+
+def updates_done(run: Run) -> int:
+    """Updates behind the newest checkpoint; fewer than `run.num_updates` where the fit was stopped."""
+    newest = checkpoint.latest(run.checkpoints)
+    return 0 if newest is None else checkpoint.updates_of(newest)
+
+
+def standing(run: Run) -> str:
+    """Where a fit was stopped, in words; nothing where it has ended."""
+    done = updates_done(run)
+    return f"{run.path} stands at update {done:,} of {run.num_updates:,}" if done < run.num_updates else ""
+
+
+def score_heldout(run: Run, experiment: Experiment, method: AbstractMethod, *, num_draws: int | None = None) -> Scores:
+    """Scores of a trained method on all held-out data; what they cost is kept in the run directory."""
+    num_draws = experiment.num_draws if num_draws is None else num_draws
+    name = f"heldout-{experiment.heldout.num_points}-draws-{num_draws}-update-{updates_done(run)}.npz"
+    return score(
+        method,
+        experiment.heldout,
+        jax.random.fold_in(jax.random.key(run.seed), 10),  # not 1: that is how `fit` splits off a key of its own
+        num_draws=num_draws,
+        datum=experiment.datum,
+        exact=experiment.exact,
+        gaussian=experiment.gaussian,
+        checkpoint=folder / name if (folder := _scores_folder(run)) else None,
+        progress=True,
+    )
+
+
+def _scores_folder(run: Run) -> Path | None:
+    """Where scores are kept; nowhere in a directory that may only be read."""
+    folder = run.path / "scores"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
+    if experiment.validation is None:
+        part = experiment.heldout.part(slice(HELDOUT_POINTS))
+    else:
+        part = experiment.validation.part(slice(VALIDATION_POINTS))
+    key = jax.random.fold_in(jax.random.key(seed), 2)
+
+    def evaluate(params: dict[str, Any]) -> dict[str, float]:
+        scores = score(experiment.method.with_params(params), part, key, num_draws=1, datum=experiment.datum)
+        values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
+        return {
+            name + suffix: number
+            for name, value in values.items()
+            if value is not None
+            for suffix, number in (("", value.mean), ("_se", value.se))
+        }
+
+    return evaluate
+
+
+def _as_json(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: finite_or_none(value) for name, value in row.items()}
+
+
+def _write_metrics(run: Run, rows: list[dict[str, Any]]) -> None:
+    lines = (json.dumps(_as_json(row)) for row in rows)
+    with replacing(run.path / "metrics.jsonl") as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())

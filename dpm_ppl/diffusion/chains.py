@@ -1,0 +1,242 @@
+"""The two chains as NumPyro distributions over the path x_1 ... x_T, and as NumPyro programs.
+
+The path is one site, `path`, always stored in the order x_1 ... x_T, with event shape `(T, *event_shape)`: NumPyro
+matches the values of model and guide by position, and the two chains run in opposite directions.
+"""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpyro
+from numpyro.contrib.module import eqx_module
+from numpyro.distributions import Distribution, constraints
+
+from dpm_ppl._common.checks import as_jax_holds, check_key, whole_number
+from dpm_ppl._common.chunks import affordable, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.sums import accurate_sum, map_chunks
+from dpm_ppl._common.types import Array, Batch, Cost, Datum, Int, PRNGKey
+from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.schedules.steps import Step
+
+
+class _Chain(Distribution):
+    """A law of the path x_1 ... x_T; `steps_chunk` of its T terms are evaluated side by side in `log_prob`."""
+
+    arg_constraints = {}
+
+    def __init__(self, diffusion: StepLaws, batch_shape: tuple[int, ...], steps_chunk: int | None):
+        self.diffusion = diffusion
+        self.steps_chunk = steps_chunk
+        event_shape = (diffusion.num_steps, *diffusion.event_shape)
+        Distribution.__init__(self, batch_shape, event_shape, validate_args=False)
+
+    @property
+    def has_rsample(self) -> bool:
+        return self.diffusion.kernel.reparametrised
+
+    @constraints.dependent_property
+    def support(self):
+        return constraints.independent(self.diffusion.kernel.stationary(()).support, self.event_dim)
+
+    def rsample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self.sample(key, sample_shape)
+
+    def _steps_first(self, path: Array) -> Array:
+        return jnp.moveaxis(path, path.ndim - self.event_dim, 0)
+
+    def _steps_in_place(self, path: Array) -> Array:
+        return jnp.moveaxis(path, 0, path.ndim - self.event_dim)
+
+
+class ReverseChain(_Chain):
+    """p(x_1 ... x_T) = pi(x_T) prod_{t=2..T} p(x_{t-1} | x_t), the generative chain but its last step (paper, eq. 4-5).
+
+    Batch shape `()`, event shape `(T, *event_shape)`. Given a path all terms of `log_prob` are evaluated side by side,
+    `steps_chunk` at a time; only sampling is sequential.
+    """
+
+    pytree_data_fields = ("diffusion",)
+    pytree_aux_fields = ("steps_chunk",)
+
+    def __init__(self, diffusion: StepLaws, *, steps_chunk: int | None = None):
+        _Chain.__init__(self, diffusion, (), steps_chunk)
+
+    def sample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
+        return self._steps_in_place(sample_path(self.diffusion, key, sample_shape))
+
+    def log_prob(self, value: Batch, intermediates=None) -> Cost:
+        path = self._steps_first(jnp.asarray(value))
+
+        def at_step(terms: tuple[Array, Array, Step]) -> Cost:
+            x_t, x_prev, step = terms
+            return self.diffusion.reverse(x_t, step).log_prob(x_prev)
+
+        log_probs = map_chunks(at_step, (path[1:], path[:-1], self.diffusion.steps[1:]), self.steps_chunk)
+        return self.diffusion.stationary().log_prob(path[-1]) + accurate_sum(log_probs)
+
+
+class ForwardChain(_Chain):
+    """q(x_1 ... x_T | x_0) = prod_{t=1..T} q(x_t | x_{t-1}), the diffusion of data into noise (paper, eq. 3).
+
+    Batch shape that of `x_0` before its event axes, event shape `(T, *event_shape)`.
+    """
+
+    pytree_data_fields = ("diffusion", "x_0")
+    pytree_aux_fields = ("steps_chunk",)
+
+    def __init__(self, diffusion: StepLaws, x_0: Batch, *, steps_chunk: int | None = None):
+        x_0 = jnp.asarray(as_jax_holds(x_0))
+        batch_dim = x_0.ndim - diffusion.event_dim
+        if batch_dim < 0 or x_0.shape[batch_dim:] != diffusion.event_shape:
+            raise InputError(
+                "x_0",
+                expected=f"event shape {diffusion.event_shape} behind any batch axes",
+                got=f"shape {x_0.shape}",
+                remedy="reshape the data, or build the diffusion for their shape",
+            )
+        self.x_0 = x_0
+        _Chain.__init__(self, diffusion, x_0.shape[:batch_dim], steps_chunk)
+
+    def sample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
+        shape = (*sample_shape, *self.batch_shape, *self.diffusion.event_shape)
+        x_0 = jnp.broadcast_to(self.x_0, shape).astype(dtype_of_draws(self.diffusion))
+
+        def forward(x_prev: Array, step: Step) -> tuple[Array, Array]:
+            x_t = self.diffusion.transition(x_prev, step).sample(jax.random.fold_in(key, step.t))
+            return x_t, x_t
+
+        return self._steps_in_place(jax.lax.scan(forward, x_0, self.diffusion.steps)[1])
+
+    def log_prob(self, value: Batch, intermediates=None) -> Cost:
+        path = self._steps_first(jnp.asarray(value))
+        x_0 = jnp.broadcast_to(self.x_0, path.shape[1:]).astype(path.dtype)
+        before = jnp.concatenate([x_0[None], path[:-1]])
+
+        def at_step(terms: tuple[Array, Array, Step]) -> Cost:
+            x_prev, x_t, step = terms
+            return self.diffusion.transition(x_prev, step).log_prob(x_t)
+
+        return accurate_sum(map_chunks(at_step, (before, path, self.diffusion.steps), self.steps_chunk))
+
+
+def reverse_chain(
+    diffusion: StepLaws,
+    x_0: Batch | None = None,
+    *,
+    num_points: int | None = None,
+    subsample_size: int | None = None,
+    steps_chunk: int | None = None,
+) -> Array:
+    """The generative model as a NumPyro program: sites `path` and `x_0` in a plate `data`.
+
+    **Arguments:** `x_0`, shape `(datum, *event_shape)`, or None to generate; `num_points`, the size of the plate where
+    it is not that of `x_0`; `subsample_size`, draws a subsample of the plate. Parameters stand at `diffusion$params`.
+    """
+    diffusion = eqx_module("diffusion", diffusion)
+    with _data_plate(x_0, num_points, subsample_size):
+        path = numpyro.sample("path", ReverseChain(diffusion, steps_chunk=steps_chunk))
+        observed = None if x_0 is None else numpyro.subsample(x_0, event_dim=diffusion.event_dim)
+        return numpyro.sample("x_0", diffusion.edge_law(first_of_path(diffusion, path)), obs=observed)
+
+
+def forward_chain(
+    diffusion: StepLaws,
+    x_0: Batch,
+    *,
+    num_points: int | None = None,
+    subsample_size: int | None = None,
+    steps_chunk: int | None = None,
+) -> Array:
+    """The guide as a NumPyro program: site `path` in a plate `data`; arguments as for `reverse_chain`."""
+    diffusion = eqx_module("diffusion", diffusion)
+    with _data_plate(x_0, num_points, subsample_size):
+        x_0 = numpyro.subsample(x_0, event_dim=diffusion.event_dim)
+        return numpyro.sample("path", ForwardChain(diffusion, x_0, steps_chunk=steps_chunk))
+
+
+def first_of_path(diffusion: StepLaws, path: Batch) -> Batch:
+    """x_1 of a path x_1 ... x_T."""
+    return jax.lax.index_in_dim(path, 0, axis=path.ndim - diffusion.event_dim - 1, keepdims=False)
+
+
+def sample(diffusion: StepLaws, key: PRNGKey, num_samples: int) -> Batch:
+    """Draws of x_0 from the model, shape `(num_samples, *event_shape)`, by ancestral sampling down to the last step.
+
+    Draw number i is the same however many there are. They are made in chunks that fit a budget of memory, which does
+    not grow with T. The draw from p(x_0 | x_1) is part of it: stopping at x_1 would be another model.
+
+    **Raises:** `InputError` where the key is no single key, or the number no positive integer.
+    """
+    key, num_samples = check_key(key), whole_number("num_samples", num_samples)
+    size = chunk_size(num_samples, affordable(_draw, diffusion, key))
+
+    def draws(number: Array) -> Batch:
+        return _draws(diffusion, key, number, size)
+
+    return in_chunks(draws, size, num_samples, traced=(diffusion, key))
+
+
+def sample_path(diffusion: StepLaws, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Batch:
+    """Draws of x_1 ... x_T from the reverse chain, shape `(T, *sample_shape, *event_shape)`; `sample` goes on to x_0.
+
+    **Raises:** `InputError` where the key is no single key.
+    """
+    return _paths(diffusion, check_key(key), tuple(sample_shape))
+
+
+@eqx.filter_jit
+def _draws(diffusion: StepLaws, key: PRNGKey, number: Int[Array, " draw"], size: int) -> Batch:
+    """The draws of x_0 with these numbers, `size` of them side by side."""
+    keys = keys_of(key, number)
+    return jax.lax.map(lambda key: _draw(diffusion, key), keys, batch_size=min(size, len(keys)))
+
+
+@eqx.filter_jit
+def _paths(diffusion: StepLaws, key: PRNGKey, sample_shape: tuple[int, ...]) -> Batch:
+    keys = keys_of(key, jnp.arange(math.prod(sample_shape)))
+    paths: Any = jax.vmap(lambda key: _descend(diffusion, key, keep_path=True)[1], out_axes=1)(keys)
+    return paths.reshape(diffusion.num_steps, *sample_shape, *diffusion.event_shape)
+
+
+def last_of_paths(diffusion: StepLaws, key: PRNGKey, x_1: Batch) -> Batch:
+    """The draws of x_0 of `sample`, from the x_1 of `sample_path` with the same key; both `(draw, *event_shape)`."""
+    return jax.vmap(lambda key, x_1: _last(diffusion, key, x_1))(keys_of(key, jnp.arange(len(x_1))), x_1)
+
+
+def _draw(diffusion: StepLaws, key: PRNGKey) -> Datum:
+    return _last(diffusion, key, _descend(diffusion, key, keep_path=False)[0])
+
+
+def _last(diffusion: StepLaws, key: PRNGKey, x_1: Datum) -> Datum:
+    return diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
+
+
+def _descend(diffusion: StepLaws, key: PRNGKey, *, keep_path: bool) -> tuple[Datum, Array | None]:
+    """One draw of x_1, and where it is kept of the path x_1 ... x_T."""
+    x_T = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1))
+
+    def backward(x_t: Array, step: Step) -> tuple[Array, Array | None]:
+        x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
+        return x_prev, x_t if keep_path else None
+
+    x_1, above = jax.lax.scan(backward, x_T, diffusion.steps[1:], reverse=True)
+    return x_1, jnp.concatenate([x_1[None], above]) if keep_path else None
+
+
+def dtype_of_draws(diffusion: StepLaws):
+    """The dtype that x_1 ... x_T have."""
+    return jax.eval_shape(diffusion.stationary().sample, jax.random.key(0)).dtype
+
+
+def _data_plate(x_0: Batch | None, num_points: int | None, subsample_size: int | None) -> numpyro.plate:
+    if num_points is None:
+        if x_0 is None:
+            raise InputError(
+                "num_points", expected="the number of data to generate", got="None", remedy="give x_0 or num_points"
+            )
+        num_points = len(x_0)
+    return numpyro.plate("data", num_points, subsample_size=subsample_size)

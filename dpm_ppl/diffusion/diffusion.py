@@ -1,0 +1,105 @@
+"""A diffusion as a method: its two chains are the programs that SVI trains."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
+from dpm_ppl.diffusion.bounds import scored
+from dpm_ppl.diffusion.chains import forward_chain, reverse_chain, sample
+from dpm_ppl.diffusion.jumps import jumps
+from dpm_ppl.diffusion.paths import independent, log_weight_of_paths, simulate_paths
+from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.methods.base import AbstractMethod
+
+
+class Diffusion(StepLaws, AbstractMethod):
+    """A diffusion probabilistic model: what both chains are made of.
+
+    **Arguments:**
+
+    - `kernel`: the family of the laws of one step.
+    - `schedule`: the rates beta_1 ... beta_T.
+    - `network`: maps x_t and a step to raw outputs of shape `(*event_shape, kernel.num_outputs)`.
+    - `event_shape`: the shape of one datum.
+    - `edge`: `"fixed"` is the paper's last step, p(x_0 | x_1) = T_pi(x_0 | x_1; beta_1) (section 2.4.1, appendix B.2);
+      `"learned"` uses the reverse kernel for it as for every other step.
+
+    **Raises:** `InputError` where the parts do not fit together.
+    """
+
+    proposals: ClassVar[tuple[str, ...]] = ("trajectories", "smc")
+
+    @property
+    def model(self) -> Callable[..., Any]:
+        """`reverse_chain` of this diffusion."""
+        return partial(reverse_chain, self)
+
+    @property
+    def guide(self) -> Callable[..., Any]:
+        """`forward_chain` of this diffusion."""
+        return partial(forward_chain, self)
+
+    @property
+    def chain(self) -> "Diffusion":
+        return self
+
+    def with_params(self, params: "dict | Diffusion") -> "Diffusion":
+        """This diffusion with the trained parameters of a NumPyro param site `diffusion$params`.
+
+        `params` is what `SVI.get_params` or `SVIRunResult.params` holds, or the value of that site alone.
+        """
+        trained = params.get("diffusion$params", None) if isinstance(params, dict) else params
+        if not isinstance(trained, Diffusion):
+            raise InputError(
+                "params",
+                expected="the params of an SVI run on reverse_chain and forward_chain",
+                got=f"keys {sorted(params)}" if isinstance(params, dict) else type(params).__name__,
+                remedy="pass svi_result.params",
+            )
+        try:
+            return eqx.combine(trained, self)
+        except ValueError as error:
+            raise InputError(
+                "params",
+                expected="the parameters of this diffusion",
+                got="those of another one",
+                remedy="build the diffusion as it was when it was trained",
+            ) from error
+
+    def log_weight(self, x_0: Datum, key: PRNGKey) -> Cost:
+        return log_weight_of_paths(self, x_0[None], key, independent, None)[0]
+
+    def sample(self, key: PRNGKey, num_samples: int) -> Batch:
+        return sample(self, key, num_samples)
+
+    def simulate(self, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
+        return _simulate(self, key, num_data)
+
+    def bound_terms(
+        self,
+        x_0: np.ndarray | Array,
+        key: PRNGKey,
+        draw: tuple[int, int],
+        *,
+        steps_chunk: int | None = 100,
+        data_chunk: int | None = 64,
+    ) -> dict[str, PerDatum]:
+        shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
+        K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
+        return {"K": K, "L_null": L_null}
+
+    def hidden_states(self, x_0: Batch, number: Array, key: PRNGKey, steps_chunk: int | None) -> np.ndarray:
+        if self.kernel.reparametrised:
+            return np.empty((len(x_0), 0, 2))
+        return np.asarray(jumps(self, x_0, number, key, steps_chunk), np.float64)
+
+
+@eqx.filter_jit
+def _simulate(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
+    return simulate_paths(diffusion, key, num_data)

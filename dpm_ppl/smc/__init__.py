@@ -1,0 +1,1 @@
+"""Sequential Monte Carlo without a model: how particles are resampled."""

@@ -1,0 +1,140 @@
+import json
+import math
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+
+from dpm_ppl import training
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.app import runs
+from dpm_ppl.experiments import declaring
+from dpm_ppl.models import array
+from dpm_ppl.models.methods import mixture
+from dpm_ppl.training import checkpoint
+from tests.tiny import flat
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "x.npy"
+    np.save(path, np.random.default_rng(0).normal(size=(30, 2)))
+    return array.experiment(data=path, kernel="gaussian", num_steps=5, seed=4)
+
+
+def named(*, noise=0.1, edge="fixed", seed):
+    return SimpleNamespace(noise=noise, edge=edge, seed=seed)
+
+
+ZOO = {"array": array.experiment, "named": named}
+
+
+def test_an_experiment_is_declared_from_its_name_and_options(unchecked):
+    assert declaring.declare(ZOO, "named", {"noise": 0.3}, 5) == SimpleNamespace(noise=0.3, edge="fixed", seed=5)
+    assert declaring.options_of(ZOO["named"]) == ("noise", "edge")
+
+
+def test_what_a_run_records_is_no_option_of_the_user():
+    assert declaring.options_of(array.experiment)[:5] == ("method", "data", "kernel", "levels", "scale")
+    assert not {"seed", "digest"} & set(declaring.options_of(array.experiment))
+    with pytest.raises(InputError) as caught:
+        declaring.declare(ZOO, "array", {"noise": 0.3})
+    assert "--num-steps" in str(caught.value)
+    assert "digest" not in str(caught.value)
+
+
+def test_a_run_is_read_back_as_it_was_made(experiment, tmp_path):
+    made = runs.create(tmp_path / "deep" / "run", experiment, num_updates=7)
+    read = runs.open_run(made.path)
+    assert read == made
+    assert (read.experiment, read.seed, read.num_updates) == ("array", 4, 7)
+    assert read.environment["versions"]["jax"] == jax.__version__
+    again = read.declare(ZOO)
+    assert again.options == experiment.options
+    np.testing.assert_array_equal(again.heldout.source, experiment.heldout.source)
+    assert [path.name for path in made.path.iterdir()] == ["run.json"]
+
+
+def test_an_empty_directory_may_be_used(experiment, tmp_path):
+    assert runs.create(tmp_path, experiment, num_updates=1).path == tmp_path
+
+
+def test_a_directory_that_holds_something_is_left_as_it_is(experiment, tmp_path):
+    runs.create(tmp_path, experiment, num_updates=1)
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=r"--out: expected a new or empty directory, got .* another run; .*--resume"):
+        runs.create(tmp_path, experiment, num_updates=1)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "asked", [{}, {"experiment": "array"}, {"seed": 4, "updates": 7, "edge": "fixed", "levels": None}]
+)
+def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
+    runs.check_continues(runs.create(tmp_path, experiment, num_updates=7), **asked)
+
+
+def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, monkeypatch):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 2)) ** 3)
+    options = {"data": tmp_path / "x.npy", "kernel": "gaussian", "method": "mixture"}
+    made = declaring.declare(ZOO, "array", options, 3)
+    run = runs.create(tmp_path / "run", made, num_updates=3)
+    runs.fit(run, made, progress=False)
+    found = mixture.clusters
+    monkeypatch.setattr(mixture, "clusters", lambda values, most, seed: found(values, most, seed)[::-1])
+    opened = runs.open_run(run.path)
+    again = opened.declare(ZOO)
+    kept = runs.trained(opened, again)
+    scores = [runs.score_heldout(run, made, method).K_values for method in (runs.trained(run, made), kept)]
+    np.testing.assert_array_equal(*scores)
+    found_now = training.init(again.svi(), jax.random.key(0), again.train.rows(np.arange(2))).params
+    assert not np.array_equal(found_now["start_loc"], kept.params["start_loc"])
+
+
+def test_metrics_are_valid_json_whatever_the_figures(experiment, tmp_path, monkeypatch):
+    rows = [{"update": 1, "seconds": 0.5, "loss": math.nan, "skipped": 1, "K": -math.inf}, {"update": 2, "loss": 1.0}]
+    result = training.FitResult(None, {}, rows, False)
+    monkeypatch.setattr(training, "fit", lambda *_, on_metrics, **__: on_metrics(rows) or result)
+    run = runs.create(tmp_path, experiment, num_updates=2)
+    runs.fit(run, experiment)
+    read = [
+        json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert read == [{**rows[0], "loss": None, "K": None}, rows[1]]
+
+
+def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(experiment, tmp_path):
+    run = runs.create(tmp_path, experiment, num_updates=4)
+    with pytest.raises(InputError, match="expected a run with a checkpoint"):
+        runs.trained(run, experiment)
+    result = runs.fit(run, experiment, progress=False)
+    newest = checkpoint.latest(run.checkpoints)
+    assert newest is not None
+    expected = experiment.method.with_params(result.params)
+    np.testing.assert_array_equal(flat(runs.trained(run, experiment)), flat(expected))
+    # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
+    assert [row["update"] for row in result.metrics] == [0, 1, 2, 3, 4]
+    best = max(row["K"] for row in result.metrics)
+    assert best == pytest.approx(runs._evaluation(experiment, 4)(result.params)["K"], rel=1e-6)
+
+
+def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
+    run = runs.create(tmp_path, experiment, num_updates=4)
+    assert runs.score_heldout(run, experiment, experiment.method).num_draws == experiment.num_draws
+    scores = runs.score_heldout(run, experiment, experiment.method, num_draws=1)
+    assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)
+
+
+def test_a_test_file_that_has_moved_is_found_beside_the_data(tmp_path):
+    before, now = tmp_path / "before", tmp_path / "now"
+    before.mkdir()
+    for name in ("x.npy", "test.npy"):
+        np.save(before / name, np.random.default_rng(len(name)).normal(size=(30, 2)))
+    first = array.experiment(data=before / "x.npy", test_data=before / "test.npy", num_steps=5, width=4, depth=1)
+    run = runs.create(tmp_path / "run", first, num_updates=1)
+    before.rename(now)
+    with pytest.raises(InputError, match=r"--data: .* no such file; say where .* with a test file beside it"):
+        run.declare(ZOO)
+    again = run.declare(ZOO, now / "x.npy")
+    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
