@@ -16,8 +16,9 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.checks import check_exact, named
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import AT_LEAST, listed, percentage, short_repr
-from dpm_ppl.analysis.comparison.contender import Contender, contender, is_above, known_better
+from dpm_ppl.analysis.comparison.entry import Entry, entry_of, is_above, known_better
 from dpm_ppl.analysis.comparison.scale import FINITE, Scale
+from dpm_ppl.analysis.comparison.tables import differences_table, figures_table, summary_table
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
@@ -36,7 +37,7 @@ MOST_EXCESS = 3.0
 class Comparison:
     """Methods on the same data, by their best figure; what is minus infinity, and then what is no number, comes last.
 
-    - `contenders`: what is known of each.
+    - `entries`: what is known of each.
     - `behind` `[i][j]`: by how much method j is better than method i, paired over data, in the unit of the table and
       counted so that a positive number is always in favour of j.
     - `ranks`: first and last place of each that these differences leave open, two standard errors being enough to tell.
@@ -45,14 +46,14 @@ class Comparison:
     __repr__ = short_repr
 
     scale: Scale
-    contenders: list[Contender]
+    entries: list[Entry]
     behind: list[list[Estimate]]
     exact: Estimate | None
 
     @property
     def ranks(self) -> list[tuple[int, int]]:
         """First and last place of each that the paired differences leave open."""
-        places = range(len(self.contenders))
+        places = range(len(self.entries))
         better = [sum(self._is_known_better(j, i) for j in places if j != i) for i in places]
         worse = [sum(self._is_known_better(i, j) for j in places if j != i) for i in places]
         return [(1 + above, len(places) - below) for above, below in zip(better, worse, strict=True)]
@@ -63,20 +64,20 @@ class Comparison:
         return [str(first) if first == last else f"{first} to {last}" for first, last in self.ranks]
 
     def _is_known_better(self, j: int, i: int) -> bool:
-        kinds = [self.scale.kind(self.contenders[place].best) for place in (i, j)]
+        kinds = [self.scale.kind(self.entries[place].best) for place in (i, j)]
         return known_better(self.behind[i][j]) if kinds == [FINITE, FINITE] else kinds[1] > kinds[0]
 
     @property
     def exceeding(self) -> list[str]:
         """Methods whose figure lies above the exact value by more than `MOST_EXCESS` paired standard errors."""
-        return [one.name for one in self.contenders if any(map(_exceeds, (one.gap, one.gap_of_K)))]
+        return [one.name for one in self.entries if any(map(_exceeds, (one.gap, one.gap_of_K)))]
 
     def verdicts(self) -> list[str]:
         """What the figures say, in words."""
         where = "log-likelihood may lie far above" if self.scale.side == AT_LEAST else "code length may lie far below"
-        said = [self._standing(place) for place in range(len(self.contenders))]
-        for one in self.contenders:
-            if one.doubtful_share and one.is_weighed and one.is_finite:
+        said = [self._standing(place) for place in range(len(self.entries))]
+        for one in self.entries:
+            if one.doubtful_share and one.is_importance_weighted and one.is_finite:
                 said.append(
                     f"{one.name}: {percentage(one.doubtful_share)} of the {len(one.places):,} data with importance "
                     f"weights are not reliable; its {where}."
@@ -84,41 +85,45 @@ class Comparison:
         return [*said, self._against_exact()] if self.exact is not None else said
 
     def _standing(self, place: int) -> str:
-        one, gap = self.contenders[place], self.behind[place][0]
+        one, gap = self.entries[place], self.behind[place][0]
         words = self.scale.words(one.best, one.side)
         if not one.is_finite:
             rank, alike = self.rank_words[place], self._tied(place)
             tied = f"; tied with {listed(alike)}" if alike else ""
             return f"{one.name} (rank {rank}): {words}, for its log-likelihood is {one.failures}{tied}."
         if place == 0:
-            has = " has the best figure" if len(self.contenders) > 1 else ""
+            has = " has the best figure" if len(self.entries) > 1 else ""
             return f"{one.name}{has}: {words}, {one.kind_of_best}."
         if not math.isfinite(float(gap.mean)):
-            return f"{one.name}: {words}; its paired difference from {self.contenders[0].name} is not known."
+            return f"{one.name}: {words}; its paired difference from {self.entries[0].name} is not known."
         where = f"{self.scale.words(gap)} behind it" if gap.mean >= 0 else f"{self.scale.words(-gap)} ahead of it"
         told = known_better(gap) or known_better(-gap)
         return f"{one.name} is {where}, paired over data{'.' if told else ': not distinguishable from it.'}"
 
     def _tied(self, place: int) -> list[str]:
-        kinds = [self.scale.kind(one.best) for one in self.contenders]
-        return [one.name for i, one in enumerate(self.contenders) if i != place and kinds[i] == kinds[place] != FINITE]
+        kinds = [self.scale.kind(one.best) for one in self.entries]
+        return [one.name for i, one in enumerate(self.entries) if i != place and kinds[i] == kinds[place] != FINITE]
 
     def _against_exact(self) -> str:
         if self.exceeding:
             return f"Above the exact value, and so not to be believed: {', '.join(self.exceeding)}."
-        unknown = [one.name for one in self.contenders if any(map(_is_unknown, (one.gap, one.gap_of_K)))]
+        unknown = [one.name for one in self.entries if any(map(_is_unknown, (one.gap, one.gap_of_K)))]
         but = f" Not known of {listed(unknown)}." if unknown else ""
         return f"No bound exceeds the exact value by more than {MOST_EXCESS:g} paired standard errors.{but}"
 
     def tables(self) -> list[TextTable]:
         """The order, the figures of each method, and all paired differences."""
-        from dpm_ppl.analysis.comparison.tables import differences_table, figures_table, summary_table
-
-        return [summary_table(self), figures_table(self), differences_table(self)]
+        names = [one.name for one in self.entries]
+        lacking = [row[0] for row in self.behind]
+        return [
+            summary_table(self.scale, self.entries, self.rank_words, lacking, self.exact),
+            figures_table(self.scale, self.figures()),
+            differences_table(self.scale, names, self.behind),
+        ]
 
     def figures(self) -> list[dict[str, Any]]:
         """Every figure as one row: method, figure, particles, value, se, unit, data and draws behind it, and more."""
-        rows = [row for one in self.contenders for row in one.figures()]
+        rows = [row for one in self.entries for row in one.figures()]
         if self.exact is not None:
             value, se = float(self.exact.mean), float(self.exact.se)
             about = {"unit": self.scale.unit, "num_points": self.exact.num}
@@ -141,7 +146,7 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """One object: order, ranks, figures, paired differences and verdicts; null for what is not finite."""
-        names = [one.name for one in self.contenders]
+        names = [one.name for one in self.entries]
         return {
             "unit": self.scale.unit,
             "better": self.scale.better,
@@ -202,18 +207,18 @@ def compare_bounds(
         _check_units(given[0].units if units is None else units, other.units)
     units = given[0].units if given else units or Units((), "continuous", np.zeros(()), np.ones(()))
     scale = Scale(units, given[0].scores.unit.partition("/")[2] if given else datum)
-    contenders = [contender(name, result, scale, known) for name, result in results.items()]
-    num_points = {one.name: len(one.K_values) for one in contenders}
+    entries = [entry_of(name, result, scale, known) for name, result in results.items()]
+    num_points = {one.name: len(one.K_values) for one in entries}
     if len(set(num_points.values())) > 1:
         raise InputError(
             "results", expected="the same data for all", got=f"{num_points} data", remedy="score all on the same data"
         )
-    exacts = [one.measured.scores.exact for one in contenders if one.measured.scores.exact is not None]
+    exacts = [one.measured.scores.exact for one in entries if one.measured.scores.exact is not None]
     exact_figure = scale.figure(exacts[0]) if exacts else None
-    behind = [[scale.difference(_difference(two, one)) for two in contenders] for one in contenders]
-    order = sorted(range(len(contenders)), key=lambda i: scale.order(contenders[i].best), reverse=True)
+    behind = [[scale.difference(_difference(two, one)) for two in entries] for one in entries]
+    order = sorted(range(len(entries)), key=lambda i: scale.order(entries[i].best), reverse=True)
     rows = [[behind[i][j] for j in order] for i in order]
-    return Comparison(scale, [contenders[i] for i in order], rows, exact_figure)
+    return Comparison(scale, [entries[i] for i in order], rows, exact_figure)
 
 
 def _check_units(a: Units, b: Units) -> None:
@@ -227,15 +232,18 @@ def _check_units(a: Units, b: Units) -> None:
         )
 
 
-def _difference(a: Contender, b: Contender) -> Estimate:
+def _difference(a: Entry, b: Entry) -> Estimate:
     """The mean of a - b over all data, nats, of their best values.
 
-    Where they were weighed on some of the data only, K of all and the exact values help (see `extended_mean`).
+    Where only some of the data have weights, K of all and the exact values help (see `extended_mean`).
     """
     both, places_a, places_b = np.intersect1d(a.places, b.places, return_indices=True)
     if both.size == 0:
         raise InputError(
-            "results", expected="weights of some of the same data", got="none", remedy="weigh the first data of each"
+            "results",
+            expected="weights of some of the same data",
+            got="none",
+            remedy="take weights of the first data of each",
         )
     exact, control = a.measured.scores.exact_values, _minus(a.control, b.control)
     others = [] if exact is None else [_minus(exact, (a.control + b.control) / 2)]

@@ -1,4 +1,4 @@
-"""Figures of sets of data: means, paired differences, means over weighed subsets, rises, gaps, two-sided bounds.
+"""Figures of sets of data: means, paired differences, means with weights of some, rises, gaps, two-sided bounds.
 
 "Expectation" is that of the figure itself: a log-mean of few weights lies below log p on average, and says so.
 """
@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks import roll
 from benchmarks.coverage.regimes import VALUES, WORLDS
 from benchmarks.coverage.row import Measure, Row, covers, row
-from dpm_ppl.analysis.comparison.contender import known_better
+from dpm_ppl.analysis.comparison.entry import known_better
 from dpm_ppl.diffusion.bounds import bound
 from dpm_ppl.estimates.standard_errors import estimate, paired_difference
 from dpm_ppl.estimates.subsets import extended_mean
@@ -48,7 +48,7 @@ def tied(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
         yield row("two tied methods", f"order open, {num} data", open_order, least=0.945)
 
 
-def weighed(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
+def weighted(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
     """Means over all data from the weights of some, their gaps to the exact value, and their cumulants."""
     repetitions = min(repetitions, 500)
     for regime, world in WORLDS.items():
@@ -66,7 +66,7 @@ def weighed(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
                     gaps.append(covers(gap.mean, gap.se, world.misfit**2 / 2 - 1 - expected))
                 cumulant = extended_mean(K[:num] + log_weights.var(axis=1, ddof=1) / 2, known, K, lacking)
                 cumulants.append(covers(cumulant.mean, cumulant.se, -1.0))
-            some = f"{num} of {num_all:,} data weighed" if num < num_all else f"all {num} data weighed"
+            some = f"{num} of {num_all:,} data with weights" if num < num_all else f"all {num} data with weights"
             yield row(regime, f"mean over {some}, expectation", hits)
             if gaps:
                 yield row(regime, f"gap, {some}, expectation", gaps)
@@ -116,4 +116,4 @@ def _log_means(log_weights: np.ndarray) -> np.ndarray:
     return np.logaddexp.reduce(log_weights, axis=-1) - np.log(log_weights.shape[-1])
 
 
-MEASURES: tuple[Measure, ...] = (means, bounds, tied, weighed, log_likelihoods, rises, sandwiches)
+MEASURES: tuple[Measure, ...] = (means, bounds, tied, weighted, log_likelihoods, rises, sandwiches)

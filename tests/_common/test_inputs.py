@@ -206,7 +206,7 @@ def test_results_are_short_where_they_are_echoed(diffusion, svi, unchecked):
     for result in (measured, compared, measured.weights, certified, fitted):
         assert len(repr(result)) < 5000
         assert "array(" not in repr(result)
-    assert {"8", "16"} == {one.name for one in compared.contenders}
+    assert {"8", "16"} == {one.name for one in compared.entries}
     assert "f32[" in repr(measured) or "f64[300](numpy)" in repr(measured)
 
 

@@ -19,10 +19,10 @@ DRAWN = {"backend": "matplotlib"}
 
 def figures_of_run(compared: Comparison, measured: Measured) -> PagePicture:
     """The bounds of a run, beside the exact value and what else there is to hold them against."""
-    (one,), scale, scores = compared.contenders, compared.scale, measured.scores
+    (one,), scale, scores = compared.entries, compared.scale, measured.scores
     rows = {}
-    if one.is_weighed:
-        rows[f"importance-weighted, S = {one.rungs[-1].num_particles:,}"] = one.best
+    if one.is_importance_weighted:
+        rows[f"importance-weighted, S = {one.ladder[-1].num_particles:,}"] = one.best
     rows["log-likelihood" if one.is_exact else one.form] = one.K
     held_against = []
     if scores.gaussian is not None:
@@ -40,10 +40,10 @@ def figures_of_run(compared: Comparison, measured: Measured) -> PagePicture:
 def figures_of_methods(compared: Comparison) -> PagePicture:
     """K and the best bound of every method, the best on top."""
     rows = {}
-    single = " or ".join(dict.fromkeys(one.form for one in compared.contenders if not one.is_exact))
-    for one in compared.contenders:
+    single = " or ".join(dict.fromkeys(one.form for one in compared.entries if not one.is_exact))
+    for one in compared.entries:
         rows[one.name] = {"log-likelihood" if one.is_exact else single: one.K}
-        if one.is_weighed:
+        if one.is_importance_weighted:
             rows[one.name] |= {"importance-weighted": one.best}
     exact = "" if compared.exact is None else " The dashed line is the exact value."
     caption = f"All methods on the same held-out data, the best on top.{exact}"
@@ -56,9 +56,9 @@ def ladders(compared: Comparison) -> list[PagePicture]:
     """What the tables say of the rungs of all methods, as one picture; none where no method has any."""
     scale = compared.scale
     climbing = {
-        one.name: {rung.num_particles: scale.figure(rung.mean) for rung in one.rungs}
-        for one in compared.contenders
-        if any(math.isfinite(rung.mean.mean) for rung in one.rungs)
+        one.name: {rung.num_particles: scale.figure(rung.mean) for rung in one.ladder}
+        for one in compared.entries
+        if any(math.isfinite(rung.mean.mean) for rung in one.ladder)
     }
     if not climbing:
         return []

@@ -55,7 +55,7 @@ def write_run_page(path: Path, trained: Trained, measured: Measured, results: xr
 def write_comparison_page(path: Path, trained: Mapping[str, Trained], measured: Mapping[str, Measured]) -> Comparison:
     """The comparison of several runs on the same data; returns it."""
     compared = compare_bounds(measured)
-    order = [one.name for one in compared.contenders]
+    order = [one.name for one in compared.entries]
     first = next(iter(trained.values()))
     with house_style():
         sections = [
@@ -114,7 +114,7 @@ def _exact_picture(name: str, measured: Measured) -> list[PagePicture]:
 
 
 def _weights_pictures(trained: Trained, measured: Measured, compared: Comparison) -> list[Any]:
-    if measured.weights is None or compared.contenders[0].is_exact:
+    if measured.weights is None or compared.entries[0].is_exact:
         return ["All importance weights of a datum are equal: the figures are the log-likelihood itself."]
     blocks: list[Any] = [*ladders(compared)]
     group = weights_group(measured.weights)

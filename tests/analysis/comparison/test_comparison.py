@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis.comparison.comparison import _difference, compare_bounds
-from dpm_ppl.analysis.comparison.contender import Scale, contender, known_better
+from dpm_ppl.analysis.comparison.entry import Scale, entry_of, known_better
 from dpm_ppl.evaluation.importance_scores import summarise
 from dpm_ppl.evaluation.measured import Measured, measure
 from dpm_ppl.likelihood import LogLikelihood
@@ -48,7 +48,7 @@ def measured():
 
 def test_known_log_likelihoods_are_ordered_with_paired_errors():
     compared = compare_bounds(GIVEN, exact=TRUE)
-    assert [one.name for one in compared.contenders] == ["N(0, 1)", "N(0, 1.2)", "N(0, 2)"]
+    assert [one.name for one in compared.entries] == ["N(0, 1)", "N(0, 1.2)", "N(0, 2)"]
     assert compared.ranks == [(1, 1), (2, 2), (3, 3)]
     behind = compared.behind[1][0]
     expected = (GIVEN["N(0, 1)"] - GIVEN["N(0, 1.2)"]) / math.log(2)
@@ -57,7 +57,7 @@ def test_known_log_likelihoods_are_ordered_with_paired_errors():
     kl = (math.log(1.2) + 1 / (2 * 1.2**2) - 1 / 2) / math.log(2)
     assert abs(behind.mean - kl) < 4 * behind.se
     assert compared.behind[0][1].mean == pytest.approx(-behind.mean)
-    assert compared.contenders[0].gap.mean == pytest.approx(0, abs=1e-12)
+    assert compared.entries[0].gap.mean == pytest.approx(0, abs=1e-12)
     assert compared.exceeding == []
 
 
@@ -82,8 +82,8 @@ def test_levels_are_compared_in_bits_per_dim_where_less_is_better():
     units = dpm.Dataset.from_levels(np.arange(8).reshape(4, 2), 8).units
     values = {"worse": np.array([-3.0, -2.0, -4.0]), "better": np.array([-2.0, -1.0, -2.5])}
     compared = compare_bounds(values, units=units)
-    assert [one.name for one in compared.contenders] == ["better", "worse"]
-    for one in compared.contenders:
+    assert [one.name for one in compared.entries] == ["better", "worse"]
+    for one in compared.entries:
         assert one.best.mean == pytest.approx(units.bits_per_dim(values[one.name].mean()))
     assert compared.behind[1][0].mean == pytest.approx(np.mean([1, 1, 1.5]) / math.log(2) / 2)
     assert compared.as_json()["better"] == "lower"
@@ -92,7 +92,7 @@ def test_levels_are_compared_in_bits_per_dim_where_less_is_better():
 def test_measured_methods_are_ranked_by_their_likelihood(measured):
     compared = compare_bounds(measured)
     assert compared.exceeding == []
-    loose = next(one for one in compared.contenders if one.name == "loose")
+    loose = next(one for one in compared.entries if one.name == "loose")
     # K differs by KL(q || posterior), the likelihood by nothing.
     in_K = dpm.paired_difference(measured["tight"].scores.K_values, measured["loose"].scores.K_values)
     assert in_K.mean > 4 * in_K.se
@@ -105,17 +105,17 @@ def test_measured_methods_are_ranked_by_their_likelihood(measured):
     assert set(frame[frame["method"] == "tight"]["figure"]) == {"log-likelihood"}
     assert set(frame[frame["method"] == "loose"]["figure"]) == {"ELBO", "importance-weighted", "cumulant, no bound"}
     ladder = frame[(frame["method"] == "loose") & (frame["figure"] == "importance-weighted")]
-    assert list(ladder["num_particles"]) == [2**rung for rung in range(9)]
+    assert list(ladder["num_particles"]) == [2**power for power in range(9)]
     assert (ladder["se"] > 0).all()
 
 
-def test_the_weighed_difference_is_that_of_all_data(measured):
-    """Both roads to the difference of two likelihoods agree: over the weighed data, and over all."""
+def test_the_difference_of_likelihoods_is_that_of_all_data(measured):
+    """Both roads to the difference of two likelihoods agree: over the data with weights, and over all."""
     tight, loose = (measured[name] for name in ("tight", "loose"))
     both = tight.weights.log_likelihood - loose.weights.log_likelihood
     plain_difference = dpm.estimate(both) / math.log(2)
     compared = compare_bounds(measured)
-    names = [one.name for one in compared.contenders]
+    names = [one.name for one in compared.entries]
     ours = compared.behind[names.index("loose")][names.index("tight")]
     assert abs(ours.mean - plain_difference.mean) < 4 * np.hypot(ours.se, plain_difference.se)
     in_K = dpm.paired_difference(tight.scores.K_values, loose.scores.K_values)
@@ -132,8 +132,8 @@ def test_a_program_of_ones_own_stands_beside_a_diffusion_in_one_call():
         "mine": wide,
     }
     compared = compare_bounds(results)
-    assert {one.name for one in compared.contenders} == set(results)
-    by_name = {one.name: one for one in compared.contenders}
+    assert {one.name for one in compared.entries} == set(results)
+    by_name = {one.name: one for one in compared.entries}
     assert by_name["bound"].best.mean == pytest.approx(dpm.estimate(results["bound"].K).mean / math.log(2))
     assert by_name["weights"].best.mean == pytest.approx(results["weights"].mean().mean / math.log(2))
     assert by_name["mine"].best.mean == pytest.approx(wide.mean() / math.log(2))
@@ -146,11 +146,11 @@ def test_every_medium_holds_every_figure(measured):
         console.print(table.rich())
     shown = {"terminal": console.export_text(), "markdown": compared.to_markdown(), "html": compared._repr_html_()}
     for text in (*shown.values(), compared.to_latex().replace(r"$\pm$", "±")):
-        for one in compared.contenders:
+        for one in compared.entries:
             assert one.best.plus_minus() in text
             assert one.name in text
     assert compared.to_latex().count(r"\toprule") == 3
-    assert json.loads(json.dumps(compared.as_json(), allow_nan=False))["order"] == [c.name for c in compared.contenders]
+    assert json.loads(json.dumps(compared.as_json(), allow_nan=False))["order"] == [c.name for c in compared.entries]
 
 
 CASES = {
@@ -174,7 +174,7 @@ def test_exact_values_of_other_data():
 
 
 def test_order_ranks_and_words_agree():
-    """Two programs of nearly one likelihood, weighed on few data: whichever is first is not known to be beaten."""
+    """Two programs of nearly one likelihood, few data with weights: whichever is first is not known to be beaten."""
     data = dpm.Dataset.from_continuous(np.random.default_rng(5).normal(scale=np.hypot(1, 0.5), size=(1000, 1)))
     for seed in range(4):
         key = jax.random.key(seed)
@@ -185,7 +185,7 @@ def test_order_ranks_and_words_agree():
             ),
         }
         compared = compare_bounds(results)
-        first, second = compared.contenders
+        first, second = compared.entries
         assert first.best.mean >= second.best.mean
         assert compared.verdicts()[0].startswith(f"{first.name} has the best figure: ")
         ahead = compared.behind[1][0].mean < 0
@@ -199,7 +199,7 @@ def test_the_order_is_that_of_the_values_where_ranks_overlap():
     noise *= 40 / noise.std()
     noise -= noise.mean()
     compared = compare_bounds({"noisy": TRUE - 1 + noise, "near": TRUE - 0.5, "first": TRUE})
-    assert [one.name for one in compared.contenders] == ["first", "near", "noisy"]
+    assert [one.name for one in compared.entries] == ["first", "near", "noisy"]
     assert compared.rank_words == ["1 to 2", "2 to 3", "1 to 3"]
     assert [row[0] for row in compared.tables()[0].rows] == compared.rank_words
 
@@ -219,7 +219,7 @@ def test_a_bound_that_may_lie_far_off_says_so_in_the_figure(case):
     x_0 = draw_data(diffusion, 40)
     units = None if levels is None else dpm.Dataset.from_levels(np.arange(8).reshape(4, 2), levels).units
     compared = compare_bounds({"a": make(diffusion, x_0)}, units=units)
-    figure = compared.contenders[0].best
+    figure = compared.entries[0].best
     shown = f"{side} {figure.plus_minus()}".strip()
     assert compared.verdicts()[0].startswith(f"a: {shown} bits/")
     assert shown in compared.tables()[0].rows[0]
@@ -230,7 +230,7 @@ def test_an_unknown_error_tells_nothing():
     compared = compare_bounds({"a": np.array([-1.0, -2.0]), "b": np.array([-1.0, -2.5])})
     assert compared.ranks == [(1, 2), (1, 2)]
     infinite = compare_bounds({"a": TRUE, "b": np.where(DRAWS > 2, -np.inf, TRUE)}, exact=TRUE)
-    assert [one.name for one in infinite.contenders] == ["a", "b"]
+    assert [one.name for one in infinite.entries] == ["a", "b"]
     assert infinite.ranks == [(1, 1), (2, 2)]
     assert infinite.exceeding == []
 
@@ -244,7 +244,7 @@ def test_densities_of_other_variables_are_not_compared():
 
 @pytest.mark.parametrize("num_points", [3, 5, 8, 100, 400])
 def test_tied_methods_are_called_apart_by_chance_only(num_points, unchecked):
-    """Two methods of one law measured again and again, weighed on few or all of their data."""
+    """Two methods of one law measured again and again, with weights of few or all of their data."""
     rng, apart = np.random.default_rng(6), []
     for _ in range(500):
         common, noise = rng.normal(size=400), rng.normal(size=(4, 400)) * 0.3
@@ -261,32 +261,32 @@ def contended(K, gains, num_points):
     return SimpleNamespace(control=K, places=np.arange(num_points), values=values, measured=measured)
 
 
-def weighed_on_few(seed, num_weighed=20, num_all=2000, gain=0.1):
-    """A method measured on many data and weighed on few, far from the exact value: (K, exact value, log-weights)."""
+def with_few_weights(seed, num_with_weights=20, num_all=2000, gain=0.1):
+    """Many data measured, few with weights, and far from the exact value: (K, exact value, log-weights)."""
     rng = np.random.default_rng(seed)
     log_p = -rng.exponential(size=num_all)
     exact = log_p + 0.5 + rng.normal(size=num_all)
-    log_weights = log_p[:num_weighed, None] - gain + np.sqrt(2 * gain) * rng.normal(size=(num_weighed, 64))
+    log_weights = log_p[:num_with_weights, None] - gain + np.sqrt(2 * gain) * rng.normal(size=(num_with_weights, 64))
     return log_p - gain, exact, log_weights
 
 
 @pytest.mark.parametrize("gain", [0.01, 0.5])
 def test_the_best_bound_is_never_worse_than_K(gain):
-    """Few weighed data raise the figure or leave it, however far the model is from the exact value."""
+    """Weights of few data raise the figure or leave it, however far the model is from the exact value."""
     units, chosen = dpm.Dataset.from_continuous(DRAWS[:, None]).units, []
     for seed in range(40):
-        K, exact, log_weights = weighed_on_few(seed, gain=gain)
+        K, exact, log_weights = with_few_weights(seed, gain=gain)
         kept = RunningWeights(len(log_weights), seed)
         kept.add(log_weights)
-        unweighed = RunningWeights(len(K) - len(log_weights), seed)
-        weights = LogLikelihood.of([kept, unweighed], 1)
-        scores = contender("", K, Scale(units, "point"), exact).measured.scores
+        without = RunningWeights(len(K) - len(log_weights), seed)
+        weights = LogLikelihood.of([kept, without], 1)
+        scores = entry_of("", K, Scale(units, "point"), exact).measured.scores
         result = Measured(units, scores, weights, summarise(weights, units, scores))
-        (one,) = compare_bounds({"one": result}).contenders
-        chosen.append(one.is_weighed)
+        (one,) = compare_bounds({"one": result}).entries
+        chosen.append(one.is_importance_weighted)
         assert one.best.mean >= one.K.mean
-        assert one.is_weighed or one.best == one.K
-        assert abs(one.rungs[-1].mean.mean * math.log(2) + 1) < 5 * one.rungs[-1].mean.se * math.log(2)
+        assert one.is_importance_weighted or one.best == one.K
+        assert abs(one.ladder[-1].mean.mean * math.log(2) + 1) < 5 * one.ladder[-1].mean.se * math.log(2)
     assert np.mean(chosen) == pytest.approx(1.0 if gain == 0.5 else 0.0, abs=0.1)
 
 

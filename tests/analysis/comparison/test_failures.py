@@ -56,7 +56,7 @@ def test_finite_figures_then_minus_infinity_then_none(names, ranks, units, unche
     """Whatever the order in which methods are given, and whether more is better or less."""
     for given in (names, names[::-1]):
         compared = compare_bounds({name: FIGURES[name] for name in given}, exact=TRUE, units=units)
-        order = [one.name for one in compared.contenders]
+        order = [one.name for one in compared.entries]
         assert [tier(name) for name in order] == sorted(map(tier, names))
         assert compared.rank_words == ranks
         *said, last = compared.verdicts()
@@ -106,7 +106,7 @@ DATA = dpm.Dataset.from_continuous(VALUES, reference=dpm.Dataset.from_continuous
 
 @pytest.fixture(scope="module")
 def measured():
-    """One datum fails of those that are weighed, one of the others, or all; and what the same chain gives otherwise."""
+    """One datum fails of those with weights, one of the others, or all; and what the same chain gives otherwise."""
     limits = {"one": (20.0,), "another": (20.0, -1.0), "all": (-np.inf,), "none": (np.inf,)}
     options = {"num_particles": 64, "num_points": NUM_WEIGHED}
     return {name: measure(diffusion(*limit), DATA, KEY, **options) for name, limit in limits.items()}
@@ -141,9 +141,9 @@ def test_one_failure_does_not_hide_that_data_are_in_an_order():
 
 def test_it_stands_last_in_a_comparison(measured):
     compared = compare_bounds(measured)
-    assert [one.name for one in compared.contenders] == ["none", "one", "another", "all"]
+    assert [one.name for one in compared.entries] == ["none", "one", "another", "all"]
     assert compared.rank_words == ["1", *["2 to 4"] * 3]
-    assert not any(one.is_finite for one in compared.contenders[1:])
+    assert not any(one.is_finite for one in compared.entries[1:])
     _, one, another, of_all, *_ = compared.verdicts()
     for said in (one, another):
         assert "no figure, for its log-likelihood is not a number for 1 of 80 data; tied with" in said

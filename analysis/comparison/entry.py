@@ -26,7 +26,7 @@ RESOLUTION = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
-class Contender:
+class Entry:
     """A method and what was measured of it; figures are in the unit of `scale`."""
 
     __repr__ = short_repr
@@ -49,10 +49,10 @@ class Contender:
         return weights is not None and bool(weights.is_exact.all())
 
     @property
-    def is_weighed(self) -> bool:
+    def is_importance_weighted(self) -> bool:
         """Whether its best bound is the importance-weighted one: above K by more than the error of the difference.
 
-        Otherwise K is, which is as good a bound and knows all data. So few weighed data never make a method worse.
+        Otherwise K is, which is as good a bound and knows all data. So weights of few data never make a method worse.
         """
         importance = self.measured.importance
         if importance is None or self.is_exact:
@@ -64,7 +64,7 @@ class Contender:
 
     @property
     def _weights(self) -> LogLikelihood | None:
-        return self.measured.weights if self.is_weighed else None
+        return self.measured.weights if self.is_importance_weighted else None
 
     @property
     def places(self) -> np.ndarray:
@@ -96,21 +96,21 @@ class Contender:
         return None if gap is None else self.scale.advantage(gap)
 
     @property
-    def rungs(self) -> list[Rung]:
+    def ladder(self) -> list[Rung]:
         """The importance-weighted figures, from one particle upwards."""
         return [] if self.measured.importance is None or self.is_exact else self.measured.importance.rungs
 
     @property
     def best(self) -> Estimate:
         """The best lower bound, over all data."""
-        return self.scale.figure(self.rungs[-1].mean) if self.is_weighed else self.K
+        return self.scale.figure(self.ladder[-1].mean) if self.is_importance_weighted else self.K
 
     @property
     def gap(self) -> Estimate | None:
         """What it lacks to the exact value, paired."""
-        if not self.is_weighed:
+        if not self.is_importance_weighted:
             return self.gap_of_K
-        gap = self.rungs[-1].gap
+        gap = self.ladder[-1].gap
         return None if gap is None else self.scale.advantage(gap)
 
     @property
@@ -126,19 +126,19 @@ class Contender:
     @property
     def side(self) -> str:
         """`at least` or `at most` where `best` is a bound that may lie far from what it bounds; nothing elsewhere."""
-        far = bool(self.doubtful_share) if self.is_weighed else self.form != GIVEN and not self.is_exact
+        far = bool(self.doubtful_share) if self.is_importance_weighted else self.form != GIVEN and not self.is_exact
         return self.scale.side if far else ""
 
     @property
     def kind_of_best(self) -> str:
         """What `best` is, in words."""
-        if self.is_weighed:
-            return f"importance-weighted with {self.rungs[-1].num_particles:,} particles"
+        if self.is_importance_weighted:
+            return f"importance-weighted with {self.ladder[-1].num_particles:,} particles"
         return "its log-likelihood" if self.is_exact else self.form
 
     @property
     def doubtful_share(self) -> float | None:
-        """Share of the weighed data whose estimate is not reliable."""
+        """Share of the data with weights whose estimate is not reliable."""
         importance = self.measured.importance
         return None if importance is None else importance.doubtful_share  # 0 where all weights are equal
 
@@ -147,23 +147,23 @@ class Contender:
         scores, importance, sandwich = self.measured.scores, self.measured.importance, self.measured.sandwich
         first = "log-likelihood" if self.is_exact else self.form
         rows = [self._row(first, self.K, num_draws=scores.num_draws, gap=self.gap_of_K)]
-        for rung in self.rungs:
+        for row in self.ladder:
             rows.append(
                 self._row(
                     "importance-weighted",
-                    self.scale.figure(rung.mean),
-                    num_particles=rung.num_particles,
-                    num_draws=rung.num_draws,
-                    num_weighed=importance.num_points if importance else 0,
-                    gap=None if rung.gap is None else self.scale.advantage(rung.gap),
+                    self.scale.figure(row.mean),
+                    num_particles=row.num_particles,
+                    num_draws=row.num_draws,
+                    num_with_weights=importance.num_points if importance else 0,
+                    gap=None if row.gap is None else self.scale.advantage(row.gap),
                 )
             )
-        rows[-1 if self.is_weighed else 0] |= {"side": self.side} if self.side else {}
-        if importance is not None and self.rungs:
+        rows[-1 if self.is_importance_weighted else 0] |= {"side": self.side} if self.side else {}
+        if importance is not None and self.ladder:
             rows[-1] |= {"ess_median": importance.ess_median, "doubtful_share": importance.doubtful_share}
             rows.append(
                 self._row(
-                    "cumulant, no bound", self.scale.figure(importance.cumulant), num_weighed=importance.num_points
+                    "cumulant, no bound", self.scale.figure(importance.cumulant), num_with_weights=importance.num_points
                 )
             )
         if sandwich is not None:
@@ -181,14 +181,14 @@ class Contender:
         return row if gap is None else row | {"gap": float(gap.mean), "gap_se": float(gap.se)}
 
 
-def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) -> Contender:
+def entry_of(name: str, result: Any, scale: Scale, exact: np.ndarray | None) -> Entry:
     """What `compare_bounds` was given under this name.
 
     **Raises:** `InputError` for a result of another kind, and exact values of other data.
     """
     if isinstance(result, Measured):
         form = "ELBO" if result.scores.L_null is None else "K"
-        return Contender(name, _with_exact(name, result, scale.units, exact), scale, form)
+        return Entry(name, _with_exact(name, result, scale.units, exact), scale, form)
     if isinstance(result, LogLikelihood):
         if not result.num_draws.all():
             raise InputError(
@@ -197,10 +197,10 @@ def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) ->
         scores = _scores(name, result.K, scale, exact, int(result.num_draws.min()))
         measured = Measured(scale.units, scores, result, summarise(result, scale.units, scores))
         first = int(result.ladder.num_particles[0])
-        return Contender(name, measured, scale, "mean log-weight" if first == 1 else f"log-mean of {first} particles")
+        return Entry(name, measured, scale, "mean log-weight" if first == 1 else f"log-mean of {first} particles")
     if isinstance(result, Bound):
         scores = _scores(name, np.asarray(result.K, np.float64), scale, exact, result.num_draws)
-        return Contender(name, Measured(scale.units, scores), scale, "K")
+        return Entry(name, Measured(scale.units, scores), scale, "K")
     values = np.asarray(result)
     if values.dtype.kind not in "iuf" or values.ndim != 1 or len(values) < 2:
         raise InputError(
@@ -210,7 +210,7 @@ def contender(name: str, result: Any, scale: Scale, exact: np.ndarray | None) ->
             remedy="measure(Program(model, guide, event_shape=..., params=svi_result.params), data, key) for a program",
         )
     scores = _scores(name, values.astype(np.float64), scale, exact, 1)
-    return Contender(name, Measured(scale.units, scores), scale, GIVEN)
+    return Entry(name, Measured(scale.units, scores), scale, GIVEN)
 
 
 def known_better(advantage: Estimate) -> bool:
