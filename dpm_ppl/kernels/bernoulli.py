@@ -14,6 +14,7 @@ from numpyro.distributions import BernoulliLogits, Distribution
 from dpm_ppl._common.checks import real_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Outputs, Values
+from dpm_ppl.kernels import _divergences as _divergences  # registers KL(Bernoulli || Bernoulli) with NumPyro
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.schedules.steps import Step
 
