@@ -19,7 +19,7 @@ import tyro
 from dpm_ppl import Estimate
 
 DPM_PPL = (sys.executable, "-c", "from dpm_ppl.app.cli import main; main()")
-Figures = dict[str, dict[str, float | None]]
+Values = dict[str, dict[str, float | None]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def main(options: Options, of_fit: Sequence[str]) -> None:
     print(table(figures))
 
 
-def figures_of(options: Options, path: Path, seed: int, of_fit: Sequence[str]) -> Figures:
+def figures_of(options: Options, path: Path, seed: int, of_fit: Sequence[str]) -> Values:
     """The figures of one seed, `{"mean", "se"}` by name, fitted or gone on with where it must be."""
     begun = (path / "run.json").exists()
     arguments = ["fit", options.experiment, "--out", path, "--seed", seed, *of_fit, *(["--resume"] if begun else [])]
@@ -55,19 +55,19 @@ def figures_of(options: Options, path: Path, seed: int, of_fit: Sequence[str]) -
     return chosen(facts)
 
 
-def chosen(facts: dict[str, Any]) -> Figures:
-    """K, exact value and gap of what `--json` prints, in bits/dim where the data have levels; and the weighed ones."""
+def chosen(facts: dict[str, Any]) -> Values:
+    """K, exact value and gap of what `--json` prints, in bits/dim where the data have levels; and by weights."""
     in_dims = facts["bits_per_dim"] is not None
     unit = "bits/dim" if in_dims else facts["unit"]
     figures = {f"K, {unit}": facts["bits_per_dim" if in_dims else "K"], "exact": facts["exact"], "gap": facts["gap"]}
-    if rungs := facts.get("importance_weighted"):
-        last, size = rungs[-1], rungs[-1]["num_particles"]
+    if ladder := facts.get("importance_weighted"):
+        last, size = ladder[-1], ladder[-1]["num_particles"]
         figures[f"S = {size:,}"] = facts["importance_weighted_bits_per_dim"] if in_dims else last
         figures[f"gap, S = {size:,}"] = last["gap"]
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
-def table(figures: Sequence[Figures]) -> str:
+def table(figures: Sequence[Values]) -> str:
     """A row for each seed, each figure with its standard error over held-out data; then mean and spread over seeds."""
     names = list(figures[0])
     means = np.array([[one[name]["mean"] for name in names] for one in figures], float)

@@ -38,5 +38,5 @@ def test_figures_are_those_asked_for(more, names):
 
 def test_levels_are_told_in_bits_per_dim():
     dims = {"mean": 2.0, "se": 0.01}
-    weighed = {"importance_weighted": [RUNG | {"gap": None}], "importance_weighted_bits_per_dim": dims}
-    assert chosen(facts(-2.0, dims) | weighed) == {"K, bits/dim": dims, "S = 512": dims}
+    weights = {"importance_weighted": [RUNG | {"gap": None}], "importance_weighted_bits_per_dim": dims}
+    assert chosen(facts(-2.0, dims) | weights) == {"K, bits/dim": dims, "S = 512": dims}

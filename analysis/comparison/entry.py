@@ -57,10 +57,10 @@ class Entry:
         importance = self.measured.importance
         if importance is None or self.is_exact:
             return False
-        K, weighted = self.measured.scores.K.mean, importance.rungs[-1].mean.mean
+        K, best = self.measured.scores.K.mean, importance.rungs[-1].mean.mean
         if not math.isfinite(K):  # where it failed, weights of all data alone can stand for it
-            return math.isfinite(weighted) and bool(np.isneginf(K) or importance.num_points == len(self.K_values))
-        return bool(weighted >= K) and is_above(importance.gain, 1.0)
+            return math.isfinite(best) and bool(np.isneginf(K) or importance.num_points == len(self.K_values))
+        return bool(best >= K) and is_above(importance.gain, 1.0)
 
     @property
     def _weights(self) -> LogLikelihood | None:

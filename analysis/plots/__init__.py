@@ -1,7 +1,7 @@
 """Plots on ArviZ's PlotCollection: every function returns the collection and shows nothing."""
 
 from dpm_ppl.analysis.plots.chain import plot_bound_per_step, plot_entropy_bounds, plot_schedule
-from dpm_ppl.analysis.plots.curves import plot_ladder, plot_rungs, plot_training
+from dpm_ppl.analysis.plots.curves import plot_ladder, plot_ladder_values, plot_training
 from dpm_ppl.analysis.plots.draws import plot_draws
 from dpm_ppl.analysis.plots.forest import plot_figures
 from dpm_ppl.analysis.plots.grids import plot_image_grid
@@ -21,9 +21,9 @@ __all__ = [
     "plot_image_grid",
     "plot_khat_per_datum",
     "plot_ladder",
+    "plot_ladder_values",
     "plot_pairs",
     "plot_raster",
-    "plot_rungs",
     "plot_schedule",
     "plot_slices",
     "plot_training",

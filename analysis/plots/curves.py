@@ -29,8 +29,8 @@ def plot_ladder(
 ) -> PlotCollection:
     """From K to the log-likelihood: the mean bound against the number of particles, with one standard error over data.
 
-    The mean is that of the data that were weighed (`plot_rungs` shows figures that stand for more); a single datum has
-    its Monte-Carlo standard error instead. A rung whose mean is not finite is not shown. The panel is called `bound`.
+    The mean is that of the data with weights (`plot_ladder_values` shows values that stand for more); a single datum
+    has its Monte-Carlo standard error instead. A mean that is not finite is not shown. The panel is called `bound`.
 
     **Arguments:**
 
@@ -69,8 +69,8 @@ def plot_ladder(
     return collection
 
 
-def plot_rungs(
-    rungs: Mapping[str, Mapping[int, Estimate]],
+def plot_ladder_values(
+    ladders: Mapping[str, Mapping[int, Estimate]],
     *,
     exact: Estimate | None = None,
     unit: str,
@@ -81,13 +81,13 @@ def plot_rungs(
 ) -> PlotCollection:
     """Figures as they stand in a table, by method and number of particles: what `plot_ladder` draws of single data.
 
-    **Arguments:** `rungs`, by name, from the number of particles to the figure; `exact`, as a line in a band of one
+    **Arguments:** `ladders`, by name, from the number of particles to the figure; `exact`, as a line in a band of one
     standard error; `unit`, that of all of them. For the others see `plot_ladder`.
 
     **Raises:** `InputError` where there are no figures.
     """
-    if not rungs or not all(rungs.values()):
-        raise InputError("rungs", expected="figures of every method", got="none", remedy="leave such methods out")
+    if not ladders or not all(ladders.values()):
+        raise InputError("ladders", expected="figures of every method", got="none", remedy="leave such methods out")
     collection = panels(
         ["bound"],
         backend=backend,
@@ -95,7 +95,7 @@ def plot_rungs(
         figure_kwargs=figure_kwargs,
         title=title,
     )
-    series = {name: _columns(figures) for name, figures in rungs.items()}
+    series = {name: _columns(figures) for name, figures in ladders.items()}
     _draw_ladders(collection, series, exact)
     _label_ladders(collection, series, "particles S behind one estimate", unit)
     if exact is not None or len(series) > 1:
@@ -173,12 +173,12 @@ def _label_ladders(collection: PlotCollection, series: Mapping[str, Any], x: str
 
 
 def _has_ladder(weights: xr.Dataset) -> np.ndarray:
-    """Which data have numbers on all rungs, minus infinity among them."""
-    return ~np.isnan(weights["ladder"].transpose("datum", "rung").values).any(axis=1)
+    """Which data have numbers for all sizes, minus infinity among them."""
+    return ~np.isnan(weights["ladder"].transpose("datum", ...).values).any(axis=1)
 
 
 def _mean_ladder(weights: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    values, errors = (weights[name].transpose("datum", "rung").values for name in ("ladder", "ladder_se"))
+    values, errors = (weights[name].transpose("datum", ...).values for name in ("ladder", "ladder_se"))
     drawn = _has_ladder(weights)
     if not drawn.any():
         raise InputError("weights", expected="data with a ladder", got="none", remedy="draw at least once per datum")

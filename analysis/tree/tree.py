@@ -99,28 +99,27 @@ def bound_group(bound: Bound, *, diffusion: Diffusion | None = None) -> xr.Datas
 
 
 def weights_group(result: LogLikelihood) -> xr.Dataset:
-    """Importance-weighted estimates per datum, nats; their ladder `(datum, rung)`; and log-weights that were kept.
+    """Importance-weighted estimates per datum, nats; their ladder `(datum, num_particles)`; and kept log-weights.
 
-    `ladder`, `ladder_se` are the values of every rung, `ladder_rise`, `ladder_rise_se` the way up to it from the rung
-    below: NaN on the first rung, and for data without draws. The coordinate `num_particles` is that of the rungs; a
-    datum's own number is `num_draws` times the attribute `particles_per_draw`. `log_weights` is `(datum, draw)`.
+    `ladder`, `ladder_se` are the values for every number of particles in a mean of weights, `ladder_rise`,
+    `ladder_rise_se` the rise to it from the number before: NaN for the first, and for data without draws. A datum's own
+    number is `num_draws` times the attribute `particles_per_draw`. `log_weights` is `(datum, draw)`.
     """
     variables = {name: _variable("datum", getattr(result, name), *about) for name, about in ESTIMATES.items()}
     ladder, drawn = result.ladder, result.num_draws > 0
     texts = {
         "ladder": (ladder.values, "average log-mean over disjoint groups of num_particles"),
         "ladder_se": (ladder.se, "Monte-Carlo standard error of ladder"),
-        "ladder_rise": (ladder.rises, "from the rung below to this one"),
+        "ladder_rise": (ladder.rises, "from the number of particles before to this one"),
         "ladder_rise_se": (ladder.rises_se, "Monte-Carlo standard error of ladder_rise, paired"),
     }
     for name, (values, text) in texts.items():
         full = np.full((len(drawn), len(ladder.num_particles)), np.nan)
         full[drawn, full.shape[1] - values.shape[1] :] = values
-        variables[name] = _variable(("datum", "rung"), full, text)
+        variables[name] = _variable(("datum", "num_particles"), full, text)
     coords: dict[str, Any] = {
         "datum": np.arange(len(drawn)),
-        "rung": np.arange(len(ladder.num_particles)),
-        "num_particles": _variable("rung", ladder.num_particles, "particles behind one log-mean", "particles"),
+        "num_particles": _variable("num_particles", ladder.num_particles, "particles behind one log-mean", "particles"),
     }
     if result.log_weights is not None:
         variables["log_weights"] = _variable(("datum", "draw"), result.log_weights, "log-weight of a draw")

@@ -82,19 +82,19 @@ def log_likelihoods(repetitions: int, rng: np.random.Generator) -> Iterator[Row]
 
 
 def rises(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:
-    """What a datum gains from one rung of the ladder to the next, and the rungs themselves, for few groups."""
+    """Log-means of groups of draws, and what a datum gains from one size of group to the next, for few groups."""
     for sd in (0.3, 1.0, 2.0):
         log_weights = sd * rng.normal(size=(repetitions, 256))
         truth = ladder(sd * rng.normal(size=(20 * repetitions, 256)), (1, 8, 16, 32, 64, 128))
         found, regime = ladder(log_weights, (1, 8, 16, 32, 64, 128)), f"log-normal weights, sd {sd:g}"
-        for rung, size in ((1, 8), (2, 16), (4, 64), (5, 128)):
+        for place, size in ((1, 8), (2, 16), (4, 64), (5, 128)):
             groups = f"{256 // size} groups of {size}"
-            hits = covers(found.values[:, rung], found.se[:, rung], truth.values[:, rung].mean())
-            yield row(regime, f"rung, {groups}", hits)
-            if rung != 1:
-                expected = truth.rises[:, rung - 1].mean()
-                hits = covers(found.rises[:, rung - 1], found.rises_se[:, rung - 1], expected)
-                yield row(regime, f"rise from the rung below, {groups}", hits)
+            hits = covers(found.values[:, place], found.se[:, place], truth.values[:, place].mean())
+            yield row(regime, f"mean, {groups}", hits)
+            if place != 1:
+                expected = truth.rises[:, place - 1].mean()
+                hits = covers(found.rises[:, place - 1], found.rises_se[:, place - 1], expected)
+                yield row(regime, f"rise from the size below, {groups}", hits)
 
 
 def sandwiches(repetitions: int, rng: np.random.Generator) -> Iterator[Row]:

@@ -55,14 +55,14 @@ class World:
     heavy: float = 0.0
     misfit: float | None = None
 
-    def draw(self, rng: np.random.Generator, num_all: int, num_weighed: int, num_draws: int) -> tuple[np.ndarray, ...]:
-        """K `(datum,)` with the noise of four draws, exact values, and log-weights `(weighed datum, draw)`."""
+    def draw(self, rng: np.random.Generator, num_all: int, num_kept: int, num_draws: int) -> tuple[np.ndarray, ...]:
+        """K `(datum,)` with the noise of four draws, exact values, and log-weights `(num_kept, num_draws)`."""
         log_p = -rng.chisquare(2, num_all) / 2
         sd = np.where(rng.random(num_all) < self.share, self.heavy, self.usual)
         K = log_p - sd**2 / 2
         misfit = 1.0 if self.misfit is None else self.misfit
         exact = log_p + misfit * (misfit / 2 + rng.normal(size=num_all))
-        log_weights = K[:num_weighed, None] + sd[:num_weighed, None] * rng.normal(size=(num_weighed, num_draws))
+        log_weights = K[:num_kept, None] + sd[:num_kept, None] * rng.normal(size=(num_kept, num_draws))
         return K + sd * rng.normal(size=num_all) / 2, exact, log_weights
 
 

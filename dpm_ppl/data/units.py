@@ -43,17 +43,17 @@ class Units:
         """All of it, for `from_json`."""
         columns = None if self.columns is None else [asdict(column) for column in self.columns]
         numbers = {"shift": np.asarray(self.shift).tolist(), "scale": np.asarray(self.scale).tolist()}
-        facts = {"event_shape": list(self.event_shape), "kind": self.kind, "num_levels": self.num_levels}
-        return {**facts, **numbers, "columns": columns}
+        fields = {"event_shape": list(self.event_shape), "kind": self.kind, "num_levels": self.num_levels}
+        return {**fields, **numbers, "columns": columns}
 
     @classmethod
-    def from_json(cls, facts: dict[str, Any]) -> "Units":
+    def from_json(cls, fields: dict[str, Any]) -> "Units":
         """The units of which `as_json` has told."""
-        columns = facts["columns"]
+        columns = fields["columns"]
         if columns is not None:
             columns = tuple(Column(**column | {"labels": tuple(column["labels"])}) for column in columns)
-        shift, scale = (np.asarray(facts[name], np.float64) for name in ("shift", "scale"))
-        return cls(tuple(facts["event_shape"]), facts["kind"], shift, scale, facts["num_levels"], columns)
+        shift, scale = (np.asarray(fields[name], np.float64) for name in ("shift", "scale"))
+        return cls(tuple(fields["event_shape"]), fields["kind"], shift, scale, fields["num_levels"], columns)
 
     @property
     def widths(self) -> np.ndarray:

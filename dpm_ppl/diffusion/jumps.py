@@ -2,7 +2,7 @@
 
 Bits hardly move in the first steps: with beta_1 = 0.01 a bit flips once in two hundred paths. Where the model has no
 other explanation of a datum than such a flip, paths without one all have the same, far too small weight. Here the
-first step is made with a rate large enough that about one coordinate changes. What is found is weighed in
+first step is made with a rate large enough that about one coordinate changes. What is found is weighted in
 `dpm_ppl.likelihood.hidden_states`.
 Real-valued noise needs no such help: its weights vary smoothly, and their tail can be seen to rise.
 """

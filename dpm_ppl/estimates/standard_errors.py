@@ -12,7 +12,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import listed
 from dpm_ppl.estimates.widening import standard_error
 
-type Figure = float | np.ndarray
+type Value = float | np.ndarray
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Estimate:
     is `paired_difference` of their values.
     """
 
-    mean: Figure
-    se: Figure
+    mean: Value
+    se: Value
     num: int
 
     __array_ufunc__ = None  # so that NumPy's numbers leave arithmetic to the methods below

@@ -17,10 +17,10 @@ from dpm_ppl.likelihood.running import Moments, RunningWeights
 class Ladder:
     """The same draws averaged in groups: values rise in expectation with the size of the group.
 
-    - `num_particles` `(rung,)`: particles behind one log-mean; the first rung of plain trajectories is K.
-    - `values`, `se` `(datum, rung)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
+    - `num_particles` `(size,)`: particles behind one log-mean; the first value of plain trajectories is K.
+    - `values`, `se` `(datum, size)`: the average log-mean over disjoint groups of each datum's draws, nats, and its
       Monte-Carlo standard error (NaN for a single group), wide enough for few groups of skewed values.
-    - `rises`, `rises_se` `(datum, rung - 1)`: from each rung to the next, and the standard error of that difference
+    - `rises`, `rises_se` `(datum, size - 1)`: from each size to the next, and the standard error of that difference
       with the draws that both share paired (NaN where there is one group).
     """
 
@@ -33,19 +33,19 @@ class Ladder:
     rises_se: np.ndarray
 
     def means(self) -> list[Estimate]:
-        """The mean over data at every rung, with the standard error over data."""
+        """The mean over data for every size, with the standard error over data."""
         return [estimate(column) for column in self.values.T]
 
     def mean_rises(self) -> list[Estimate]:
-        """The mean rise from each rung to the next, paired datum by datum."""
+        """The mean rise from each size to the next, paired datum by datum."""
         return [paired_difference(above, below) for below, above in pairwise(self.values.T)]
 
 
 def ladder(log_weights: np.ndarray, num_draws: Sequence[int]) -> Ladder:
     """The ladder of any increasing numbers of draws, from log-weights `(datum, draw)` that were kept.
 
-    Each rung averages over as many disjoint groups as the draws hold. The errors of rises pair groups with what lies
-    below them where a rung's number divides the next one's, and are NaN otherwise.
+    Each value averages over as many disjoint groups as the draws hold. The errors of rises pair groups with the smaller
+    ones in them where one number divides the next, and are NaN otherwise.
 
     **Raises:** `InputError` unless the numbers increase from 1 or more to no more than the number of draws.
     """
@@ -62,11 +62,11 @@ def ladder(log_weights: np.ndarray, num_draws: Sequence[int]) -> Ladder:
         )
     means = [_group_means(log_weights, count) for count in counts]
     rises = [(above.mean(axis=1) - below.mean(axis=1), np.full(len(above), np.nan)) for below, above in pairwise(means)]
-    for rung, (below, above) in enumerate(pairwise(counts)):
+    for place, (below, above) in enumerate(pairwise(counts)):
         if above % below == 0:
-            paired = means[rung][:, : means[rung + 1].shape[1] * (above // below)]
-            differences = means[rung + 1] - paired.reshape(len(paired), -1, above // below).mean(axis=2)
-            rises[rung] = differences.mean(axis=1), _se(differences)
+            paired = means[place][:, : means[place + 1].shape[1] * (above // below)]
+            differences = means[place + 1] - paired.reshape(len(paired), -1, above // below).mean(axis=2)
+            rises[place] = differences.mean(axis=1), _se(differences)
     values, se = (np.stack([of(mean) for mean in means], axis=1) for of in (_mean, _se))
     none = np.empty((len(log_weights), 0))
     rise, rise_se = (np.stack([pair[i] for pair in rises], axis=1) if rises else none for i in (0, 1))
@@ -100,14 +100,14 @@ def _per_spread(num_groups: np.ndarray | int) -> np.ndarray:
 def ladder_of(kept: list[RunningWeights], estimates: np.ndarray, particles_per_draw: int) -> Ladder:
     """The ladder of powers of two, from running sums.
 
-    It goes up to as many draws as all data have. Where that is no power of two, the last rung is the estimate itself;
+    It goes up to as many draws as all data have. Where that is no power of two, the last value is the estimate itself;
     what is left over stands in no other group.
     """
     num = min(weights.num_draws for weights in kept)
-    rungs = range(num.bit_length())
-    counts = [2**rung for rung in rungs]
-    values, se = _joined(_column(weights.rungs, weights, rungs) for weights in kept)
-    rises, rises_se = _joined(_column(weights.rises, weights, rungs[1:]) for weights in kept)
+    powers = range(num.bit_length())
+    counts = [2**power for power in powers]
+    values, se = _joined(_column(weights.group_means, weights, powers) for weights in kept)
+    rises, rises_se = _joined(_column(weights.rises, weights, powers[1:]) for weights in kept)
     if counts[-1] < num:
         unknown = np.full((len(values), 1), np.nan)
         with np.errstate(invalid="ignore"):
@@ -123,10 +123,10 @@ def _joined(columns: Iterable[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarra
     return np.concatenate(first), np.concatenate(second)
 
 
-def _column(moments: Moments, weights: RunningWeights, rungs: range) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard error `(datum, rung)` of what `moments` holds in disjoint groups of 2^rung draws."""
-    if not rungs:
+def _column(moments: Moments, weights: RunningWeights, powers: range) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and standard error `(datum, power)` of what `moments` holds in disjoint groups of 2^power draws."""
+    if not powers:
         return np.empty((weights.num_data, 0)), np.empty((weights.num_data, 0))
-    groups = [weights.num_draws >> rung for rung in rungs]
-    spread = [np.sqrt(moments.variance(rung, num)) for rung, num in zip(rungs, groups, strict=True)]
-    return moments.mean[rungs.start : rungs.stop].T, np.stack(spread, axis=1) * _per_spread(np.array(groups))
+    groups = [weights.num_draws >> power for power in powers]
+    spread = [np.sqrt(moments.variance(power, num)) for power, num in zip(powers, groups, strict=True)]
+    return moments.mean[powers.start : powers.stop].T, np.stack(spread, axis=1) * _per_spread(np.array(groups))

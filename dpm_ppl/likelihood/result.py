@@ -117,7 +117,7 @@ def _summary(weights: RunningWeights, exact: bool) -> dict[str, np.ndarray]:
         "ess": ess,
         "khat": khat,
         "bulk_index": bulk,
-        "cumulant": weights.rungs.mean[0] + weights.rungs.variance(0, num) / 2,
+        "cumulant": weights.group_means.mean[0] + weights.group_means.variance(0, num) / 2,
         "cumulant_se": cumulant_replicate.std(axis=1, ddof=1),
         "verdict": np.where(known_exactly, RELIABLE, verdicts(se, ess, bulk, shape, num, hidden)),
         "is_exact": equal | known_exactly,

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 import numpy as np
 
-NUM_RUNGS = 32
+NUM_POWERS = 32
 """Powers of two that the ladder keeps account of."""
-MOST_DRAWS = 2 ** (NUM_RUNGS - 1) - 1
+MOST_DRAWS = 2 ** (NUM_POWERS - 1) - 1
 NUM_REPLICATES = 100
 """Of the bootstrap: its standard error is known to 1 / sqrt(200), 7 percent."""
 TAIL = 1024
@@ -53,8 +53,8 @@ class RunningWeights:
     - `jumps`: of `hidden_states`, if they are needed.
     - `replicate_*`: the same draws counted Poisson(1) times each, in `NUM_REPLICATES` ways (Poisson bootstrap): number,
       sum of w, of log w and of its square; logarithms relative to `origin`, the first of them.
-    - `rungs`, `rises`: moments of the log-mean of 2^j draws that follow each other, and of what that is above the mean
-      over its two halves. `pending` holds the half that still waits for the other, where bit j of `num_draws` is set.
+    - `group_means`, `rises`: moments of the log-mean of 2^j draws that follow each other, and of what that is above the
+      mean over its two halves. `pending` holds the half that waits for the other, where bit j of `num_draws` is set.
     """
 
     num_data: int
@@ -73,21 +73,21 @@ class RunningWeights:
     replicate_log: np.ndarray = field(init=False)
     replicate_square: np.ndarray = field(init=False)
     pending: np.ndarray = field(init=False)
-    rungs: Moments = field(init=False)
+    group_means: Moments = field(init=False)
     rises: Moments = field(init=False)
 
     STATIC: ClassVar = ("num_data", "seed")
 
     def __post_init__(self):
-        num, rungs = self.num_data, (NUM_RUNGS, self.num_data)
+        num, by_power = self.num_data, (NUM_POWERS, self.num_data)
         self.peak = np.full(num, -np.inf)
         self.weight_sum, self.square_sum, self.cube_sum, self.origin = np.zeros((4, num))
         self.tail, self.bulk = np.empty((2, num, 0))
         self.jumps = np.empty((num, 0, 2))
         self.replicate_num = np.zeros(NUM_REPLICATES)
         self.replicate_weight, self.replicate_log, self.replicate_square = np.zeros((3, num, NUM_REPLICATES))
-        self.pending = np.zeros(rungs)
-        self.rungs, self.rises = (Moments(np.zeros(rungs), np.zeros(rungs)) for _ in range(2))
+        self.pending = np.zeros(by_power)
+        self.group_means, self.rises = (Moments(np.zeros(by_power), np.zeros(by_power)) for _ in range(2))
 
     def add(self, log_weights: np.ndarray) -> None:
         """The next draws of every datum, `(datum, draw)`."""
@@ -129,24 +129,24 @@ class RunningWeights:
 
     def _climb(self, values: np.ndarray) -> None:
         num_before = self.num_draws
-        for rung in range(NUM_RUNGS):
-            self.rungs.add(rung, num_before, values)
+        for power in range(NUM_POWERS):
+            self.group_means.add(power, num_before, values)
             if num_before % 2:
-                values = np.concatenate([self.pending[rung][:, None], values], axis=1)
+                values = np.concatenate([self.pending[power][:, None], values], axis=1)
             num_pairs = values.shape[1] // 2
             if values.shape[1] % 2:
-                self.pending[rung] = values[:, -1]
+                self.pending[power] = values[:, -1]
             first, second = values[:, 0 : 2 * num_pairs : 2], values[:, 1 : 2 * num_pairs : 2]
             values = np.logaddexp(first, second) - np.log(2)
             num_before //= 2
-            if num_pairs == 0 or rung + 1 == NUM_RUNGS:
+            if num_pairs == 0 or power + 1 == NUM_POWERS:
                 return
-            self.rises.add(rung + 1, num_before, values - (first + second) / 2)
+            self.rises.add(power + 1, num_before, values - (first + second) / 2)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Everything that has to be saved, by name."""
         flat = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in self.STATIC}
-        for name in ("rungs", "rises"):
+        for name in ("group_means", "rises"):
             moments = flat.pop(name)
             flat |= {f"{name}_mean": moments.mean, f"{name}_squares": moments.squares}
         return {name: np.asarray(value) for name, value in flat.items()}
@@ -155,9 +155,9 @@ class RunningWeights:
     def from_arrays(cls, arrays: dict[str, np.ndarray], seed: int) -> "RunningWeights":
         """What `arrays` has saved."""
         kept = cls(len(arrays["peak"]), seed)
-        for name in ("rungs", "rises"):
+        for name in ("group_means", "rises"):
             setattr(kept, name, Moments(arrays[f"{name}_mean"].copy(), arrays[f"{name}_squares"].copy()))
-        for name in kept.arrays().keys() - {f"{m}_{s}" for m in ("rungs", "rises") for s in ("mean", "squares")}:
+        for name in kept.arrays().keys() - {f"{m}_{s}" for m in ("group_means", "rises") for s in ("mean", "squares")}:
             setattr(kept, name, arrays[name].copy())
         kept.num_draws = int(arrays["num_draws"])
         return kept

@@ -11,6 +11,8 @@ from dpm_ppl._common.files import replacing, whole_archive
 from dpm_ppl.likelihood.running import RunningWeights
 
 FORMAT, OLD_FORMAT = "dpm_ppl running weights 2", "dpm_ppl running weights 1"
+NAME_IN_FILE = "rungs_", "group_means_"
+"""How files made before call the means of groups of draws, and how they are called now."""
 
 
 def write_weights(path: str | os.PathLike[str], identity: str, kept: list[RunningWeights]) -> None:
@@ -68,5 +70,5 @@ def read_weights(
     chunks: list[dict[str, np.ndarray]] = [{} for _ in range(num_chunks)]
     for name, array in arrays.items():
         place, _, item = name.partition("/")
-        chunks[int(place)][item] = array
+        chunks[int(place)][item.replace(*NAME_IN_FILE)] = array
     return [RunningWeights.from_arrays(chunk, seed) for chunk in chunks]

@@ -22,7 +22,7 @@ from numpyro.distributions import (
 )
 from numpyro.util import not_jax_tracer
 
-from dpm_ppl.methods.sites import Constraint, Probe, SiteFacts, Trace, within
+from dpm_ppl.methods.sites import Constraint, Probe, Trace, TracedSite, within
 
 _NO_DENSITIES = {
     Unit: "a factor, which is no density",
@@ -119,7 +119,7 @@ def _uneven(model: Trace, of_data: Sequence[str], probe: Probe) -> Iterator[str]
         yield f"{missing} of the {whole} numbers of a datum, which no site observes"
 
 
-def _of_any(site: SiteFacts, is_pushed: bool) -> Iterator[str]:
+def _of_any(site: TracedSite, is_pushed: bool) -> Iterator[str]:
     yield from (fault for law, fault in _NO_DENSITIES.items() if law in site.laws and not (is_pushed and law is Delta))
     if site.is_scaled:
         yield "which is scaled or of a subsampled plate"
@@ -129,7 +129,7 @@ def _of_any(site: SiteFacts, is_pushed: bool) -> Iterator[str]:
         yield "in a scan with reverse=True, which NumPyro replays in the wrong order"
 
 
-def _of_model(site: SiteFacts, in_guide: SiteFacts | None, is_data: bool) -> Iterator[str]:
+def _of_model(site: TracedSite, in_guide: TracedSite | None, is_data: bool) -> Iterator[str]:
     if is_data:
         return
     if site.is_observed:
@@ -144,7 +144,7 @@ def _of_model(site: SiteFacts, in_guide: SiteFacts | None, is_data: bool) -> Ite
         yield "whose law in the model depends on x_0"
 
 
-def _samples(trace: Trace) -> list[tuple[str, SiteFacts]]:
+def _samples(trace: Trace) -> list[tuple[str, TracedSite]]:
     return [(name, site) for name, site in trace.items() if site.kind == "sample"]
 
 

@@ -28,7 +28,7 @@ ELEMENTWISE = (
 """Supports that say of each number by itself, and without tolerance, whether it belongs to them."""
 
 
-class SiteFacts(NamedTuple):
+class TracedSite(NamedTuple):
     """A sample, param or mutable site of a trace, without its values; what follows `kind` is of sample sites."""
 
     kind: str
@@ -60,7 +60,7 @@ class SiteFacts(NamedTuple):
     """Of one element."""
 
 
-Trace = dict[str, SiteFacts]
+Trace = dict[str, TracedSite]
 
 
 class Probe(NamedTuple):
@@ -84,7 +84,7 @@ def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) 
     def look() -> dict[str, Any]:
         drawn = _traced(handlers.substitute(handlers.seed(guide, 0), data=params), x_0)
         traced = _traced(handlers.replay(seeded, drawn), x_0)
-        found.extend(_facts_of(trace, x_0) for trace in (traced, drawn))
+        found.extend(_sites_of(trace, x_0) for trace in (traced, drawn))
         return {}
 
     jax.eval_shape(look)
@@ -102,7 +102,7 @@ def sites_of(model: Callable, params: dict[str, Any], x_0: Array) -> Trace:
     found: list[Trace] = []
 
     def look() -> dict[str, Any]:
-        found.append(_facts_of(_traced(handlers.substitute(handlers.seed(model, 0), data=params), x_0), x_0))
+        found.append(_sites_of(_traced(handlers.substitute(handlers.seed(model, 0), data=params), x_0), x_0))
         return {}
 
     jax.eval_shape(look)
@@ -160,7 +160,7 @@ def _traced(program: Callable, x_0: Array) -> dict[str, dict[str, Any]]:
 
 
 def _find_entries(model: Trace, entries: Entries, x_0: Array) -> None:
-    """Note in the facts of a model which numbers of the data its sites observe."""
+    """Note in the sites of a model which numbers of the data its sites observe."""
     for name, places in entries.items():
         site = model[name]
         if site.holds_data:
@@ -197,16 +197,16 @@ def _holds(site: dict[str, Any], x_0: Array) -> bool:
     return site["is_observed"] and site["value"] is x_0
 
 
-def _facts_of(trace: dict[str, dict[str, Any]], x_0: Array) -> Trace:
+def _sites_of(trace: dict[str, dict[str, Any]], x_0: Array) -> Trace:
     kinds = ("sample", "param", "mutable")
-    return {name: _facts(site, x_0) for name, site in trace.items() if site["type"] in kinds}
+    return {name: _site(site, x_0) for name, site in trace.items() if site["type"] in kinds}
 
 
-def _facts(site: dict[str, Any], x_0: Array) -> SiteFacts:
+def _site(site: dict[str, Any], x_0: Array) -> TracedSite:
     if site["type"] != "sample":
-        return SiteFacts(site["type"])
+        return TracedSite(site["type"])
     law = site["fn"]
-    return SiteFacts(
+    return TracedSite(
         kind="sample",
         is_observed=site["is_observed"],
         holds_data=_holds(site, x_0),

@@ -25,7 +25,7 @@ def bumps(t: Int[Array, ""], num_steps: int, num_bumps: int) -> Float[Array, " b
 class BumpReadout(eqx.Module):
     """A linear readout whose coefficients vary smoothly over time (Sohl-Dickstein et al. 2015, eq. 62 and 63).
 
-    The features give J numbers for each output, and the bumps at step t weigh them. It starts at zero.
+    The features give J numbers for each output, and the bumps at step t are their weights. It starts at zero.
     """
 
     linear: eqx.nn.Linear

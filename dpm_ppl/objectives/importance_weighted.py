@@ -1,10 +1,10 @@
 """Objectives tighter than K: importance-weighted and Renyi bounds, and a better gradient for the former.
 
-All weigh the particles per datum where one plate encloses every sample site of model and guide, as it does in
-`reverse_chain` and `forward_chain`; a program with a site outside of it is weighed jointly over the minibatch.
+All weight the particles per datum where one plate encloses every sample site of model and guide, as it does in
+`reverse_chain` and `forward_chain`; a program with a site outside of it is weighted jointly over the minibatch.
 
 `DoublyReparametrisedELBO` leaves the bound to NumPyro's `RenyiELBO` and changes only how its gradient passes back
-through the draws: every particle is run twice, first to draw its latents, then to weigh them (`_Particle`), and in
+through the draws: every particle is run twice, first to draw its latents, then for its log-weight (`_Particle`), and in
 between the gradient on its way back is multiplied by the particle's share once more (`_share_again`).
 """
 
@@ -90,7 +90,7 @@ class DoublyReparametrisedELBO(ELBO):
             for name, shape in particle.share_shapes().items():
                 draws[name], tie = _share_again(draws[name], jnp.zeros((len(keys), *shape), unused.dtype))
                 ties += tie.reshape(ties.shape)
-            values, scale = jax.vmap(lambda key, draw: particle.weigh(log_weight, key, draw))(keys, draws)
+            values, scale = jax.vmap(lambda key, draw: particle.weight_and_scale(log_weight, key, draw))(keys, draws)
             return values + ties, scale
 
         bound = RenyiELBO(num_particles=self.num_particles)
@@ -99,7 +99,7 @@ class DoublyReparametrisedELBO(ELBO):
 
 
 class _Particle:
-    """Both programs for one particle at a time: they draw its latents or, once these are given, weigh them."""
+    """Both programs for one particle at a time: they draw its latents or, once these are given, find its log-weight."""
 
     def __init__(self, model: Callable, guide: Callable):
         self._model = model
@@ -114,7 +114,9 @@ class _Particle:
         value, _ = log_weight(key)
         return {name: site["value"] for name, site in self._latents.items()}, value
 
-    def weigh(self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]) -> tuple[Array, Array | float]:
+    def weight_and_scale(
+        self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]
+    ) -> tuple[Array, Array | float]:
         """The log weight of these latents and its scale, with no gradient by the parameters of the guide's density."""
         self._given = latents
         return log_weight(key)

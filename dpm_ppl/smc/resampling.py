@@ -60,7 +60,7 @@ def _one_per_stratum(place: LogWeights) -> LogWeights:
 
 
 def _at(weights: LogWeights, positions: LogWeights) -> Ancestors:
-    """The particles at `positions` in [0, 1), where each takes as much room as it weighs."""
+    """The particles at `positions` in [0, 1), where each takes as much room as its weight."""
     # Sums taken in parallel differ by rounding even across weights of zero, and may decrease: the maximum so far over
     # positive weights does neither, and divided by its own last value it ends in exactly 1, beyond every position.
     ends = jax.lax.cummax(jnp.where(weights > 0, jnp.cumsum(weights), 0.0))

@@ -70,8 +70,8 @@ def test_one_command_fits_and_compares(folder, compared):
         assert run.options.get("method") == name
         assert run.seed == 3
         assert metrics(run)[-1]["update"] == 2
-    rungs = [row for row in compared["figures"] if (row["method"], row["figure"]) == ("vae", "importance-weighted")]
-    assert [row["num_particles"] for row in rungs] == [1, 2, 4, 8, 16, 32, 40]
+    ladder = [row for row in compared["figures"] if (row["method"], row["figure"]) == ("vae", "importance-weighted")]
+    assert [row["num_particles"] for row in ladder] == [1, 2, 4, 8, 16, 32, 40]
 
 
 def test_the_same_command_fits_nothing_again(folder, compared):

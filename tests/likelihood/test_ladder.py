@@ -20,7 +20,7 @@ def test_powers_of_two_are_those_of_the_running_sums():
         np.testing.assert_allclose(getattr(again, name), getattr(result.ladder, name), rtol=1e-6, err_msg=name)
 
 
-def test_rungs_of_any_size():
+def test_groups_of_any_size():
     got = ladder(LOG_WEIGHTS, (1, 10, 100, 1000))
     groups = np.log(np.exp(LOG_WEIGHTS).reshape(3, 100, 10).mean(axis=2))
     np.testing.assert_allclose(got.values[:, 1], groups.mean(axis=1))
@@ -33,7 +33,7 @@ def test_rungs_of_any_size():
     assert [mean.mean for mean in got.means()] == sorted(mean.mean for mean in got.means())
 
 
-def test_rungs_that_do_not_divide_each_other():
+def test_sizes_that_do_not_divide_each_other():
     got = ladder(LOG_WEIGHTS, (3, 7))
     assert np.isnan(got.rises_se).all()
     np.testing.assert_allclose(got.rises[:, 0], got.values[:, 1] - got.values[:, 0])
@@ -50,6 +50,6 @@ def test_errors_of_rises_cover_for_few_groups(num_draws):
 
 
 @pytest.mark.parametrize("wrong", [(), (0, 1), (10, 1), (1, 1), (1, 1001)])
-def test_bad_rungs(wrong):
+def test_bad_sizes(wrong):
     with pytest.raises(InputError, match="num_draws: expected increasing numbers from 1 to 1000"):
         ladder(LOG_WEIGHTS, wrong)

@@ -52,20 +52,20 @@ def test_the_ladder_averages_groups_of_the_same_draws(lengths):
     ladder = LogLikelihood.of([kept(LOG_WEIGHTS, *lengths)], 1).ladder
     np.testing.assert_array_equal(ladder.num_particles, [*(2**j for j in range(10)), 1000])
     means = []
-    for rung, size in enumerate(ladder.num_particles[:-1]):
+    for place, size in enumerate(ladder.num_particles[:-1]):
         groups = LOG_WEIGHTS[:, : 1000 // size * size].reshape(3, -1, size)
         values = logsumexp(groups, axis=2) - np.log(size)
         means.append(values)
-        np.testing.assert_allclose(ladder.values[:, rung], values.mean(axis=1), rtol=1e-12)
+        np.testing.assert_allclose(ladder.values[:, place], values.mean(axis=1), rtol=1e-12)
         if values.shape[1] > 1:
             expected = plain_se(values) * widening(values.shape[1], 8.0)
-            np.testing.assert_allclose(ladder.se[:, rung], expected, rtol=1e-8)
-    for rung, (below, above) in enumerate(pairwise(means)):
+            np.testing.assert_allclose(ladder.se[:, place], expected, rtol=1e-8)
+    for place, (below, above) in enumerate(pairwise(means)):
         pairs = below[:, : 2 * above.shape[1]].reshape(3, -1, 2).mean(axis=2)
-        np.testing.assert_allclose(ladder.rises[:, rung], (above - pairs).mean(axis=1), rtol=1e-6)
+        np.testing.assert_allclose(ladder.rises[:, place], (above - pairs).mean(axis=1), rtol=1e-6)
         if above.shape[1] > 1:
             expected = plain_se(above - pairs) * widening(above.shape[1], 8.0)
-            np.testing.assert_allclose(ladder.rises_se[:, rung], expected, rtol=1e-6)
+            np.testing.assert_allclose(ladder.rises_se[:, place], expected, rtol=1e-6)
     assert (ladder.rises[:, :-1] > 0).all()
 
 

@@ -27,7 +27,7 @@ def test_bumps_are_spaced_by_their_width():
     np.testing.assert_allclose(weights[10 - 1, 0] / weights[10 - 1, 2], np.exp(-2), rtol=1e-5)
 
 
-def test_bump_readout_weighs_its_coefficients_by_the_bumps():
+def test_bump_readout_weights_its_coefficients_by_the_bumps():
     readout = BumpReadout(3, 2, T, num_bumps=4, key=jax.random.key(0))
     features = jnp.array([1.0, -2.0, 0.5])
     assert not readout(features, STEPS[0]).any()

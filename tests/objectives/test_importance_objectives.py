@@ -205,7 +205,7 @@ def test_a_schedule_that_both_chains_share(objective, num_particles, subsample_s
 
 
 def test_what_a_shared_schedule_pays(x64):
-    """A chain at rest weighs every path alike, whatever its rates, and the plain gradient sees that in every draw.
+    """A chain at rest weights all paths alike, whatever its rates, and the plain gradient sees that in every draw.
 
     The doubly reparametrised one has the same mean, but parts what cancelled.
     """
@@ -226,7 +226,7 @@ def test_what_a_shared_schedule_pays(x64):
 
 
 def test_a_global_latent_and_an_automatic_guide():
-    """A site without a plate is weighed jointly, and a guide's latents may be functions of one another."""
+    """A site without a plate is weighted jointly, and a guide's latents may be functions of one another."""
 
     def model(x):
         z = numpyro.sample("z", dist.Normal(0.0, 1.0))

@@ -9,7 +9,7 @@ from arviz_plots.visuals import set_xlim, set_ylim
 
 from dpm_ppl.analysis.comparison.comparison import Comparison
 from dpm_ppl.analysis.page.page import PagePicture
-from dpm_ppl.analysis.plots.curves import plot_rungs
+from dpm_ppl.analysis.plots.curves import plot_ladder_values
 from dpm_ppl.analysis.plots.forest import plot_figures
 from dpm_ppl.estimates.standard_errors import Estimate
 from dpm_ppl.evaluation.measured import Measured
@@ -53,16 +53,16 @@ def figures_of_methods(compared: Comparison) -> PagePicture:
 
 
 def ladders(compared: Comparison) -> list[PagePicture]:
-    """What the tables say of the rungs of all methods, as one picture; none where no method has any."""
+    """What the tables say of more particles, of all methods in one picture; none where no method has weights."""
     scale = compared.scale
     climbing = {
-        one.name: {rung.num_particles: scale.figure(rung.mean) for rung in one.ladder}
+        one.name: {row.num_particles: scale.figure(row.mean) for row in one.ladder}
         for one in compared.entries
-        if any(math.isfinite(rung.mean.mean) for rung in one.ladder)
+        if any(math.isfinite(row.mean.mean) for row in one.ladder)
     }
     if not climbing:
         return []
-    drawn = plot_rungs(climbing, exact=compared.exact, unit=scale.unit, **DRAWN)
+    drawn = plot_ladder_values(climbing, exact=compared.exact, unit=scale.unit, **DRAWN)
     caption = f"From one particle to many, in the values of the tables; {scale.better} is better."
     if limits := _limits(climbing, compared.exact, _sign(compared)):
         set_ylim(None, drawn.get_target("bound", {}), limits=limits)
@@ -89,7 +89,7 @@ def _limits(
     climbing: Mapping[str, Mapping[int, Estimate]], exact: Estimate | None, sign: float
 ) -> tuple[float, float] | None:
     """Limits that keep one steep ladder from flattening all others, where that is needed."""
-    values = [sign * np.array([float(figure.mean) for figure in rungs.values()]) for rungs in climbing.values()]
+    values = [sign * np.array([float(figure.mean) for figure in ladder.values()]) for ladder in climbing.values()]
     values = [finite for one in values if (finite := one[np.isfinite(one)]).size]
     if not values:
         return None

@@ -15,7 +15,7 @@ The weights of trajectories that have come to x_t are
 with p(x_t) and p(x_1 ... x_t | x_0) the reverse chain's. The first ratio is what the last weights vary by, and is 1 for
 a reverse chain that fits its data. Without a twist the second is pi(x_t) / p(x_t): for data that are more concentrated
 than the noise it is large, later steps cancel it, and until then resampling goes by it. So it discards what would have
-weighed as much in the end, and plain trajectories do better unless the reverse chain fits badly. With the twist
+weighted as much in the end, and plain trajectories do better unless the reverse chain fits badly. With the twist
 psi_t = p(x_t) / pi(x_t) the second ratio is 1 and the particles stand for the last target's own marginal, as in
 twisted particle filters (Whiteley and Lee 2014). p(x_t) is not known, but roughly that of the data's first moments.
 """
@@ -87,7 +87,7 @@ def step(
     threshold: float,
     twist: Twist | None = None,
 ) -> tuple[State, Info]:
-    """From t - 1 to t: resample if need be, move, weigh.
+    """From t - 1 to t: resample if need be, move, take the weights.
 
     **Arguments:**
 
@@ -110,7 +110,7 @@ def step(
         log_psi = jnp.where(step_t.t == diffusion.num_steps, log_psi, twist(x_t, step_t))
     log_weights += log_increment(diffusion, x_prev, x_t, step_t) + log_psi - log_psi_prev
     log_mean = logsumexp(log_weights)
-    # Where every weight is zero, so is the estimate, and the particles may go on as if they had not been weighed.
+    # Where every weight is zero, so is the estimate, and the particles may go on as if they had no weights yet.
     log_weights = jnp.where(jnp.isneginf(log_mean), -jnp.log(num_particles), log_weights - log_mean)
     log_evidence, rounding = add_exactly(state.log_evidence, state.rounding, log_mean)
     return State(x_t, log_weights, log_psi, log_evidence, rounding), Info(ess, resampled, ancestors)

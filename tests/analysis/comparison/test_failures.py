@@ -184,7 +184,7 @@ def test_plots_show_the_others_and_say_how_many_they_leave_out(measured):
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_a_steep_ladder_flattens_no_other(sign):
-    """The limits leave out what is far worse, never the last rungs or the exact value, whichever way is better."""
+    """The limits leave out what is far worse, never the last values or the exact value, whichever way is better."""
 
     def ladder(*values):
         return {2**i: dpm.Estimate(sign * value, 0.1, 9) for i, value in enumerate(values)}

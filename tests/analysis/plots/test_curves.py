@@ -5,7 +5,7 @@ from arviz_base import rc_context
 from arviz_plots.plot_collection import PlotCollection
 
 import dpm_ppl as dpm
-from dpm_ppl.analysis.plots.curves import plot_ladder, plot_rungs, plot_training
+from dpm_ppl.analysis.plots.curves import plot_ladder, plot_ladder_values, plot_training
 from dpm_ppl.analysis.tree.tree import to_datatree
 from dpm_ppl.data.units import Units
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel, panel_names
@@ -36,10 +36,10 @@ def test_ladder_shows_every_method_and_the_exact_value(backend):
     assert shown.y_label == "mean bound (bits/point)"
     for i, group in enumerate((short, long)):
         mean, se = mean_and_se(group["ladder"].values / BIT)
-        rungs = group["num_particles"].values
+        sizes = group["num_particles"].values
         for drawn in (shown.lines, shown.points):
-            assert_drawn(drawn[i], rungs, mean)
-        assert_drawn(shown.bars[i], rungs, mean - se, mean + se)
+            assert_drawn(drawn[i], sizes, mean)
+        assert_drawn(shown.bars[i], sizes, mean - se, mean + se)
     assert_drawn(shown.lines[2], [1, 32], [-2 / BIT, -2 / BIT])
     assert_drawn(*shown.bands, [1, 32], [-2.125 / BIT] * 2, [-1.875 / BIT] * 2)
     assert len(shown.lines) == 3
@@ -76,10 +76,14 @@ def test_ladder_leaves_out_data_without_draws():
 
 
 @every_backend
-def test_rungs_show_figures_as_they_are(backend):
+def test_ladder_values_show_figures_as_they_are(backend):
     """And what is not finite has no place."""
-    rungs = {"a": {1: dpm.Estimate(-np.inf, np.nan, 9), 4: dpm.Estimate(-2.0, 0.5, 9), 8: dpm.Estimate(-1.0, 0.25, 9)}}
-    shown = panel(plot_rungs(rungs, exact=dpm.Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend), "bound")
+    ladders = {
+        "a": {1: dpm.Estimate(-np.inf, np.nan, 9), 4: dpm.Estimate(-2.0, 0.5, 9), 8: dpm.Estimate(-1.0, 0.25, 9)}
+    }
+    shown = panel(
+        plot_ladder_values(ladders, exact=dpm.Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend), "bound"
+    )
     assert (shown.x_label, shown.y_label, shown.log_x) == (
         "particles S behind one estimate",
         "mean bound (bits/dim)",
@@ -162,7 +166,7 @@ def bad_calls():
     return {
         "weights, another group": lambda: plot_ladder(bound),
         "weights, none": lambda: plot_ladder({}),
-        "rungs, none": lambda: plot_rungs({"a": {}}, unit="bits"),
+        "ladders, none": lambda: plot_ladder_values({"a": {}}, unit="bits"),
         "weights, two exact": lambda: plot_ladder({"exact": short}, exact=dpm.Estimate(0.0, 0.0, 1)),
         "weights, without draws": lambda: plot_ladder(gone),
         "unit, without units": lambda: plot_ladder(short, unit="bits/coordinate"),

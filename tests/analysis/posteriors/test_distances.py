@@ -47,7 +47,7 @@ def test_sliced_w1_between_shifted_gaussians():
     assert_near(result, 2 * math.sqrt(3) / 2)
 
 
-def test_unequal_sizes_are_weighed_exactly():
+def test_unequal_sizes_are_weighted_exactly():
     # Every draw of b repeated as often as leaves the empirical law unchanged.
     a, b = gaussian(0, 12), gaussian(1, 18, 0.7)
     one = sliced_wasserstein(a, b, num_permutations=1).value.mean

@@ -189,9 +189,9 @@ def test_the_terms_add_up_to_the_bound(name):
 def test_weights_have_their_ladder_and_draws():
     result = measured().weights
     group = weights_group(result)
-    assert dict(group.sizes) == {"datum": 5, "rung": 7, "draw": 48}
+    assert dict(group.sizes) == {"datum": 5, "num_particles": 7, "draw": 48}
     np.testing.assert_array_equal(group.num_particles, [1, 2, 4, 8, 16, 32, 48])
-    assert group.ladder.dims == group.ladder_rise.dims == ("datum", "rung")
+    assert group.ladder.dims == group.ladder_rise.dims == ("datum", "num_particles")
     assert group.ladder_rise[:, 0].isnull().all()
     np.testing.assert_array_equal(group.ladder_rise[:, 1:], result.ladder.rises)
     joined = np.logaddexp.reduce(group.log_weights.values, axis=1) - np.log(48)

@@ -44,7 +44,7 @@ def _memory() -> list[Measurement]:
 
 
 def _peak_of_a_process(*how: int | str) -> int:
-    command = [sys.executable, "-m", "benchmarks.weighing", *map(str, how)]
+    command = [sys.executable, "-m", "benchmarks.importance_weights", *map(str, how)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -56,11 +56,11 @@ def _peak_so_far() -> int:
 
 def _time_per_particle() -> Measurement:
     diffusion = _small()
-    _weigh(diffusion, 2 * PARTICLES_CHUNK)
+    _estimate(diffusion, 2 * PARTICLES_CHUNK)
     long, short = [], []
     for _ in range(NUM_PAIRS):
-        long.append(seconds(lambda: _weigh(diffusion, 10 * FEW)) / (10 * FEW))
-        short.append(seconds(lambda: _weigh(diffusion, FEW)) / FEW)
+        long.append(seconds(lambda: _estimate(diffusion, 10 * FEW)) / (10 * FEW))
+        short.append(seconds(lambda: _estimate(diffusion, FEW)) / FEW)
     return median_ratio(f"time per particle, {10 * FEW:,} particles over {FEW:,}", long, short, 1.1)
 
 
@@ -79,10 +79,10 @@ def _over_the_network() -> Measurement:
             network(diffusion, x_t, jnp.asarray(first)).block_until_ready()
 
     alone()
-    _weigh(diffusion, PARTICLES_CHUNK)
+    _estimate(diffusion, PARTICLES_CHUNK)
     whole, evaluations = [], []
     for _ in range(NUM_PAIRS):
-        whole.append(seconds(lambda: _weigh(diffusion, PARTICLES_CHUNK)))
+        whole.append(seconds(lambda: _estimate(diffusion, PARTICLES_CHUNK)))
         evaluations.append(seconds(alone))
     name = f"log-likelihood over its network evaluations alone, T = {NUM_STEPS}"
     return median_ratio(name, whole, evaluations, 1.3)
@@ -92,12 +92,12 @@ def _small(num_steps: int = STEPS_CHUNK) -> Diffusion:
     return roll.diffusion(num_steps, width=8, depth=1)
 
 
-def _weigh(diffusion: Diffusion, num_particles: int, num_data: int = NUM_DATA, *, keep: bool = False) -> None:
+def _estimate(diffusion: Diffusion, num_particles: int, num_data: int = NUM_DATA, *, keep: bool = False) -> None:
     options = {"particles_chunk": PARTICLES_CHUNK, "data_chunk": NUM_DATA, "steps_chunk": STEPS_CHUNK}
     options |= {"keep_log_weights": keep}
     log_likelihood(diffusion, roll.points(num_data), jax.random.key(0), num_particles, **options)
 
 
 if __name__ == "__main__":
-    _weigh(_small(int(sys.argv[2])), int(sys.argv[1]), MEMORY_DATA, keep="keep" in sys.argv)
+    _estimate(_small(int(sys.argv[2])), int(sys.argv[1]), MEMORY_DATA, keep="keep" in sys.argv)
     print(_peak_so_far())
