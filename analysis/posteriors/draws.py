@@ -14,10 +14,10 @@ import xarray as xr
 from numpyro import handlers
 from numpyro.infer import MCMC
 from numpyro.infer.autoguide import AutoGuide
-from numpyro.infer.util import get_importance_trace
 
 from dpm_ppl._common.checks import check_key, check_sizes, named, real_array
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import samples_of, set_up, weighed_draw
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.tree.tree import to_datatree
 
@@ -55,8 +55,7 @@ def weighted_draws(
     guide, model = fitted.guide, fitted.model
     if isinstance(guide, AutoGuide):
         model = guide.model if model is None else model
-        if guide.prototype_trace is None:  # set up here, for what it keeps must not come from inside a compiled loop
-            handlers.seed(guide, key)(*fitted.args, **fitted.kwargs)
+        set_up(guide, key, fitted.args, fitted.kwargs)
     keys = jax.random.split(key, num_draws)
     draws, log_weights = _draw(guide, model, dict(fitted.params), fitted.args, dict(fitted.kwargs), keys, draws_chunk)
     draws = {name: np.asarray(values) for name, values in draws.items()}
@@ -71,7 +70,7 @@ def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: Any
         if model is None:
             trace, log_weight = handlers.trace(handlers.substitute(seeded, params)).get_trace(*args, **kwargs), 0.0
         else:
-            trace, drawn = get_importance_trace(handlers.seed(model, of_model), seeded, args, kwargs, params)
+            trace, drawn = weighed_draw(handlers.seed(model, of_model), seeded, args, kwargs, params)
             log_weight = _log_density(trace) - _log_density(drawn)
         return {name: site["value"] for name, site in trace.items() if _is_latent(site)}, log_weight
 
@@ -103,7 +102,10 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
     elif isinstance(draws, xr.Dataset):
         tree = to_datatree(posterior=draws)
     elif isinstance(draws, MCMC):
-        tree = to_datatree(posterior=_samples_of(draws))
+        samples = samples_of(draws)
+        if samples is None:
+            raise InputError("draws", expected="an MCMC that has run", got="one that has not", remedy="run it")
+        tree = to_datatree(posterior=samples)
     elif isinstance(draws, xr.DataArray) and draws.dims[:2] == ("chain", "draw"):
         tree = to_datatree(posterior=draws.rename(draws.name or "x").to_dataset())
     else:
@@ -112,13 +114,6 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
         tree = to_datatree(posterior=arrays if with_chains else {name: array[None] for name, array in arrays.items()})
     _check(tree["posterior"].to_dataset())
     return tree
-
-
-def _samples_of(mcmc: MCMC) -> dict[str, Any]:
-    try:
-        return mcmc.get_samples(group_by_chain=True)
-    except AssertionError as error:  # what NumPyro has for it
-        raise InputError("draws", expected="an MCMC that has run", got="one that has not", remedy="run it") from error
 
 
 def _sites_of(draws: Any) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import params_site
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.diffusion.bounds import scored
 from dpm_ppl.diffusion.chains import forward_chain, reverse_chain, sample
@@ -54,7 +55,7 @@ class Diffusion(StepLaws, AbstractMethod):
 
         `params` is what `SVI.get_params` or `SVIRunResult.params` holds, or the value of that site alone.
         """
-        trained = params.get("diffusion$params", None) if isinstance(params, dict) else params
+        trained = params.get(params_site("diffusion"), None) if isinstance(params, dict) else params
         if not isinstance(trained, Diffusion):
             raise InputError(
                 "params",

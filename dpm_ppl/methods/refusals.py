@@ -20,8 +20,9 @@ from numpyro.distributions import (
     Unit,
     constraints,
 )
-from numpyro.util import not_jax_tracer
 
+from dpm_ppl._common.checks import is_traced
+from dpm_ppl._common.numpyro_seam import is_numpyros
 from dpm_ppl.methods.sites import Constraint, Probe, Trace, TracedSite, within
 
 _NO_DENSITIES = {
@@ -48,7 +49,7 @@ def outside_of(model: Trace, x_0: np.ndarray) -> str | None:
     """Data outside the support of a site that observes them, where this does not depend on params or other sites."""
     for name in data_sites(model):
         site = model[name]
-        if not all(not_jax_tracer(end) for end in jax.tree.leaves(site.support)):
+        if is_traced(site.support):
             continue
         values = x_0
         if site.entries is not None:  # those of the first datum say which numbers of every one there are
@@ -163,7 +164,7 @@ def _leaves_out(guide: Constraint | None, model: Constraint | None) -> bool:
     """Whether a guide with this support never draws some values that the model has, as far as supports show it."""
     ours, theirs = _range(guide), _range(model)
     if ours is None or theirs is None:
-        known = all(type(one).__module__ == constraints.__name__ for one in (guide, model))
+        known = all(map(is_numpyros, (guide, model)))
         return known and type(guide) is not type(model)
     if ours[0] != theirs[0]:
         return True  # a density and a probability mass
@@ -189,4 +190,4 @@ def _range(support: Constraint | None) -> tuple[bool, Any, Any] | None:
 def _known(end: Any, without: float) -> Any:
     if end is None:
         return without
-    return np.asarray(end) if not_jax_tracer(end) else math.nan
+    return math.nan if is_traced(end) else np.asarray(end)

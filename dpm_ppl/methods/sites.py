@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro import handlers
 from numpyro.distributions import Distribution, ImproperUniform, constraints
-from numpyro.ops.provenance import eval_provenance
 from numpyro.primitives import Messenger
 
+from dpm_ppl._common.numpyro_seam import dependent_on, is_left_by_scan, scans_backwards
 from dpm_ppl._common.types import Array
 from dpm_ppl.methods.entries import Entries, entries_of
 
@@ -143,9 +143,10 @@ class _Mark(Messenger):
     is_backwards = False
 
     def process_message(self, msg: dict[str, Any]) -> None:
-        if msg["type"] == "control_flow":
-            *_, self.is_backwards = msg["args"]
-        elif msg.get("_control_flow_done"):
+        backwards = scans_backwards(msg)
+        if backwards is not None:
+            self.is_backwards = backwards
+        elif is_left_by_scan(msg):
             msg["is_backwards"] = self.is_backwards
         elif msg["type"] == "sample" and msg["value"] is not None:
             msg["is_fixed"] = not msg["is_observed"]
@@ -188,7 +189,7 @@ def _alone(model: Callable, x_0: Array, of_data: set[str]) -> tuple[set[str], se
         return {site["name"]: site["value"] for site in latents if not site["is_observed"]}
 
     try:
-        return {name for name, origins in eval_provenance(before, x_0=x_0).items() if origins}, fixed
+        return dependent_on(before, x_0), fixed
     except NotImplementedError:  # a law that only has a density
         return set(), fixed
 

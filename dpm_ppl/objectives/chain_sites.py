@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 from numpyro.distributions import Distribution, ExpandedDistribution, MaskedDistribution, constraints
 
+from dpm_ppl._common.numpyro_seam import mask_of
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.chains import first_of_path
 from dpm_ppl.diffusion.diffusion import Diffusion
@@ -94,7 +95,7 @@ def are_same(factors: list[ArrayLike], others: list[ArrayLike]) -> bool:
 
 
 def _masks(law: Distribution) -> list[ArrayLike]:
-    return [layer._mask for layer in _layers(law) if isinstance(layer, MaskedDistribution)]
+    return [mask_of(layer) for layer in _layers(law) if isinstance(layer, MaskedDistribution)]
 
 
 def _layers(law: Distribution) -> Iterator[Distribution]:

@@ -95,9 +95,8 @@ class DiffusionELBO(ELBO):
         self.num_sampled_steps = num_sampled_steps
         self.steps_chunk = steps_chunk
         self.step_sampling: StepSampling = step_sampling
-        self._rest = Trace_ELBO(num_particles=num_particles, vectorize_particles=bool(vectorize_particles))
+        self._rest = Trace_ELBO(num_particles=num_particles, vectorize_particles=vectorize_particles)
         ELBO.__init__(self, num_particles=num_particles, vectorize_particles=vectorize_particles)
-        self._rest.vectorize_particles_fn = self.vectorize_particles_fn
 
     def loss_with_mutable_state(self, rng_key, param_map, model, guide, *args, **kwargs):
         chains: dict[str, _Met] = {}

@@ -22,6 +22,7 @@ from numpyro.primitives import Messenger
 
 from dpm_ppl._common.checks import check_sizes
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import with_all_particles
 from dpm_ppl._common.types import Array, Float, PRNGKey
 
 
@@ -93,8 +94,7 @@ class DoublyReparametrisedELBO(ELBO):
             values, scale = jax.vmap(lambda key, draw: particle.weight_and_scale(log_weight, key, draw))(keys, draws)
             return values + ties, scale
 
-        bound = RenyiELBO(num_particles=self.num_particles)
-        bound.vectorize_particles_fn = log_weights
+        bound = with_all_particles(RenyiELBO(num_particles=self.num_particles), log_weights)
         return bound.loss(rng_key, param_map, particle.model, particle.guide, *args, **kwargs)
 
 

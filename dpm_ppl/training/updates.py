@@ -4,7 +4,6 @@
 `step`.
 """
 
-import copy
 import math
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -13,12 +12,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.core import Tracer
 from jax.tree_util import Partial
 from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.numpyro_seam import dropping_what_is_not_finite, is_set_up_by_trace, num_kept
 
 
 class TrainingState(NamedTuple):
@@ -48,9 +47,8 @@ def init(svi: SVI, key: jax.Array, batch: Any, *, keep_best: bool = False) -> Tr
     """The state before the first update. Calls `svi.init`, which also a state restored from a file needs first."""
     svi_key, data_key = jax.random.split(check_key(key))
     svi_state = _init_program(svi)(svi_key, batch)
-    constraints = getattr(svi.constrain_fn, "args", ())
-    if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(constraints)):
-        svi_state = svi.init(svi_key, batch)  # a constraint made of arrays must not be left over from a trace
+    if is_set_up_by_trace(svi):  # a constraint made of arrays
+        svi_state = svi.init(svi_key, batch)
     svi_state = jax.tree.map(_strongly_typed, svi_state)
     # Copies, because a state whose leaves share a buffer cannot be donated.
     params = jax.tree.map(jnp.copy, svi.get_params(svi_state))
@@ -66,9 +64,8 @@ def step(svi: SVI, state: TrainingState, batch: Any, *, averaging: float = 0.999
     parameters the weight (1 - averaging) / (1 - averaging^n): 0 averages nothing.
     """
     old = state.svi_state
-    new, loss = _guarded(svi).update(old, batch)
-    # The optimiser's own count stands still where the update was dropped.
-    kept = new.optim_state[0] != old.optim_state[0]
+    new, loss = dropping_what_is_not_finite(svi).update(old, batch)
+    kept = num_kept(new) != num_kept(old)
     mutable_state = jax.tree.map(partial(jnp.where, kept), new.mutable_state, old.mutable_state)
     svi_state = new._replace(mutable_state=mutable_state)
     num_updates = state.num_updates + 1
@@ -124,21 +121,3 @@ def zero() -> jax.Array:
 def _strongly_typed(leaf: jax.Array) -> jax.Array:
     """The same number as it comes back from a file, so that a resumed fit runs the program already compiled."""
     return jax.lax.convert_element_type(leaf, leaf.dtype) if getattr(leaf, "weak_type", False) else leaf
-
-
-def _guarded(svi: SVI) -> SVI:
-    """The same program, with an optimiser that stays as it is where the loss or the gradient's norm is not finite.
-
-    To look at what the optimiser made, and to choose then, would double the time of an update of a few million
-    parameters. A norm also tells more than its parts: where squares overflow, so would Adam's second moments.
-    """
-    optimiser = copy.copy(svi.optim)
-
-    def update(g: Any, state: Any, value: Any = None) -> Any:
-        kept = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(g))
-        return jax.lax.cond(kept, lambda: svi.optim.update(g, state, value=value), lambda: state)
-
-    optimiser.update = update
-    guarded = copy.copy(svi)
-    guarded.optim = optimiser
-    return guarded

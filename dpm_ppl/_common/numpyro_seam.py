@@ -1,0 +1,130 @@
+"""What the library takes from NumPyro beyond what NumPyro documents, each piece with the reason for it.
+
+Nothing else in the library may lean on such names: where a new version of NumPyro moves one, a test of
+`tests/_common/test_numpyro_seam.py` fails, and this is the file to mend. Where NumPyro has gained a documented way,
+take it and delete the piece here.
+"""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.typing import ArrayLike
+from numpyro import handlers
+from numpyro.distributions import MaskedDistribution, constraints
+from numpyro.infer import MCMC, SVI
+from numpyro.infer.autoguide import AutoGuide
+from numpyro.infer.elbo import ELBO
+from numpyro.infer.svi import SVIState
+from numpyro.infer.util import get_importance_trace
+from numpyro.ops.provenance import eval_provenance
+
+from dpm_ppl._common.checks import is_traced
+
+# Training.
+
+
+def params_site(name: str) -> str:
+    """The param site at which `eqx_module(name, module)` registers a module's trainable part; NumPyro only has code."""
+    return f"{name}$params"
+
+
+def is_set_up_by_trace(svi: SVI) -> bool:
+    """Whether `svi.init`, called inside of a compiled program, has left traced arrays behind in its constraints.
+
+    `init` notes the constraints of the params on the `SVI` object itself, as the argument of a `partial`.
+    """
+    return is_traced(getattr(svi.constrain_fn, "args", ()))
+
+
+def num_kept(state: SVIState) -> jax.Array:
+    """The optimiser's own count of updates: every NumPyro optimiser's state is a pair that begins with it."""
+    return state.optim_state[0]
+
+
+def dropping_what_is_not_finite(svi: SVI) -> SVI:
+    """A program after its `init`, with an optimiser that stays as it is where loss or gradient are not finite.
+
+    NumPyro's own `stable_update` looks at what the optimiser made and chooses then, which would double the time of an
+    update of a few million parameters. So the `update` of a copy of the optimiser is replaced, which `svi.update` calls
+    with the loss. The gradient is judged by its norm, which tells more than its parts: where squares overflow, so would
+    Adam's second moments.
+    """
+    optimiser: Any = copy.copy(svi.optim)
+
+    def update(g: Any, state: Any, value: Any = None) -> Any:
+        kept = jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(g))
+        return jax.lax.cond(kept, lambda: svi.optim.update(g, state, value=value), lambda: state)
+
+    optimiser.update = update
+    guarded = copy.copy(svi)
+    guarded.optim = optimiser
+    return guarded
+
+
+# Objectives.
+
+
+def with_all_particles(bound: ELBO, run: Callable[[Callable, jax.Array], Any]) -> ELBO:
+    """The objective with its particles run by `run(particle, keys)`, which `RenyiELBO` takes no argument for."""
+    bound = copy.copy(bound)
+    bound.vectorize_particles_fn = run
+    return bound
+
+
+def mask_of(law: MaskedDistribution) -> ArrayLike:
+    """What a law is masked with; NumPyro names it for itself alone."""
+    return law._mask
+
+
+# Programs.
+
+
+def scans_backwards(msg: Mapping[str, Any]) -> bool | None:
+    """Of the message of a `scan` whether it runs in reverse, its last argument; None for any other message."""
+    return bool(msg["args"][-1]) if msg["type"] == "control_flow" else None
+
+
+def is_left_by_scan(msg: Mapping[str, Any]) -> bool:
+    """Whether a message is of a site inside of a `scan`, which is passed on when the scan is done."""
+    return bool(msg.get("_control_flow_done", False))
+
+
+def dependent_on(program: Callable[[jax.Array], dict[str, Any]], x_0: jax.Array) -> set[str]:
+    """Which entries of what a function returns depend on its argument; nothing is computed. NumPyro's, undocumented."""
+    return {name for name, origins in eval_provenance(program, x_0=x_0).items() if origins}
+
+
+def is_numpyros(support: constraints.Constraint | None) -> bool:
+    """Whether a constraint is one of NumPyro's own; the classes are private, but all stand in one module."""
+    return type(support).__module__ == constraints.__name__
+
+
+# Posteriors.
+
+
+def weighed_draw(
+    model: Callable, guide: Callable, args: Any, kwargs: Any, params: Any
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The traces of model and guide for one draw of the guide, with the log-density of each site at `log_prob`.
+
+    It is what `psis_diagnostic` weighs by, and experimental there.
+    """
+    return get_importance_trace(model, guide, args, kwargs, params)
+
+
+def set_up(guide: AutoGuide, key: jax.Array, args: Any, kwargs: Any) -> None:
+    """Have an automatic guide look at its model now: what it keeps of it must not come from inside a compiled loop."""
+    if guide.prototype_trace is None:
+        handlers.seed(guide, key)(*args, **kwargs)
+
+
+def samples_of(mcmc: MCMC) -> dict[str, Any] | None:
+    """The draws by site and chain; None before the first run, which NumPyro answers with an `AssertionError`."""
+    try:
+        return mcmc.get_samples(group_by_chain=True)
+    except AssertionError:
+        return None
