@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._common.types import Batch, PRNGKey
-from dpm_ppl.diffusion.chains import last_of_paths, sample_path
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.sampling import last_of_paths, sample_path
 
 
 def paper_times(diffusion: Diffusion) -> list[int]:
@@ -31,7 +31,7 @@ def forward_slices(diffusion: Diffusion, x_0: Batch, key: PRNGKey, times: Sequen
 def reverse_slices(diffusion: Diffusion, key: PRNGKey, num_samples: int, times: Sequence[int]) -> np.ndarray:
     """Draws from the reverse chain, `(time, sample, *event_shape)`: the same trajectories at all times.
 
-    Those at t = 0 are what `chains.sample` draws with this key.
+    Those at t = 0 are what `dpm_ppl.sample` draws with this key.
     """
     path = sample_path(diffusion, key, (num_samples,))
     x_0 = last_of_paths(diffusion, key, path[0])

@@ -129,11 +129,10 @@ class Units:
             return x
         if self.kind == "mixed" and self.columns is not None:
             lowest, highest = np.array([(column.lowest, column.highest) for column in self.columns], float).T
-            levels = np.clip(np.floor(x + 1e-6 * (highest - lowest + 1)), lowest, highest)
+            levels = np.clip(level_at(x, highest - lowest + 1), lowest, highest)
             return np.where(self.widths > 0, levels, x)
         if self.num_levels is not None:
-            # In float32 the lower end of an interval may lie a rounding error below it.
-            x = np.clip(np.floor(x + 1e-6 * self.num_levels), 0, self.num_levels - 1)
+            x = np.clip(level_at(x, self.num_levels), 0, self.num_levels - 1)
         return x.astype(np.int32)
 
     def as_original[F: (float, np.ndarray, Array, Estimate)](self, log_density: F) -> F:
@@ -172,6 +171,14 @@ class Units:
                 remedy="use in_units, or make the data by Dataset.from_levels",
             )
         return self.in_units(-self.as_original(log_density), "bits/coordinate")
+
+
+def level_at[A: (np.ndarray, Array)](x: A, num_levels: int | np.ndarray, *, rounding: float = 1e-6) -> A:
+    """The level k whose interval [k, k + 1) holds x, of `num_levels` in all.
+
+    In float32 the lower end of an interval may lie below it, by up to `rounding` of the whole range.
+    """
+    return (jnp if isinstance(x, jax.Array) else np).floor(x + rounding * num_levels)
 
 
 def _add_noise(width: ArrayLike, z: Batch | np.ndarray, key: PRNGKey) -> Array:

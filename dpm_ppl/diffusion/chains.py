@@ -4,21 +4,17 @@ The path is one site, `path`, always stored in the order x_1 ... x_T, with event
 matches the values of model and guide by position, and the two chains run in opposite directions.
 """
 
-import math
-from typing import Any
-
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpyro
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import Distribution, constraints
 
-from dpm_ppl._common.checks import as_jax_holds, check_key, whole_number
-from dpm_ppl._common.chunks import affordable, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.checks import as_jax_holds
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.sums import accurate_sum, map_chunks
-from dpm_ppl._common.types import Array, Batch, Cost, Datum, Int, PRNGKey
+from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
+from dpm_ppl.diffusion.sampling import dtype_of_draws, sample_path
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.schedules.steps import Step
 
@@ -161,75 +157,6 @@ def forward_chain(
 def first_of_path(diffusion: StepLaws, path: Batch) -> Batch:
     """x_1 of a path x_1 ... x_T."""
     return jax.lax.index_in_dim(path, 0, axis=path.ndim - diffusion.event_dim - 1, keepdims=False)
-
-
-def sample(diffusion: StepLaws, key: PRNGKey, num_samples: int) -> Batch:
-    """Draws of x_0 from the model, shape `(num_samples, *event_shape)`, by ancestral sampling down to the last step.
-
-    Draw number i is the same however many there are. They are made in chunks that fit a budget of memory, which does
-    not grow with T. The draw from p(x_0 | x_1) is part of it: stopping at x_1 would be another model.
-
-    **Raises:** `InputError` where the key is no single key, or the number no positive integer.
-    """
-    key, num_samples = check_key(key), whole_number("num_samples", num_samples)
-    size = chunk_size(num_samples, affordable(_draw, diffusion, key))
-
-    def draws(number: Array) -> Batch:
-        return _draws(diffusion, key, number, size)
-
-    return in_chunks(draws, size, num_samples, traced=(diffusion, key))
-
-
-def sample_path(diffusion: StepLaws, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Batch:
-    """Draws of x_1 ... x_T from the reverse chain, shape `(T, *sample_shape, *event_shape)`; `sample` goes on to x_0.
-
-    **Raises:** `InputError` where the key is no single key.
-    """
-    return _paths(diffusion, check_key(key), tuple(sample_shape))
-
-
-@eqx.filter_jit
-def _draws(diffusion: StepLaws, key: PRNGKey, number: Int[Array, " draw"], size: int) -> Batch:
-    """The draws of x_0 with these numbers, `size` of them side by side."""
-    keys = keys_of(key, number)
-    return jax.lax.map(lambda key: _draw(diffusion, key), keys, batch_size=min(size, len(keys)))
-
-
-@eqx.filter_jit
-def _paths(diffusion: StepLaws, key: PRNGKey, sample_shape: tuple[int, ...]) -> Batch:
-    keys = keys_of(key, jnp.arange(math.prod(sample_shape)))
-    paths: Any = jax.vmap(lambda key: _descend(diffusion, key, keep_path=True)[1], out_axes=1)(keys)
-    return paths.reshape(diffusion.num_steps, *sample_shape, *diffusion.event_shape)
-
-
-def last_of_paths(diffusion: StepLaws, key: PRNGKey, x_1: Batch) -> Batch:
-    """The draws of x_0 of `sample`, from the x_1 of `sample_path` with the same key; both `(draw, *event_shape)`."""
-    return jax.vmap(lambda key, x_1: _last(diffusion, key, x_1))(keys_of(key, jnp.arange(len(x_1))), x_1)
-
-
-def _draw(diffusion: StepLaws, key: PRNGKey) -> Datum:
-    return _last(diffusion, key, _descend(diffusion, key, keep_path=False)[0])
-
-
-def _last(diffusion: StepLaws, key: PRNGKey, x_1: Datum) -> Datum:
-    return diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
-
-
-def _descend(diffusion: StepLaws, key: PRNGKey, *, keep_path: bool) -> tuple[Datum, Array | None]:
-    """One draw of x_1, and where it is kept of the path x_1 ... x_T."""
-    x_T = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1))
-
-    def backward(x_t: Array, step: Step) -> tuple[Array, Array | None]:
-        x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
-        return x_prev, x_t if keep_path else None
-
-    x_1, above = jax.lax.scan(backward, x_T, diffusion.steps[1:], reverse=True)
-    return x_1, jnp.concatenate([x_1[None], above]) if keep_path else None
-
-
-def dtype_of_draws(diffusion: StepLaws):
-    """The dtype that x_1 ... x_T have."""
-    return jax.eval_shape(diffusion.stationary().sample, jax.random.key(0)).dtype
 
 
 def _data_plate(x_0: Batch | None, num_points: int | None, subsample_size: int | None) -> numpyro.plate:

@@ -12,9 +12,10 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import params_site
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.diffusion.bounds import scored
-from dpm_ppl.diffusion.chains import forward_chain, reverse_chain, sample
+from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
 from dpm_ppl.diffusion.jumps import jumps
 from dpm_ppl.diffusion.paths import independent, log_weight_of_paths, simulate_paths
+from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.methods.base import AbstractMethod
 

@@ -19,7 +19,7 @@ from numpyro.distributions import Distribution
 
 from dpm_ppl._common.sums import accurate_sum, add_exactly
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
-from dpm_ppl.diffusion.chains import dtype_of_draws
+from dpm_ppl.diffusion.sampling import descend, dtype_of_draws, last_step
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.diffusion.terms import log_stationary
 from dpm_ppl.schedules.steps import Step
@@ -86,17 +86,14 @@ def as_noise(diffusion: StepLaws, x_0: Batch) -> Batch:
 
 def simulate_paths(diffusion: StepLaws, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
     """Data that the reverse chain makes, and the log-weight of the path that made each."""
+
     # The weights are summed on the way down, so memory does not grow with T.
-    end = diffusion.stationary().sample(jax.random.fold_in(key, diffusion.num_steps + 1), (num_data,))
+    def add(total: tuple[Array, Array], x_prev: Batch, x_t: Batch, step: Step) -> tuple[tuple[Array, Array], None]:
+        return add_exactly(*total, log_increment(diffusion, x_prev, x_t, step)), None
+
     zeros = jnp.zeros(num_data)
-
-    def backward(carry: tuple, step: Step) -> tuple[tuple, None]:
-        x_t, *total = carry
-        x_prev = diffusion.reverse(x_t, step).sample(jax.random.fold_in(key, step.t))
-        return (x_prev, *add_exactly(*total, log_increment(diffusion, x_prev, x_t, step))), None
-
-    (x_1, *total), _ = jax.lax.scan(backward, (end, zeros, zeros), diffusion.steps[1:], reverse=True)
-    x_0 = diffusion.edge_law(x_1).sample(jax.random.fold_in(key, 0))
+    x_1, total, _ = descend(diffusion, key, add, (zeros, zeros), (num_data,))
+    x_0 = last_step(diffusion, key, x_1)
     for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_stationary(diffusion, x_0)):
         total = add_exactly(*total, term)
     return x_0, total[0] + total[1]

@@ -17,10 +17,12 @@ from numpyro.distributions import constraints
 
 from dpm_ppl._common.types import Array, Batch, Float, PRNGKey
 from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.data.units import Units
+from dpm_ppl.data.units import Units, level_at
 from dpm_ppl.models.methods._parts import NARROW, perceptron, positive_scale, some_data
 
 FREQUENCIES = tuple(2.0 ** np.arange(0, 6))
+ROUNDING = 1e-7
+"""Of the range of all levels: by how much a value may miss the interval of its level in the density of levels."""
 
 type Edges = Array | np.ndarray | float
 
@@ -60,13 +62,12 @@ class LevelLaw(dist.Distribution):
         return self.lower + self.width * (level + noise)
 
     def log_prob(self, value: Array) -> Array:
-        # In float32 the lower end of an interval may lie a rounding error below it.
-        place = (value - self.lower) / self.width + 1e-7 * self.num_levels
-        level = jnp.clip(jnp.floor(place), 0, self.num_levels - 1).astype(int)
+        place, slack = (value - self.lower) / self.width, ROUNDING * self.num_levels
+        level = jnp.clip(level_at(place, self.num_levels, rounding=ROUNDING), 0, self.num_levels - 1).astype(int)
         # A product of matrices instead of a look-up: the components of a mixture get no copy of the logits per value.
         chosen = jax.nn.one_hot(level, self.num_levels, dtype=self.logits.dtype)
         log_share = jnp.einsum("...k,...k->...", chosen, jax.nn.log_softmax(self.logits))
-        inside = (place >= 0) & (place <= self.num_levels * (1 + 2e-7))
+        inside = (place >= -slack) & (place <= self.num_levels + slack)
         return jnp.where(inside, log_share - jnp.log(self.width), -jnp.inf)
 
 
@@ -148,6 +149,6 @@ class Observations:
         if self.units.num_levels is not None:
             width = np.broadcast_to(1 / self.units.scale, self.units.event_shape).ravel().astype(x.dtype)
             lower = np.broadcast_to(-self.units.shift / self.units.scale, self.units.event_shape).ravel()
-            return lower.astype(x.dtype) + width * (0.5 + jnp.floor((x - lower) / width + 1e-6 * self.units.num_levels))
+            return lower.astype(x.dtype) + width * (0.5 + level_at((x - lower) / width, self.units.num_levels))
         angles = (x[..., None] * jnp.asarray(FREQUENCIES, x.dtype)).reshape(len(x), -1)
         return jnp.concatenate([x, jnp.sin(angles), jnp.cos(angles)], axis=-1)

@@ -12,7 +12,7 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl._common.chunks import BUDGET, affordable, chunk_size
-from dpm_ppl.diffusion.chains import _draw
+from dpm_ppl.diffusion.sampling import _draw
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.methods.base import log_weights
 from dpm_ppl.methods.program import Program

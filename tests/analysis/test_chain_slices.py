@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from dpm_ppl.analysis.chain_slices import forward_slices, paper_times, reverse_drift, reverse_slices
-from dpm_ppl.diffusion.chains import sample, sample_path
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.kernels import GaussianKernel, noise_prediction
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.schedules import Erasure, Fixed

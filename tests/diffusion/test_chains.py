@@ -12,8 +12,9 @@ from numpyro.infer import Predictive, log_likelihood, psis_diagnostic
 from numpyro.infer.util import log_density
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain, sample, sample_path
+from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
 from dpm_ppl.schedules import Erasure, LogSNR
 from tests import reference

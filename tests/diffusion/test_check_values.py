@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from dpm_ppl.diffusion.bounds import bound, entropy_bounds
-from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain, sample
+from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction, perturbation
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, Fixed, Learned, LogSNR

@@ -17,7 +17,7 @@ from scipy.stats import norm
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion.bounds import bound
-from dpm_ppl.diffusion.chains import sample
+from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, antithetic_noise, log_likelihood, stratified_noise
 from dpm_ppl.likelihood import estimator as module

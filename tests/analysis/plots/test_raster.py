@@ -4,7 +4,7 @@ import pytest
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots.raster import plot_figure_two, plot_raster
-from dpm_ppl.diffusion.chains import sample, sample_path
+from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.schedules import Erasure
 from tests.analysis.plots.backends import BACKENDS, close_figures, figure_title, panel  # noqa: F401
