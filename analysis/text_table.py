@@ -1,14 +1,18 @@
 """One table of text for the terminal, a notebook, Markdown, LaTeX and a page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING, ClassVar
 
 from dpm_ppl._common.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+WIDTH = 100
+"""Columns of plain text."""
 
 _ALIGNMENTS = {"l": "left", "c": "centre", "r": "right"}
 _LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
@@ -20,9 +24,10 @@ class TextTable:
     """A table of text, its first column the names of the rows.
 
     **Arguments:** `caption`; `headings`, one per column; `rows`, as many cells each; `align`, a letter `l`, `c` or `r`
-    per column, by default names to the left and all else, figures, to the right; `note`, smaller words below.
+    per column, by default names to the left and all else, figures, to the right; `note`, smaller words below;
+    `group_sizes`, how many rows belong together, one group after the other, where there is to be space between groups.
 
-    **Raises:** `InputError` where a row or `align` does not have one entry per column.
+    **Raises:** `InputError` where a row or `align` does not have one entry per column, or groups are not all rows.
     """
 
     caption: str
@@ -30,6 +35,7 @@ class TextTable:
     rows: Sequence[Sequence[str]]
     align: str = ""
     note: str = ""
+    group_sizes: Sequence[int] = ()
     kind: ClassVar[str] = "table"
 
     def __post_init__(self):
@@ -43,6 +49,13 @@ class TextTable:
             raise InputError(
                 "align", expected=expected, got=repr(self.align), remedy="give one per column, as in 'lrr'"
             )
+        if self.group_sizes and sum(self.group_sizes) != len(self.rows):
+            raise InputError(
+                "group_sizes",
+                expected=f"groups of {len(self.rows)} rows in all",
+                got=list(self.group_sizes),
+                remedy="count every row once",
+            )
 
     @property
     def letters(self) -> str:
@@ -54,6 +67,12 @@ class TextTable:
         """The alignment of each column, in words."""
         return [_ALIGNMENTS[letter] for letter in self.letters]
 
+    @property
+    def groups(self) -> Iterator[list[Sequence[str]]]:
+        """The rows that belong together."""
+        rows = iter(self.rows)
+        return (list(islice(rows, size)) for size in self.group_sizes or [len(self.rows)])
+
     def rich(self) -> "Table":
         """For `rich.print` and a terminal."""
         from rich.box import SIMPLE_HEAD
@@ -64,9 +83,22 @@ class TextTable:
         table.box, table.padding, table.pad_edge = SIMPLE_HEAD, (0, 1, 0, 0), False
         for heading, letter in zip(self.headings, self.letters, strict=True):
             table.add_column(Text(heading), justify={"l": "left", "c": "center", "r": "right"}[letter], no_wrap=True)
-        for row in self.rows:
-            table.add_row(*map(Text, row))
+        for group in self.groups:
+            for row in group:
+                table.add_row(*map(Text, row))
+            table.add_section()
         return table
+
+    def to_text(self) -> str:
+        """Plain text, `WIDTH` columns wide, or as wide as the cells need."""
+        from rich.console import Console
+        from rich.measure import Measurement
+
+        console, drawn = Console(width=WIDTH, no_color=True, highlight=False), self.rich()
+        console.width = max(WIDTH, Measurement.get(console, console.options.update(max_width=1000), drawn).maximum)
+        with console.capture() as captured:
+            console.print(drawn)
+        return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
     def to_markdown(self) -> str:
         """A pipe table, with caption and note as paragraphs."""
@@ -77,9 +109,11 @@ class TextTable:
 
     def to_latex(self) -> str:
         """A floating table with the rules of the package booktabs."""
-        lines = [" & ".join(map(_latex, line)) + r" \\" for line in (self.headings, *self.rows)]
+        groups = [[" & ".join(map(_latex, line)) + r" \\" for line in group] for group in self.groups]
+        lines = [line for group in groups for line in (r"\addlinespace", *group)][1:]
         note = [r"\par\smallskip\footnotesize " + _latex(self.note)] if self.note else []
-        inner = [r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"]
+        head = " & ".join(map(_latex, self.headings)) + r" \\"
+        inner = [r"\toprule", head, r"\midrule", *lines, r"\bottomrule"]
         body = [rf"\begin{{tabular}}{{{self.letters}}}", *inner, r"\end{tabular}", *note]
         caption = rf"\caption{{{_latex(self.caption)}}}"
         return "\n".join([r"\begin{table}", r"\centering", caption, *body, r"\end{table}"])
@@ -93,10 +127,11 @@ class TextTable:
             return "".join(f'<{tag} style="text-align:{words[to]}">{escape(cell)}</{tag}>' for cell, to in styled)
 
         head = f"<tr>{row(self.headings, 'th')}</tr>"
-        body = "".join(f"<tr>{row(cells, 'td')}</tr>" for cells in self.rows)
+        groups = ("".join(f"<tr>{row(cells, 'td')}</tr>" for cells in group) for group in self.groups)
+        body = "".join(f"<tbody>{group}</tbody>" for group in groups)
         note = f"<p><small>{escape(self.note)}</small></p>" if self.note else ""
         caption = f"<caption>{escape(self.caption)}</caption>"
-        return f"<table>{caption}<thead>{head}</thead><tbody>{body}</tbody></table>{note}"
+        return f"<table>{caption}<thead>{head}</thead>{body}</table>{note}"
 
 
 def _latex(text: str) -> str:

@@ -4,8 +4,10 @@
 a terminal and in a notebook; the trees in it are ArviZ's, for `az.summary` and `az.plot_*`.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from html import escape
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -16,67 +18,17 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.checks import check_key, check_sizes, named
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
-from dpm_ppl._common.wording import khat_words, listed
-from dpm_ppl.analysis.posteriors import tables as posterior_tables
-from dpm_ppl.analysis.posteriors.distances import (
-    Distance,
-    classifier_two_sample,
-    maximum_mean_discrepancy,
-    sliced_wasserstein,
-)
-from dpm_ppl.analysis.posteriors.draws import (
-    Draws,
-    FittedGuide,
-    Mixing,
-    coordinate_names,
-    coordinates,
-    mixing_of,
-    num_independent,
-    posterior_tree,
-    thinned,
-    weighted_draws,
-)
-from dpm_ppl.analysis.posteriors.weight_checks import WeightCheck, check_weights
-from dpm_ppl.likelihood.diagnostics import RELIABLE
+from dpm_ppl.analysis.posteriors import tables
+from dpm_ppl.analysis.posteriors.distances import classifier_two_sample, maximum_mean_discrepancy, sliced_wasserstein
+from dpm_ppl.analysis.posteriors.draws import Draws, FittedGuide, posterior_tree, weighted_draws
+from dpm_ppl.analysis.posteriors.rows import DistanceFunction, PosteriorRow, rows_of
+from dpm_ppl.analysis.posteriors.weight_checks import check_weights
+from dpm_ppl.analysis.text_table import WIDTH, TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-type DistanceFunction = Callable[[Any, Any], Distance]
 DISTANCES: tuple[DistanceFunction, ...] = (sliced_wasserstein, maximum_mean_discrepancy, classifier_two_sample)
-
-FEWEST_COMPARED = 10
-"""Independent draws on either side, below which no distance is taken."""
-MOST_NAMED = 5
-"""Constant coordinates that a verdict names."""
-LARGEST_RHAT = 1.01
-"""Of chains that agree (Vehtari, Gelman, Simpson, Carpenter and Buerkner 2021, section 4)."""
-
-
-@dataclass(frozen=True)
-class PosteriorRow:
-    """One posterior of a comparison.
-
-    - `num_chains`, `num_draws`: draws in all chains together.
-    - `constants`: names of the coordinates that never move, which have neither of the next two.
-    - `ess`, the smallest bulk effective sample size, and `rhat`, the largest, over the other coordinates. `rhat` is NaN
-      for a single chain, and infinite where each of several chains stays at a value of its own.
-    - `distances` by name, to the reference; empty for the reference itself, and where fewer than `FEWEST_COMPARED`
-      draws are independent. `num_compared`: draws behind them.
-    - `weights`, where the model's density was known.
-    - `verdict`, in words.
-    """
-
-    name: str
-    num_chains: int
-    num_draws: int
-    constants: tuple[str, ...]
-    ess: float
-    rhat: float
-    distances: dict[str, Distance]
-    num_compared: int
-    weights: WeightCheck | None
-    verdict: str
 
 
 @dataclass(frozen=True)
@@ -102,16 +54,30 @@ class PosteriorComparison:
 
     def to_dataframe(self) -> "pd.DataFrame":
         """One row per posterior, numbers in columns; `sliced W2`, `sliced W2 se`, `sliced W2 null` and so on."""
-        return posterior_tables.numbers(self)
+        return tables.data_frame(self.rows)
+
+    def table(self) -> TextTable:
+        """The figures of every posterior, in rows of their own."""
+        return tables.figures_table(self.rows, self.sites)
+
+    def notes(self) -> list[str]:
+        """What to know of the table, and a verdict on every posterior."""
+        return tables.notes(self.rows, self.left_out, self.reference)
 
     def __rich__(self) -> Any:
-        return posterior_tables.table(self)
+        from rich.console import Group
+        from rich.text import Text
+
+        return Group(self.table().rich(), *map(Text, self.notes()))
 
     def __str__(self) -> str:
-        return posterior_tables.text(self)
+        return "\n".join(
+            [self.table().to_text(), *(fill(line, WIDTH, break_on_hyphens=False) for line in self.notes())]
+        )
 
     def _repr_html_(self) -> str:
-        return posterior_tables.html(self)
+        lines = "".join(f"<li>{escape(line)}</li>" for line in self.notes())
+        return f"{self.table()._repr_html_()}<ul>{lines}</ul>"
 
 
 def compare_posteriors(
@@ -186,7 +152,7 @@ def compare_posteriors(
     sites, left_out = _common_sites(trees, reference)
     sizes = {name: tree["posterior"].sizes for name, tree in trees.items()}
     weights = {name: check_weights(w, sizes[name]["chain"] * sizes[name]["draw"]) for name, w in log_weights.items()}
-    rows = _rows(trees, sites, reference, independent, weights, num_draws, distances, level)
+    rows = rows_of(trees, sites, reference, independent, weights, num_draws, distances, level)
     return PosteriorComparison(rows, tuple(sites), left_out, reference, trees)
 
 
@@ -211,85 +177,3 @@ def _common_sites(
         )
     others = {name: {site: shape for site, shape in of.items() if site not in sites} for name, of in shapes.items()}
     return sites, {name: of for name, of in others.items() if of}
-
-
-def _rows(
-    trees: dict[str, xr.DataTree],
-    sites: list[str],
-    reference: str | None,
-    independent: Collection[str],
-    weights: dict[str, WeightCheck],
-    most_draws: int,
-    distances: Sequence[DistanceFunction],
-    level: float,
-) -> tuple[PosteriorRow, ...]:
-    draws = {name: coordinates(tree["posterior"].to_dataset(), sites) for name, tree in trees.items()}
-    names = coordinate_names(next(iter(trees.values()))["posterior"].to_dataset(), sites)
-    mixing = {name: mixing_of(values, names) for name, values in draws.items()}
-    compared = {}
-    for name, values in draws.items():
-        num_values = values.shape[0] * values.shape[1]
-        num = num_values if name in independent else max(1, num_independent(num_values, mixing[name].ess))
-        compared[name] = thinned(values, min(most_draws, num), in_order=name not in independent)
-    if reference is not None:
-        centre, scale = draws[reference].mean(axis=(0, 1)), draws[reference].std(axis=(0, 1))
-        compared = {name: (values - centre) / np.where(scale > 0, scale, 1.0) for name, values in compared.items()}
-    allowed = level / max(1, len(distances))
-    rows = []
-    for name, values in draws.items():
-        num_chains, num_draws = values.shape[:2]
-        found, too_few = [], ""
-        if reference is not None and name != reference:
-            scarce = min(name, reference, key=lambda one: len(compared[one]))
-            if not np.ptp([*compared[name], *compared[reference]], axis=0).any():
-                too_few = "the same as the reference, in which nothing varies"
-            elif len(compared[scarce]) >= FEWEST_COMPARED:
-                found = [distance(compared[name], compared[reference]) for distance in distances]
-            else:
-                too_few = _too_few(scarce, len(compared[scarce]), draws[scarce].shape[0] * draws[scarce].shape[1])
-        rows.append(
-            PosteriorRow(
-                name=name,
-                num_chains=num_chains,
-                num_draws=num_chains * num_draws,
-                **mixing[name]._asdict(),
-                distances={distance.name: distance for distance in found},
-                num_compared=len(compared[name]),
-                weights=weights.get(name),
-                verdict=_verdict(found, mixing[name], weights.get(name), allowed, name == reference, too_few),
-            )
-        )
-    return tuple(rows)
-
-
-def _too_few(name: str, num: int, num_draws: int) -> str:
-    count = f"{num} of the {num_draws:,} of {name}, by the order they come in"
-    remedy = f"; if that means nothing, pass independent=[{name!r}]" if num < num_draws else ""
-    return f"not compared, for there are too few independent draws ({count}{remedy})"
-
-
-def _verdict(
-    found: Sequence[Distance],
-    mixing: Mixing,
-    weights: WeightCheck | None,
-    allowed: float,
-    is_reference: bool,
-    too_few: str,
-) -> str:
-    words = ["the reference"] if is_reference else []
-    if mixing.rhat > LARGEST_RHAT:
-        words.append(f"its chains disagree (R-hat {mixing.rhat:.3g})")
-    if apart := [f"{distance.name} p = {distance.p_value:.2g}" for distance in found if distance.p_value <= allowed]:
-        words.append(f"differs from the reference ({', '.join(apart)})")
-    elif found:
-        words.append("not told from the reference by these draws")
-    elif too_few:
-        words.append(too_few)
-    if weights is not None:
-        doubt = "" if weights.verdict == RELIABLE else f"not reliable: {weights.verdict}, "
-        words.append(f"importance weights {doubt or 'reliable, '}k-hat {khat_words(weights.khat)}")
-    words = words or ["nothing to hold it against"]
-    if mixing.constants:
-        named = listed(list(mixing.constants), MOST_NAMED)
-        words.append(f"without R-hat and effective sample size, for they are constant: {named}")
-    return "; ".join(words)

@@ -1,27 +1,30 @@
-"""How a `PosteriorComparison` reads: in a terminal, in a notebook, as numbers."""
+"""The tables of compared posteriors: for a person, and as numbers."""
 
-from html import escape
+from collections.abc import Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
-from rich.table import Table
-from rich.text import Text
 
 from dpm_ppl._common.wording import khat_words
+from dpm_ppl.analysis.posteriors.rows import PosteriorRow
+from dpm_ppl.analysis.text_table import TextTable
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dpm_ppl.analysis.posteriors.comparison import PosteriorComparison, PosteriorRow
-
 HEADINGS = ("posterior", "figure", "value", "exact draws", "p")
 
 
-def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:
-    """The text of one posterior's lines, under `HEADINGS`; beside its figures stand its name and what was drawn."""
+def figures_table(rows: Sequence[PosteriorRow], sites: Sequence[str]) -> TextTable:
+    """Every figure of every posterior; beside them stand its name and what was drawn."""
+    groups = [_lines(row) for row in rows]
+    lines = [line for group in groups for line in group]
+    sizes = [len(group) for group in groups]
+    return TextTable(f"Posteriors of {', '.join(sites)}", HEADINGS, lines, "llrrr", group_sizes=sizes)
+
+
+def _lines(row: PosteriorRow) -> list[tuple[str, ...]]:
     figures = [
         (name, found.format(), found.format_null(), f"{found.p_value:.2g}") for name, found in row.distances.items()
     ]
@@ -32,21 +35,24 @@ def cells(row: "PosteriorRow") -> list[tuple[str, ...]]:
         figures.append(("k-hat", khat_words(row.weights.khat), "", ""))
         figures.append(("ESS of the weights", f"{row.weights.ess:,.0f} of {row.weights.num_draws:,}", "", ""))
     heads = [row.name, f"{row.num_chains} x {row.num_draws // row.num_chains:,} draws"]
+    figures += [("",) * (len(HEADINGS) - 1)] * (len(heads) - len(figures))
     return [(head, *figure) for head, figure in zip_longest(heads, figures, fillvalue="")]
 
 
-def notes(comparison: "PosteriorComparison") -> list[str]:
+def notes(
+    rows: Sequence[PosteriorRow], left_out: Mapping[str, Mapping[str, tuple[int, ...]]], reference: str | None
+) -> list[str]:
     """What to know of the table, and a verdict on every posterior."""
-    lines = [f"{row.name}: {row.verdict}" for row in comparison.rows]
-    if comparison.left_out:
-        lines.append(f"Left out, as not all have them in one shape: {_sites(comparison.left_out)}.")
-    if comparison.reference is None:
+    lines = [f"{row.name}: {row.verdict}" for row in rows]
+    if left_out:
+        lines.append(f"Left out, as not all have them in one shape: {_sites(left_out)}.")
+    if reference is None:
         return lines
-    unit = f"Distances are to {comparison.reference}, its standard deviation the unit of every coordinate."
+    unit = f"Distances are to {reference}, its standard deviation the unit of every coordinate."
     return ["± is a standard error; of exact draws, the spread of the figure itself.", unit, *lines]
 
 
-def _sites(left_out: dict[str, dict[str, tuple[int, ...]]]) -> str:
+def _sites(left_out: Mapping[str, Mapping[str, tuple[int, ...]]]) -> str:
     """`a, b of one; a (2,) of another`."""
     shown = {
         name: ", ".join(f"{site} {shape}" if shape else site for site, shape in of.items())
@@ -55,42 +61,12 @@ def _sites(left_out: dict[str, dict[str, tuple[int, ...]]]) -> str:
     return "; ".join(f"{sites} of {name}" for name, sites in shown.items())
 
 
-def table(comparison: "PosteriorComparison") -> Group:
-    """For a terminal, by rich."""
-    title = f"Posteriors of {', '.join(comparison.sites)}"
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for i, heading in enumerate(HEADINGS):
-        shown.add_column(heading, justify="right" if i > 1 else "left")
-    for row in comparison.rows:
-        for line in cells(row):
-            shown.add_row(*map(Text, line))
-        shown.add_section()
-    return Group(shown, *(Text(line) for line in notes(comparison)))
-
-
-def text(comparison: "PosteriorComparison") -> str:
-    """The same without colours, 100 columns wide."""
-    console = Console(width=100, no_color=True, highlight=False)
-    with console.capture() as captured:
-        console.print(table(comparison))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def html(comparison: "PosteriorComparison") -> str:
-    """For a notebook."""
-    head = "".join(f"<th>{heading}</th>" for heading in HEADINGS)
-    lines = ["".join(f"<td>{escape(cell)}</td>" for cell in line) for row in comparison.rows for line in cells(row)]
-    words = "".join(f"<li>{escape(line)}</li>" for line in notes(comparison))
-    rows = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table><ul>{words}</ul>"
-
-
-def numbers(comparison: "PosteriorComparison") -> "pd.DataFrame":
+def data_frame(rows: Sequence[PosteriorRow]) -> "pd.DataFrame":
     """Columns of numbers, one row per posterior."""
     import pandas as pd
 
-    rows: list[dict[str, Any]] = []
-    for row in comparison.rows:
+    lines: list[dict[str, Any]] = []
+    for row in rows:
         line: dict[str, Any] = {
             "posterior": row.name,
             "num_chains": row.num_chains,
@@ -105,5 +81,5 @@ def numbers(comparison: "PosteriorComparison") -> "pd.DataFrame":
         if row.weights is not None:
             line |= {"khat": row.weights.khat, "weights_ess": row.weights.ess, "elbo": row.weights.elbo.mean}
             line |= {"elbo_se": row.weights.elbo.se, "weights": row.weights.verdict}
-        rows.append(line | {"verdict": row.verdict})
-    return pd.DataFrame(rows).set_index("posterior")
+        lines.append(line | {"verdict": row.verdict})
+    return pd.DataFrame(lines).set_index("posterior")

@@ -65,6 +65,14 @@ def test_the_terminal_shows_every_cell():
         assert cell in shown
 
 
+def test_groups_stand_apart():
+    table = TextTable("t", ["a", "b"], [["1", "x"], ["2", "y"], ["3", "z"]], group_sizes=[1, 2])
+    *_, first, gap, second, third = table.to_text().splitlines()
+    assert [line.split() for line in (first, gap, second, third)] == [["1", "x"], [], ["2", "y"], ["3", "z"]]
+    assert table.to_latex().count(r"\addlinespace") == 1
+    assert table._repr_html_().count("<tbody>") == 2
+
+
 @pytest.mark.parametrize(
     ("change", "argument"),
     [
@@ -72,6 +80,7 @@ def test_the_terminal_shows_every_cell():
         ({"headings": [], "rows": []}, "rows"),
         ({"align": "lr"}, "align"),
         ({"align": "lrx"}, "align"),
+        ({"rows": [["a", "b", "c"]], "group_sizes": [2]}, "group_sizes"),
     ],
 )
 def test_bad_input(change, argument):
