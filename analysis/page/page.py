@@ -172,7 +172,7 @@ def _template() -> Any:
             remedy="pip install 'dpm-ppl[analysis]'",
         ) from error
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("dpm_ppl.analysis", "."),
+        loader=jinja2.PackageLoader("dpm_ppl.analysis.page", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,

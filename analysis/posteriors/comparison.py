@@ -71,9 +71,8 @@ class PosteriorComparison:
         return Group(self.table().rich(), *map(Text, self.notes()))
 
     def __str__(self) -> str:
-        return "\n".join(
-            [self.table().to_text(), *(fill(line, WIDTH, break_on_hyphens=False) for line in self.notes())]
-        )
+        notes = (fill(line, WIDTH, break_on_hyphens=False) for line in self.notes())
+        return "\n".join([self.table().to_text(), *notes])
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<li>{escape(line)}</li>" for line in self.notes())
