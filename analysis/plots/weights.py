@@ -68,17 +68,17 @@ def plot_weights(
         raise InputError("kind", expected="'ecdf' or 'histogram'", got=repr(kind), remedy="choose one of these")
     found = group(weights, "weights", "log_weights", "khat")
     known = found["datum"].values
-    data = known[:NUM_SHOWN] if data is None else np.asarray(data)
-    if not len(data) or not np.isin(data, known).all():
-        got = list(np.setdiff1d(data, known)) or "none"
+    shown = known[:NUM_SHOWN] if data is None else np.asarray(data)
+    if not len(shown) or not np.isin(shown, known).all():
+        got = list(np.setdiff1d(shown, known)) or "none"
         raise InputError("data", expected="data of the group", got=got, remedy="choose from its coordinate datum")
-    found = found.sel(datum=data)
+    found = found.sel(datum=shown)
     log_weights = found["log_weights"].transpose("datum", "draw").values
     counts, edges = weight_histogram(log_weights, num_bins)
     failed = np.isnan(log_weights).any(axis=1)
     names = [
         f"datum {i}, {'weights that are no numbers' if bad else f'k-hat {khat_words(khat)}'}"
-        for i, khat, bad in zip(data, found["khat"].values, failed, strict=True)
+        for i, khat, bad in zip(shown, found["khat"].values, failed, strict=True)
     ]
     if kind == "histogram":
         outline = [np.concatenate([[0], row, [0]]) for row in counts]

@@ -50,7 +50,9 @@ class PosteriorComparison:
         """`az.summary` of the common sites of every posterior; `options` are its own."""
         from arviz_stats.summary import summary  # takes seconds
 
-        return {name: summary(tree, var_names=list(self.sites), **options) for name, tree in self.trees.items()}
+        sites = list(self.sites)
+        tables: dict[str, Any] = {name: summary(tree, var_names=sites, **options) for name, tree in self.trees.items()}
+        return tables
 
     def to_dataframe(self) -> "pd.DataFrame":
         """One row per posterior, numbers in columns; `sliced W2`, `sliced W2 se`, `sliced W2 null` and so on."""

@@ -89,9 +89,8 @@ def plot_ranks(comparison: PosteriorComparison, *, backend: str | None = None, *
             "comparison", expected="two posteriors or more", got="one", remedy="use az.plot_rank on its tree"
         )
     joined = _joined(comparison, num_draws=min(row.num_compared for row in comparison.rows))
-    stacked = {
-        site: np.concatenate([tree["posterior"][site].values for tree in joined.values()]) for site in comparison.sites
-    }
+    groups = [tree["posterior"].to_dataset() for tree in joined.values()]
+    stacked = {site: np.concatenate([group[site].values for group in groups]) for site in comparison.sites}
     shown = plot_rank(to_datatree(posterior=stacked), backend=backend, **options)
     names = MapLabeller(coord_map={"chain": dict(enumerate(joined))})
     shown.add_legend("chain", labeller=names, title="posterior")

@@ -144,7 +144,7 @@ def whole_number(
     return number
 
 
-def check_sizes(**sizes: int | None) -> list[int | None]:
+def check_sizes(**sizes: int | None) -> list[Any]:
     """All of them as Python's integers; None is for chunks of whatever length there is.
 
     **Raises:** `InputError` unless all are positive integers.

@@ -3,18 +3,22 @@
 Nothing else in the library may lean on such names: where a new version of NumPyro moves one, a test of
 `tests/_common/test_numpyro_seam.py` fails, and this is the file to mend. Where NumPyro has gained a documented way,
 take it and delete the piece here.
+
+The first part is for type checkers alone: NumPyro's draws and log-densities are arrays, but typed as `ArrayLike`, which
+no array annotation accepts.
 """
 
 import copy
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 import optax
 from jax.typing import ArrayLike
 from numpyro import handlers
-from numpyro.distributions import MaskedDistribution, constraints
+from numpyro.distributions import constraints
 from numpyro.infer import MCMC, SVI
 from numpyro.infer.autoguide import AutoGuide
 from numpyro.infer.elbo import ELBO
@@ -23,6 +27,57 @@ from numpyro.infer.util import get_importance_trace
 from numpyro.ops.provenance import eval_provenance
 
 from dpm_ppl._common.checks import is_traced
+from dpm_ppl._common.types import Array
+
+if TYPE_CHECKING:
+
+    class Distribution(dist.Distribution):
+        """NumPyro's, with what its methods give."""
+
+        def sample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array: ...
+        def rsample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array: ...
+        def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array: ...
+        def icdf(self, q: ArrayLike) -> Array: ...
+        def enumerate_support(self, expand: bool = True) -> Array: ...
+        def mask(self, mask: ArrayLike) -> "Distribution": ...
+        def to_event(self, reinterpreted_batch_ndims: int | None = None) -> "Distribution": ...
+        @property
+        def mean(self) -> Array: ...
+
+    class Normal(Distribution, dist.Normal):
+        """NumPyro's, likewise."""
+
+        loc: Array
+        scale: Array
+
+    class BernoulliLogits(Distribution, dist.BernoulliLogits):
+        """NumPyro's, likewise."""
+
+        logits: Array
+
+    def sample(name: str, fn: dist.Distribution, obs: ArrayLike | None = None) -> Array:
+        """`numpyro.sample`."""
+        ...
+
+    def subsample(data: ArrayLike, event_dim: int) -> Array:
+        """`numpyro.subsample`."""
+        ...
+
+    def eqx_module[M](name: str, nn_module: M) -> M:
+        """`numpyro.contrib.module.eqx_module`."""
+        ...
+
+    def prng_key() -> Array:
+        """`numpyro.prng_key`; there is one wherever a program is seeded."""
+        ...
+
+    def kl_divergence(p: dist.Distribution, q: dist.Distribution) -> Array:
+        """`numpyro.distributions.kl_divergence`."""
+        ...
+else:
+    from numpyro import prng_key, sample, subsample  # noqa: F401
+    from numpyro.contrib.module import eqx_module  # noqa: F401
+    from numpyro.distributions import BernoulliLogits, Distribution, Normal, kl_divergence  # noqa: F401
 
 # Training.
 
@@ -75,7 +130,7 @@ def with_all_particles(bound: ELBO, run: Callable[[Callable, jax.Array], Any]) -
     return bound
 
 
-def mask_of(law: MaskedDistribution) -> ArrayLike:
+def mask_of(law: dist.MaskedDistribution) -> ArrayLike:
     """What a law is masked with; NumPyro names it for itself alone."""
     return law._mask
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -178,7 +178,8 @@ def level_at[A: (np.ndarray, Array)](x: A, num_levels: int | np.ndarray, *, roun
 
     In float32 the lower end of an interval may lie below it, by up to `rounding` of the whole range.
     """
-    return (jnp if isinstance(x, jax.Array) else np).floor(x + rounding * num_levels)
+    module: Any = jnp if isinstance(x, jax.Array) else np
+    return module.floor(x + rounding * num_levels)
 
 
 def _add_noise(width: ArrayLike, z: Batch | np.ndarray, key: PRNGKey) -> Array:

@@ -7,11 +7,12 @@ matches the values of model and guide by position, and the two chains run in opp
 import jax
 import jax.numpy as jnp
 import numpyro
-from numpyro.contrib.module import eqx_module
-from numpyro.distributions import Distribution, constraints
+from numpyro.distributions import constraints
 
 from dpm_ppl._common.checks import as_jax_holds
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Distribution, eqx_module, subsample
+from dpm_ppl._common.numpyro_seam import sample as sample_site
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.sampling import dtype_of_draws, sample_path
@@ -134,9 +135,9 @@ def reverse_chain(
     """
     diffusion = eqx_module("diffusion", diffusion)
     with _data_plate(x_0, num_points, subsample_size):
-        path = numpyro.sample("path", ReverseChain(diffusion, steps_chunk=steps_chunk))
-        observed = None if x_0 is None else numpyro.subsample(x_0, event_dim=diffusion.event_dim)
-        return numpyro.sample("x_0", diffusion.edge_law(first_of_path(diffusion, path)), obs=observed)
+        path = sample_site("path", ReverseChain(diffusion, steps_chunk=steps_chunk))
+        observed = None if x_0 is None else subsample(x_0, event_dim=diffusion.event_dim)
+        return sample_site("x_0", diffusion.edge_law(first_of_path(diffusion, path)), obs=observed)
 
 
 def forward_chain(
@@ -150,8 +151,8 @@ def forward_chain(
     """The guide as a NumPyro program: site `path` in a plate `data`; arguments as for `reverse_chain`."""
     diffusion = eqx_module("diffusion", diffusion)
     with _data_plate(x_0, num_points, subsample_size):
-        x_0 = numpyro.subsample(x_0, event_dim=diffusion.event_dim)
-        return numpyro.sample("path", ForwardChain(diffusion, x_0, steps_chunk=steps_chunk))
+        x_0 = subsample(x_0, event_dim=diffusion.event_dim)
+        return sample_site("path", ForwardChain(diffusion, x_0, steps_chunk=steps_chunk))
 
 
 def first_of_path(diffusion: StepLaws, path: Batch) -> Batch:

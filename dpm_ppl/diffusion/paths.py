@@ -15,8 +15,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions import Distribution
 
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.sums import accurate_sum, add_exactly
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.sampling import descend, dtype_of_draws, last_step
@@ -58,12 +58,12 @@ def log_weight_of_paths(
         return x_t, x_t
 
     def over_chunk(carry: tuple[Array, Array, Array], chunk: tuple[Step, Array]):
-        first, *total = carry
+        first, high, low = carry
         last, path = jax.lax.scan(forward, first, chunk)
         before = jnp.concatenate([first[None], path[:-1]])
         terms = jax.vmap(lambda prev, x_t, step: log_increment(diffusion, prev, x_t, step))(before, path, chunk[0])
         within = chunk[1].reshape(-1, *[1] * (terms.ndim - 1))
-        return (last, *add_exactly(*total, accurate_sum(jnp.where(within, terms, 0.0)))), None
+        return (last, *add_exactly(high, low, accurate_sum(jnp.where(within, terms, 0.0)))), None
 
     at_data = log_stationary(diffusion, x_0)
     (_, high, low), _ = jax.lax.scan(over_chunk, (start, at_data, jnp.zeros_like(at_data)), (steps, counts))
@@ -92,8 +92,8 @@ def simulate_paths(diffusion: StepLaws, key: PRNGKey, num_data: int) -> tuple[Ba
         return add_exactly(*total, log_increment(diffusion, x_prev, x_t, step)), None
 
     zeros = jnp.zeros(num_data)
-    x_1, total, _ = descend(diffusion, key, add, (zeros, zeros), (num_data,))
+    x_1, (high, low), _ = descend(diffusion, key, add, (zeros, zeros), (num_data,))
     x_0 = last_step(diffusion, key, x_1)
     for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_stationary(diffusion, x_0)):
-        total = add_exactly(*total, term)
-    return x_0, total[0] + total[1]
+        high, low = add_exactly(high, low, term)
+    return x_0, high + low

@@ -7,10 +7,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import Distribution
 
 from dpm_ppl._common.checks import as_jax_holds, check_finite, event_sizes, is_traced
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Uniforms
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
-from numpyro.distributions.kl import kl_divergence
 
+from dpm_ppl._common.numpyro_seam import kl_divergence
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Int, PRNGKey, Uniforms
 from dpm_ppl.diffusion.step_laws import StepLaws

@@ -5,9 +5,9 @@ import math
 import jax
 import jax.numpy as jnp
 from jax.typing import ArrayLike
-from numpyro.distributions import Normal
 from numpyro.distributions.kl import kl_divergence
 
+from dpm_ppl._common.numpyro_seam import Normal
 from dpm_ppl._common.types import Array, PRNGKey, Uniforms, Values
 
 

@@ -1,9 +1,9 @@
 """Draws of a law from uniform numbers."""
 
 import jax.numpy as jnp
-from numpyro.distributions import Distribution
 
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Uniforms, Values
 
 

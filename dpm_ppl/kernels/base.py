@@ -4,8 +4,8 @@ import abc
 
 import equinox as eqx
 import numpy as np
-from numpyro.distributions import Distribution
 
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Outputs, Uniforms, Values
 from dpm_ppl.kernels._quantiles import quantile
 from dpm_ppl.schedules.steps import Step

@@ -9,10 +9,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpyro.distributions import BernoulliLogits, Distribution
 
 from dpm_ppl._common.checks import real_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import BernoulliLogits, Distribution
 from dpm_ppl._common.types import Array, Outputs, Values
 from dpm_ppl.kernels import _divergences as _divergences  # registers KL(Bernoulli || Bernoulli) with NumPyro
 from dpm_ppl.kernels.base import AbstractKernel

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 import equinox as eqx
 import jax.numpy as jnp
-from numpyro.distributions import Distribution, Normal
 
+from dpm_ppl._common.numpyro_seam import Distribution, Normal
 from dpm_ppl._common.types import Array, Outputs, Uniforms, Values
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.kernels.base import AbstractKernel

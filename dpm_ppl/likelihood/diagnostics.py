@@ -143,4 +143,4 @@ def weight_histogram(log_weights: ArrayLike, num_bins: int = 50) -> tuple[np.nda
 
 
 def _finite_peak(log_weights: ArrayLike) -> np.ndarray:
-    return finite_or_zero(np.max(log_weights, axis=-1, keepdims=True))
+    return finite_or_zero(np.max(np.asarray(log_weights), axis=-1, keepdims=True))

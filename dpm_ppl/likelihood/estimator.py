@@ -169,7 +169,8 @@ def _identity(parts: tuple, x_0: np.ndarray, key: PRNGKey, data_chunk: int) -> t
     """Digests of how a weight is computed by method, proposal and `draw`, and of that with all it is computed from."""
 
     def compute(parts: tuple, datum: Array, datum_key: PRNGKey, index: Array) -> Array:
-        return _log_weight(*parts, datum, datum_key, index, None)
+        method, proposal, draw = parts
+        return _log_weight(method, proposal, draw, datum, datum_key, index, None)
 
     program = computation(compute, parts, jnp.asarray(x_0[0]), key, jnp.asarray(0))
     return program, fingerprint(program, jax.tree.leaves(eqx.filter(parts, eqx.is_array)), x_0, key, data_chunk)

@@ -11,7 +11,7 @@ It is solved by diffrax, an optional extra that is imported on first use.
 
 import math
 from types import ModuleType
-from typing import Literal, cast, get_args
+from typing import Any, Literal, cast, get_args
 
 import equinox as eqx
 import jax
@@ -280,7 +280,7 @@ def _diffrax() -> ModuleType:
     return diffrax
 
 
-def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) -> list[int | None]:
+def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) -> list[Any]:
     _diffrax()
     if not isinstance(diffusion.kernel, GaussianKernel):
         raise InputError(

@@ -111,7 +111,7 @@ def _uneven(model: Trace, of_data: Sequence[str], probe: Probe) -> Iterator[str]
         return
     seen: set[int] = set()
     for name in of_data:
-        places = np.ravel(model[name].entries)
+        places = np.ravel(np.asarray(model[name].entries))
         if len(set(places)) < len(places) or not seen.isdisjoint(places):
             yield f"site {name!r}, which observes numbers of x_0 again"
         seen.update(places.tolist())

@@ -5,10 +5,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpyro.distributions as dist
 from jax.typing import ArrayLike
-from numpyro.distributions import Distribution, ExpandedDistribution, MaskedDistribution, constraints
+from numpyro.distributions import ExpandedDistribution, MaskedDistribution, constraints
 
-from dpm_ppl._common.numpyro_seam import mask_of
+from dpm_ppl._common.numpyro_seam import Distribution, mask_of
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.chains import first_of_path
 from dpm_ppl.diffusion.diffusion import Diffusion
@@ -19,7 +20,7 @@ class FirstStep(Distribution):
     """x_1 ~ q(x_1 | x_0), standing for the whole path; all later values are NaN, so that none is used unnoticed."""
 
     arg_constraints = {}
-    support = constraints.real  # NaN fits no narrower one
+    support: Any = constraints.real  # NaN fits no narrower one
     pytree_data_fields = ("diffusion", "x_0")
 
     def __init__(self, diffusion: Diffusion, x_0: Batch):
@@ -53,7 +54,7 @@ class ChainCost(Distribution):
     """log p(path) - log q(path | x_0) in expectation, whatever the path's value: the chain's share of the bound."""
 
     arg_constraints = {}
-    support = constraints.real
+    support: Any = constraints.real
     pytree_data_fields = ("cost",)
 
     def __init__(self, cost: Cost, event_shape: tuple[int, ...]):
@@ -79,7 +80,7 @@ def with_base(law: Distribution, base: Distribution) -> Distribution:
     return base
 
 
-def factors_of(msg: dict[str, Any]) -> list[ArrayLike]:
+def factors_of(msg: dict[str, Any]) -> list[Any]:
     """What the site's log-densities are multiplied by: its scale and the masks of its distribution."""
     scale = msg.get("scale")
     return [*([] if scale is None else [scale]), *_masks(msg["fn"])]
@@ -94,11 +95,11 @@ def are_same(factors: list[ArrayLike], others: list[ArrayLike]) -> bool:
     return len(factors) == len(others) and all(map(is_same, factors, others))
 
 
-def _masks(law: Distribution) -> list[ArrayLike]:
+def _masks(law: dist.Distribution) -> list[Any]:
     return [mask_of(layer) for layer in _layers(law) if isinstance(layer, MaskedDistribution)]
 
 
-def _layers(law: Distribution) -> Iterator[Distribution]:
+def _layers(law: dist.Distribution) -> Iterator[dist.Distribution]:
     yield law
     while isinstance(law, ExpandedDistribution | MaskedDistribution):
         law = law.base_dist

@@ -23,6 +23,7 @@ from numpyro.primitives import Messenger, mutable
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import prng_key
 from dpm_ppl._common.sums import accurate_sum
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain
@@ -229,16 +230,16 @@ class _CostChains(Messenger):
             )
         in_model = factors_of(msg)
         x_0 = _only_where(jnp.asarray(math.prod(in_model)) != 0, forward) if in_model else forward.x_0
-        cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, x_0, numpyro.prng_key(), losses)
+        cost = self.objective.chain_cost(forward.diffusion, reverse.diffusion, x_0, prng_key(), losses)
         if not are_same(in_model, in_guide):
             self.surplus[msg["name"]] = self._surplus(forward, math.prod(in_guide) - math.prod(in_model))
         msg["fn"] = with_base(msg["fn"], ChainCost(cost, forward.event_shape))
         self.met.add(msg["name"])
 
-    def _surplus(self, forward: ForwardChain, excess: ArrayLike) -> Cost:
+    def _surplus(self, forward: ForwardChain, excess: Any) -> Cost:
         """-E log q(path | x_0), as many times as the guide's site counts for more than the model's and the cost's."""
         chunk_size = self.objective.steps_chunk
-        entropy = forward_entropy(forward.diffusion, forward.x_0, numpyro.prng_key(), chunk_size=chunk_size)
+        entropy = forward_entropy(forward.diffusion, forward.x_0, prng_key(), chunk_size=chunk_size)
         return jnp.where(excess == 0, 0.0, excess * entropy)
 
     def check_all_met(self) -> None:

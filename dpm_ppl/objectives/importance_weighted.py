@@ -114,9 +114,7 @@ class _Particle:
         value, _ = log_weight(key)
         return {name: site["value"] for name, site in self._latents.items()}, value
 
-    def weight_and_scale(
-        self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]
-    ) -> tuple[Array, Array | float]:
+    def weight_and_scale(self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]) -> tuple[Array, Array]:
         """The log weight of these latents and its scale, with no gradient by the parameters of the guide's density."""
         self._given = latents
         return log_weight(key)

@@ -103,13 +103,10 @@ class Batches:
         fitting = max(1, min(_MAX_UPDATES_PER_CHUNK, _MAX_CHUNK_BYTES // max(1, self.first.nbytes)))
         self._max_length = fitting if updates_per_chunk is None else updates_per_chunk
 
-    def chunks(self, done: int, *every: int | None) -> Iterator[tuple[jax.Array, np.int32]]:
-        """Rows (max_length, batch_size, *event) and how many of them to use; none reaches past a multiple of `every`.
-
-        The first of `every` is where they end.
-        """
-        while done < every[0]:
-            length = min(self._length, *(period - done % period for period in every if period))
+    def chunks(self, done: int, end: int, *every: int | None) -> Iterator[tuple[jax.Array, np.int32]]:
+        """Rows `(max_length, batch_size, *event)` up to `end`, and how many to use; none pass a multiple of `every`."""
+        while done < end:
+            length = min(self._length, end - done, *(period - done % period for period in every if period))
             yield self._gather(done, length), np.int32(length)
             done += length
 

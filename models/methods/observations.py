@@ -6,6 +6,7 @@ so that its figure in bits per dimension is the code length of the levels themse
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -40,7 +41,7 @@ class LevelLaw(dist.Distribution):
         "lower": constraints.real,
         "width": constraints.positive,
     }
-    support = constraints.real  # wider than where the density is positive, as mixtures ask for a fixed one
+    support: Any = constraints.real  # wider than where the density is positive, as mixtures ask for a fixed one
     pytree_data_fields = ("logits", "lower", "width")
 
     def __init__(self, logits: Array, lower: Edges, width: Edges, *, validate_args: bool | None = None):

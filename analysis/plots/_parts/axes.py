@@ -92,6 +92,7 @@ def whole_numbers(values: ArrayLike, most: int = MOST_TICKS) -> list[int]:
 
 def powers_of_two(values: ArrayLike, most: int = MOST_TICKS) -> list[int]:
     """Powers of two for the ticks of an axis that shows these positive numbers: all of them, or every second, or so."""
-    first, last = math.floor(math.log2(np.min(values))), math.ceil(math.log2(np.max(values)))
+    numbers = np.asarray(values)
+    first, last = math.floor(math.log2(numbers.min())), math.ceil(math.log2(numbers.max()))
     stride = -(-(last - first + 1) // most)
     return [2**power for power in range(first, last + 1, stride)]

@@ -44,11 +44,9 @@ def group(given: Group, name: str, *variables: str) -> xr.Dataset:
 
     **Raises:** `InputError` where the group or a variable is missing.
     """
-    if isinstance(given, xr.DataTree):
-        if name in given.children:
-            given = given[name]
-        given = given.to_dataset()
-    missing = [variable for variable in variables if variable not in given.variables]
+    tree = given.children.get(name, given) if isinstance(given, xr.DataTree) else given
+    found = tree.to_dataset() if isinstance(tree, xr.DataTree) else tree
+    missing = [variable for variable in variables if variable not in found.variables]
     if missing:
         raise InputError(
             name,
@@ -56,7 +54,7 @@ def group(given: Group, name: str, *variables: str) -> xr.Dataset:
             got=f"one without {missing[0]}",
             remedy=f"make it by dpm_ppl.analysis.tree.tree.{name}_group",
         )
-    return given
+    return found
 
 
 def bits_or_nats(unit: str) -> float:

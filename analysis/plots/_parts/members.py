@@ -92,12 +92,14 @@ def _known(collection: PlotCollection, aesthetic: str, dim: str) -> dict[str, st
 
 def line(da: xr.DataArray, target: Any, *, sideways: bool = False, **style: Any) -> Any:
     """A line through the finite points."""
-    return line_xy(xr.DataArray(0), target, **_places(*_rows(da, "x", "y"), sideways), **style)
+    x, y = _rows(da, "x", "y")
+    return line_xy(xr.DataArray(0), target, **_places(x, y, sideways), **style)
 
 
 def points(da: xr.DataArray, target: Any, *, sideways: bool = False, **style: Any) -> Any:
     """The finite points."""
-    return scatter_xy(xr.DataArray(0), target, **_places(*_rows(da, "x", "y"), sideways), **style)
+    x, y = _rows(da, "x", "y")
+    return scatter_xy(xr.DataArray(0), target, **_places(x, y, sideways), **style)
 
 
 def band(da: xr.DataArray, target: Any, **style: Any) -> Any:

@@ -85,7 +85,7 @@ def checked_backend(backend: str | None) -> str:
         raise InputError(
             "backend", expected=f"one of {', '.join(get_args(Backend))}", got=repr(backend), remedy="name one"
         )
-    return backend
+    return str(backend)
 
 
 def legend(

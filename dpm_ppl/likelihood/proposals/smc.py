@@ -28,10 +28,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
-from numpyro.distributions import Normal
 
 from dpm_ppl._common.checks import real_number, whole_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Normal
 from dpm_ppl._common.sums import add_exactly
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float, PRNGKey
 from dpm_ppl.diffusion.diffusion import Diffusion

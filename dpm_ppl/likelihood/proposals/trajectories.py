@@ -6,10 +6,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp, ndtri
-from numpyro.distributions import Distribution
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Batch, Cost, Datum, PRNGKey
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.paths import Move, independent, log_weight_of_paths
