@@ -3,24 +3,21 @@
 They are of the same shapes, but for what scores data or draws them: there the second call has fewer data.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import monitoring
 
 from benchmarks import roll
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, compiled_programs
 from dpm_ppl import Dataset, DiffusionELBO, bound, entropy_bounds, log_likelihood, sample, sample_path, training
 from dpm_ppl.evaluation import measured
 from dpm_ppl.evaluation.scores import score
 
 NUM_STEPS, NUM_DATA = 20, 64
-_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 def measure() -> list[Measurement]:
@@ -58,25 +55,9 @@ def _second_call(name: str, call: Callable[[int], Any]) -> Measurement:
     jax.clear_caches()  # what an earlier function has compiled must not hide what this one compiles
     counts = []
     for i in range(2):
-        with _compiled_programs() as programs:
+        with compiled_programs() as programs:
             jax.block_until_ready(call(i))
         counts.append(len(programs))
     # A first call that compiles nothing would mean that nothing is counted.
     figure = float(counts[1]) if counts[0] else float("nan")
     return Measurement(f"compilations in a second call of {name}", figure, 0, f"{counts[0]} in the first")
-
-
-@contextmanager
-def _compiled_programs() -> Iterator[list[str]]:
-    """The programs that XLA compiles meanwhile."""
-    programs: list[str] = []
-
-    def listener(event: str, _seconds: float, **_: Any) -> None:
-        if event == _COMPILED:
-            programs.append(event)
-
-    monitoring.register_event_duration_secs_listener(listener)
-    try:
-        yield programs
-    finally:
-        monitoring.unregister_event_duration_listener(listener)

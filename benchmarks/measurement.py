@@ -1,12 +1,16 @@
 """A measured figure beside its target, and how figures are taken on a machine that others use too."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
+from jax import monitoring
+
+_COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
 @dataclass(frozen=True)
@@ -37,3 +41,19 @@ def median_ratio(name: str, above: list[float], below: list[float], target: floa
     milliseconds = f"{1e3 * np.median(above):.2f} ms over {1e3 * np.median(below):.2f} ms"
     detail = f"{milliseconds}; half of {len(ratios)} pairs within {low:.3f} to {high:.3f}"
     return Measurement(name, float(middle), target, detail)
+
+
+@contextmanager
+def compiled_programs() -> Iterator[list[str]]:
+    """The programs that XLA compiles meanwhile."""
+    programs: list[str] = []
+
+    def listener(event: str, _seconds: float, **_: Any) -> None:
+        if event == _COMPILED:
+            programs.append(event)
+
+    monitoring.register_event_duration_secs_listener(listener)
+    try:
+        yield programs
+    finally:
+        monitoring.unregister_event_duration_listener(listener)

@@ -40,14 +40,7 @@ def plot_bound_per_step(
     factor = bits_or_nats(unit)
     divergences = group(bound, "bound", "step_divergences")["step_divergences"].transpose("datum", "step")
     t = divergences["step"].values
-    collection = panels(
-        ["divergence", "share"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-        col_wrap=2,
-    )
+    collection = panels(["divergence", "share"], backend, plot_collection, figure_kwargs, title, col_wrap=2)
     costs = divergences.values.astype(np.float64)
     known = np.isfinite(costs).all(axis=1)
     costs = costs[known] if known.any() else costs
@@ -82,13 +75,7 @@ def plot_entropy_bounds(
     lower, upper = (np.asarray(side, np.float64) * factor for side in (entropy.lower, entropy.upper))
     lower = np.where(np.isfinite(lower), lower, np.nan)  # -inf at t = 1 for continuous data
     t = np.arange(1, len(lower) + 1)
-    collection = panels(
-        ["entropy"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
+    collection = panels(["entropy"], backend, plot_collection, figure_kwargs, title)
     between = curves({"between": (t, (lower + upper) / 2, (upper - lower) / 2)})
     draw(collection, band, "entropy", between, label="between", color="B3")
     draw(collection, line, "entropy", curves({"upper bound": (t, upper), "lower bound": (t, lower)}))
@@ -121,14 +108,7 @@ def plot_schedule(
         "alpha_bar": "share of signal left, ᾱₜ",
         "log_snr": "log signal-to-noise ratio (nats)",
     }
-    collection = panels(
-        list(labels),
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-        col_wrap=3,
-    )
+    collection = panels(list(labels), backend, plot_collection, figure_kwargs, title, col_wrap=3)
     steps = {name: diffusion.steps for name, diffusion in diffusions.items()}
     for panel, label in labels.items():
         draw(collection, line, panel, curves({name: (step.t, getattr(step, panel)) for name, step in steps.items()}))

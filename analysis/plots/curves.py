@@ -53,17 +53,11 @@ def plot_ladder(
     groups = {name: group(given, "weights", "ladder", "ladder_se") for name, given in weights.items()}
     ladders = {name: _mean_ladder(given) for name, given in groups.items()}
     series = {name: (x, y * factor + offset, se * factor) for name, (x, y, se) in ladders.items()}
-    collection = panels(
-        ["bound"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
-    _draw_ladders(collection, series, None if exact is None else exact * factor + offset)
+    collection = panels(["bound"], backend, plot_collection, figure_kwargs, title)
     shown = "standardised data" if units is None else "the data as given"
     shown += left_out(np.concatenate([_has_ladder(given) for given in groups.values()]))
-    _label_ladders(collection, series, f"particles S behind one estimate (densities of {shown})", unit)
+    level = None if exact is None else exact * factor + offset
+    _draw_ladders(collection, series, level, f"particles S behind one estimate (densities of {shown})", unit)
     if exact is not None or len(series) > 1:
         legend(collection, plot_collection)
     return collection
@@ -88,16 +82,9 @@ def plot_ladder_values(
     """
     if not ladders or not all(ladders.values()):
         raise InputError("ladders", expected="figures of every method", got="none", remedy="leave such methods out")
-    collection = panels(
-        ["bound"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
+    collection = panels(["bound"], backend, plot_collection, figure_kwargs, title)
     series = {name: _columns(figures) for name, figures in ladders.items()}
-    _draw_ladders(collection, series, exact)
-    _label_ladders(collection, series, "particles S behind one estimate", unit)
+    _draw_ladders(collection, series, exact, "particles S behind one estimate", unit)
     if exact is not None or len(series) > 1:
         legend(collection, plot_collection)
     return collection
@@ -132,14 +119,7 @@ def plot_training(
         raise InputError(
             "rows", expected="`loss` or `K` in some row", got=f"{len(rows)} rows with neither", remedy="fit first"
         )
-    collection = panels(
-        list(series),
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-        col_wrap=2,
-    )
+    collection = panels(list(series), backend, plot_collection, figure_kwargs, title, col_wrap=2)
     ticks = whole_numbers([update for updates, *_ in series.values() for update in updates], most=6)
     for name, curve in series.items():
         for visual in (line, points, error_bars):
@@ -157,6 +137,8 @@ def _draw_ladders(
     collection: PlotCollection,
     series: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]],
     exact: Estimate | None,
+    x: str,
+    unit: str,
 ) -> None:
     for visual in (line, points, error_bars):
         draw(collection, visual, "bound", curves(series))
@@ -165,9 +147,6 @@ def _draw_ladders(
         level = curves({"exact": (ends, np.full(2, exact.mean), np.full(2, exact.se))})
         draw(collection, band, "bound", level, label="exact_band")
         draw(collection, line, "bound", level, label="exact", linestyle="C1")
-
-
-def _label_ladders(collection: PlotCollection, series: Mapping[str, Any], x: str, unit: str) -> None:
     ticks = powers_of_two(np.concatenate([particles for particles, *_ in series.values()]))
     label_axes(collection, "bound", x=x, y=f"mean bound ({unit})", log_x=True, x_ticks=ticks)
 

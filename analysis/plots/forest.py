@@ -44,14 +44,7 @@ def plot_figures(
         raise InputError("rows", expected="figures by method", got="none", remedy="measure at least one")
     kinds = list(dict.fromkeys(kind for figures in rows.values() for kind in figures))
     height = 90 + 46.0 * len(rows)
-    collection = panels(
-        ["figures"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-        panel_size=(FIGURE_WIDTH, height),
-    )
+    collection = panels(["figures"], backend, plot_collection, figure_kwargs, title, panel_size=(FIGURE_WIDTH, height))
     top = len(rows) - 1
     if exact is not None:
         upright = curves({"exact": ([-0.5, top + 0.5], np.full(2, float(exact.mean)))})

@@ -87,13 +87,7 @@ def plot_weights(
         }
     else:
         series = {name: _ecdf(row, factor) for name, row in zip(names, log_weights, strict=True)}
-    collection = panels(
-        ["log_weights"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
+    collection = panels(["log_weights"], backend, plot_collection, figure_kwargs, title)
     draw(collection, steps, "log_weights", curves(series))
     label = "share of the draws" if kind == "ecdf" else "draws"
     label_axes(collection, "log_weights", x=f"log-weight, less the log of the mean weight ({unit})", y=label)
@@ -120,13 +114,7 @@ def plot_khat_per_datum(
     """
     found = group(weights, "weights", "khat", "verdict", "num_draws")
     datum, khat, verdict, num_draws = (found[name].values for name in ("datum", "khat", "verdict", "num_draws"))
-    collection = panels(
-        ["khat"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
+    collection = panels(["khat"], backend, plot_collection, figure_kwargs, title)
     shown = {name: (verdict == name) & np.isfinite(khat) for name in VERDICTS}
     shown = {name: of for name, of in shown.items() if of.any()}
     style_members(collection, {name: STYLES[name] for name in shown})
@@ -187,13 +175,7 @@ def plot_exact_against_estimated(
     exact, estimated, se = exact[finite], estimated[finite], se[finite]
     above = estimated - exact > TOO_HIGH * se
     x, y, error = exact * factor + offset, estimated * factor + offset, se * factor
-    collection = panels(
-        ["log_likelihood"],
-        backend=backend,
-        plot_collection=plot_collection,
-        figure_kwargs=figure_kwargs,
-        title=title,
-    )
+    collection = panels(["log_likelihood"], backend, plot_collection, figure_kwargs, title)
     ends = [min(x.min(), y.min()), max(x.max(), y.max())]
     draw(collection, line, "log_likelihood", curves({"": (ends, ends)}), label="diagonal", color="B2", linestyle="C1")
     members = {"estimate": ~above, f"more than {TOO_HIGH:.0f} standard errors above": above}

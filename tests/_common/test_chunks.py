@@ -11,12 +11,12 @@ import numpyro.distributions as dist
 import pytest
 
 import dpm_ppl as dpm
+from benchmarks.measurement import compiled_programs
 from dpm_ppl._common.chunks import BUDGET, affordable, chunk_size
 from dpm_ppl.diffusion.sampling import _draw
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.methods.base import log_weights
 from dpm_ppl.methods.program import Program
-from tests.compilations import compiled_programs
 from tests.instances import small
 
 KEY = jax.random.key(0)

@@ -19,13 +19,13 @@ import pytest
 from numpyro.infer import SVI, Trace_ELBO
 from numpyro.primitives import mutable
 
+from benchmarks.measurement import compiled_programs
 from dpm_ppl._common import progress
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.training import batches, checkpoint, loop
 from dpm_ppl.training.batches import ArrayData, Batches
 from dpm_ppl.training.loop import fit, init, step
-from tests.compilations import compiled_programs
 from tests.tiny import DATA, flat, make_svi
 
 KEY = jax.random.key(0)

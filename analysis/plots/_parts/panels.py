@@ -1,7 +1,7 @@
 """The panels that plots are drawn into, on a `PlotCollection`, and their legend.
 
 A plot is made in three moves. `panels` gives the collection, one panel per variable of a dataset (or per coordinate of
-a dimension). `_members.draw` maps a visual over the members of a panel. `_axes.label_axes` names the axes.
+a dimension). `members.draw` maps a visual over the members of a panel. `axes.label_axes` names the axes.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
@@ -25,17 +25,19 @@ PLOTLY_MARGIN = {"l": 70, "r": 20, "t": 50, "b": 50}
 
 def panels(
     data: xr.Dataset | Sequence[str],
-    *,
     backend: str | None = None,
     plot_collection: PlotCollection | None = None,
     figure_kwargs: Mapping[str, Any] | None = None,
     title: str | None = None,
+    *,
     cols: Sequence[Hashable] = ("__variable__",),
     rows: Sequence[Hashable] = (),
     col_wrap: int = 1,
     panel_size: tuple[float, float] | None = None,
 ) -> PlotCollection:
     """The collection to draw into: the given one, if it has the panels, or a new one.
+
+    The first five arguments are those that every plot hands on; what they mean is said once, in `plot_ladder`.
 
     **Arguments:** `data`, the names of the panels, or a dataset whose variables (and coordinates, for other `cols` and
     `rows`) name them; its values are not looked at. `cols`, `rows` as in `PlotCollection.grid`; without
