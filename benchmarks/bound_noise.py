@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl import AbstractNetwork, Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction
+from dpm_ppl import Diffusion, GaussianKernel, LogSNR, bound, fit, noise_prediction
 from dpm_ppl._common.sums import accurate_sum
 from dpm_ppl._common.types import Array
 from dpm_ppl.app import runs
@@ -29,6 +29,7 @@ from dpm_ppl.diffusion.terms import end_divergence, fixed_edge, step_divergences
 from dpm_ppl.experiments.experiment import Experiment
 from dpm_ppl.likelihood.proposals.trajectories import independent, log_weight_of_paths
 from dpm_ppl.models import EXPERIMENTS, heartbeats, swissroll
+from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules.steps import Step
 
 NUM_DRAWS, NUM_POINTS, NUM_REPETITIONS = 4, 100, 6

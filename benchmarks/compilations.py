@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks import roll
 from benchmarks.measurement import Measurement, compiled_programs
-from dpm_ppl import Dataset, DiffusionELBO, bound, entropy_bounds, log_likelihood, sample, sample_path, training
+from dpm_ppl import Dataset, DiffusionELBO, bound, log_likelihood, sample, training
+from dpm_ppl.diffusion import entropy_bounds, sample_path
 from dpm_ppl.evaluation import measured
 from dpm_ppl.evaluation.scores import score
 

@@ -18,18 +18,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import roll
-from dpm_ppl import (
-    AbstractNetwork,
-    BernoulliKernel,
-    Diffusion,
-    DiffusionELBO,
-    Erasure,
-    GaussianKernel,
-    TimeMLP,
-    training,
-)
+from dpm_ppl import BernoulliKernel, Diffusion, DiffusionELBO, Erasure, GaussianKernel, TimeMLP, training
 from dpm_ppl.likelihood.proposals.smc import BernoulliTwist, GaussianTwist, SequentialMonteCarlo, Twist
 from dpm_ppl.likelihood.proposals.trajectories import AbstractProposal, Trajectories, antithetic_noise, stratified_noise
+from dpm_ppl.networks import AbstractNetwork
 
 NUM_PARTICLES, NUM_ESTIMATES, NUM_DATA = 32, 100, 6
 NUM_STEPS = 50

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import numpy as np
 import tyro
 
-from dpm_ppl import Estimate
+from dpm_ppl.estimates import Estimate
 
 DPM_PPL = (sys.executable, "-c", "from dpm_ppl.app.cli import main; main()")
 Values = dict[str, dict[str, float | None]]

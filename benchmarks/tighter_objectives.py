@@ -22,12 +22,9 @@ from benchmarks.measurement import Measurement
 from dpm_ppl import (
     Diffusion,
     DiffusionELBO,
-    Estimate,
-    ForwardChain,
     GaussianKernel,
     Learned,
     LogSNR,
-    ReverseChain,
     TimeMLP,
     bound,
     estimate,
@@ -36,6 +33,8 @@ from dpm_ppl import (
     paired_difference,
     reverse_chain,
 )
+from dpm_ppl.diffusion import ForwardChain, ReverseChain
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.models._parts import adam
 from dpm_ppl.objectives.importance_weighted import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
 

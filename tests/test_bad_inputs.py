@@ -132,12 +132,12 @@ CASES = {
         ARRAY + "named.csv --test-data {here}/dates.csv", "--test-data", "columns name, b", "day, b"
     ),
     # Schedules.
-    "beta 0": Bad(lambda: dpm.Fixed([0.5, 0.0]), "betas", r"rates in \(0, 1\]", "t = 2"),
-    "beta above 1": Bad(lambda: dpm.Fixed([0.5, 0.1, 1.5]), "betas", r"rates in \(0, 1\]", "t = 3: .*1.5"),
-    "beta NaN": Bad(lambda: dpm.Fixed([np.nan, 0.5]), "betas", r"rates in \(0, 1\]", "t = 1"),
+    "beta 0": Bad(lambda: dpm.schedules.Fixed([0.5, 0.0]), "betas", r"rates in \(0, 1\]", "t = 2"),
+    "beta above 1": Bad(lambda: dpm.schedules.Fixed([0.5, 0.1, 1.5]), "betas", r"rates in \(0, 1\]", "t = 3: .*1.5"),
+    "beta NaN": Bad(lambda: dpm.schedules.Fixed([np.nan, 0.5]), "betas", r"rates in \(0, 1\]", "t = 1"),
     "beta_1 negative": Bad(lambda: dpm.Erasure(10, beta_1=-0.1), "beta_1", r"rates in \(0, 1\]", "-0.1"),
     "beta_T above 1": Bad(lambda: dpm.Linear(10, beta_T=2.0), "beta_T", r"rates in \(0, 1\]", "2.0"),
-    "one beta": Bad(lambda: dpm.Fixed([0.5]), "num_steps", "T from 2 to 100,000", "1"),
+    "one beta": Bad(lambda: dpm.schedules.Fixed([0.5]), "num_steps", "T from 2 to 100,000", "1"),
     "T = 1": Bad(lambda: dpm.Erasure(1), "num_steps", "T from 2 to 100,000", "1"),
     "--num-steps 100000000": Bad(
         "fit heartbeat --variant paper --out {here}/new --num-steps 100000000",
@@ -154,7 +154,7 @@ CASES = {
     ),
     "another event shape": Bad(lambda: diffusion_with(network((3,))), "network", r"x_t of shape \(2,\)"),
     "levels for the paper's readout": Bad(
-        lambda: diffusion_with(LEVELS, dpm.GaussianKernel(dpm.perturbation)),
+        lambda: diffusion_with(LEVELS, dpm.GaussianKernel(dpm.kernels.perturbation)),
         "network",
         "noise_prediction",
         "perturbation",

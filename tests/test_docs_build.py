@@ -6,12 +6,15 @@ import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
 
 import dpm_ppl
+from dpm_ppl.analysis import comparison, plots, posteriors, tree
+from dpm_ppl.analysis import page as results_page
 
 ROOT = Path(__file__).parents[1]
 LOADED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href", "object": "data"}
@@ -98,6 +101,16 @@ def test_internal_links_lead_somewhere(pages):
 def test_every_public_name_is_in_the_reference(pages):
     anchors = set.union(*(page.anchors for page in pages.values() if page.path.parent.name == "reference"))
     assert [name for name in dpm_ppl.__all__ if f"dpm_ppl.{name}" not in anchors] == []
+    rooms = {f"dpm_ppl.{name}": room for name, room in vars(dpm_ppl).items() if isinstance(room, ModuleType)}
+    rooms |= {room.__name__: room for room in (comparison, plots, posteriors, results_page, tree)}
+    names = [(head, name) for head, room in rooms.items() for name in getattr(room, "__all__", ())]
+    everyday = {f"dpm_ppl.{name}" for name in dpm_ppl.__all__}
+    missing = [
+        f"{head}.{name}"
+        for head, name in names
+        if not {f"{head}.{name}", f"{head}.{name}.{name}"} & anchors and f"dpm_ppl.{name}" not in everyday
+    ]
+    assert missing == []
 
 
 def test_mathematics_is_made_at_build_time(site, pages):

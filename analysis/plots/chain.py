@@ -68,7 +68,7 @@ def plot_entropy_bounds(
 
     The panel is called `entropy`.
 
-    **Arguments:** `entropy`, by `dpm_ppl.entropy_bounds`; `unit`, `bits` or `nats`; `log_x` makes the axis of t
+    **Arguments:** `entropy`, by `diffusion.entropy_bounds`; `unit`, `bits` or `nats`; `log_x` makes the axis of t
     logarithmic. For the others see `plot_ladder`.
     """
     factor = bits_or_nats(unit)

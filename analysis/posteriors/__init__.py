@@ -8,8 +8,9 @@ from dpm_ppl.analysis.posteriors.distances import (
     maximum_mean_discrepancy,
     sliced_wasserstein,
 )
-from dpm_ppl.analysis.posteriors.draws import FittedGuide, weighted_draws
+from dpm_ppl.analysis.posteriors.draws import FittedGuide, posterior_tree, weighted_draws
 from dpm_ppl.analysis.posteriors.plots import plot_densities, plot_intervals, plot_ranks
+from dpm_ppl.analysis.posteriors.rows import PosteriorRow
 from dpm_ppl.analysis.posteriors.weight_checks import WeightCheck, check_weights
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Distance",
     "FittedGuide",
     "PosteriorComparison",
+    "PosteriorRow",
     "WeightCheck",
     "calibrate",
     "check_weights",
@@ -27,6 +29,7 @@ __all__ = [
     "plot_densities",
     "plot_intervals",
     "plot_ranks",
+    "posterior_tree",
     "prior_simulator",
     "sliced_wasserstein",
     "weighted_draws",

@@ -1,4 +1,10 @@
-"""Data: sets of them in standardised units, what was done to them, and what they come from."""
+"""Data, and what was done to them before a model saw them. Come here with a table, images or bits of your own.
+
+- `Dataset.from_continuous`, `from_levels`, `from_binary` and `from_table` make standardised data of arrays and tables.
+- `split` parts an array for training and evaluation, `load_array` reads one from a file, `remarks` says what is odd.
+- `Units`, which every `Dataset` has, converts values and log-densities back to those of the data as they were given.
+- `Table` and `Column` say what the columns of a table are.
+"""
 
 from dpm_ppl.data.columns import Column, Table
 from dpm_ppl.data.dataset import Dataset, load_array, split

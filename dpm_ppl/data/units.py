@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Any, Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,12 @@
-"""The diffusion: the laws of its steps, its two chains as NumPyro programs, and the bound K with its terms."""
+"""The diffusion itself: its two chains as NumPyro programs, draws from it, and the bound K.
+
+- `Diffusion` puts kernel, schedule and network together; every other function takes one.
+- `reverse_chain` is the model and `forward_chain` the guide, for SVI. Inside a program of your own use the
+  distributions `ReverseChain` and `ForwardChain`.
+- `sample` draws data, `sample_path` all of x_1 ... x_T.
+- `bound` gives K with its terms, per datum and per step, as a `Bound`; `entropy_bounds` says between what limits the
+  entropy of a reverse step lies.
+"""
 
 from dpm_ppl.diffusion.bounds import Bound, EntropyBounds, bound, entropy_bounds
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, forward_chain, reverse_chain

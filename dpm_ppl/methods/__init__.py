@@ -1,9 +1,11 @@
-"""Methods: whatever gives a bound and a likelihood of independent data.
+"""Methods: whatever gives a bound and a likelihood of independent data, so that it can be scored and compared.
 
-`AbstractMethod` is the contract, `Program` any NumPyro model and guide; a `Diffusion` has a room of its own.
+- `Program` makes one of any NumPyro model and guide. (`dpm_ppl.Diffusion` is one already.)
+- A kind of your own is a subclass of `AbstractMethod`; nothing else has to know of it.
+- `log_weights` gives one importance weight per datum, as every method does.
 """
 
-from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.methods.base import AbstractMethod, log_weights
 from dpm_ppl.methods.program import Program
 
-__all__ = ["AbstractMethod", "Program"]
+__all__ = ["AbstractMethod", "Program", "log_weights"]

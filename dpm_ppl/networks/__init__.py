@@ -1,4 +1,12 @@
-"""The functions a diffusion learns."""
+"""Networks: what a diffusion learns, from x_t and t to the numbers that its kernel asks for. Choose one by the data.
+
+- `TimeMLP` is the one to start with, for vectors of any kind.
+- `level_network` makes a `LevelNetwork`, for data with levels (pixels, counts): it knows the intervals of the levels.
+- `gaussian_network` makes a `GaussianNetwork`, which starts from the mean and covariance of the data.
+- The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll) and `BumpMLP` (images, its dense path).
+- A network of your own is a subclass of `AbstractNetwork`. It can see the step by `time_features`, or by the readouts
+  `StepReadouts` (one per step) and `BumpReadout` (with `bumps` over time).
+"""
 
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.networks.bump import BumpMLP

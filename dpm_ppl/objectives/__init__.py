@@ -1,4 +1,10 @@
-"""Objectives for `numpyro.infer.SVI`: the paper's bound K, and importance-weighted bounds of any program."""
+"""Objectives for `numpyro.infer.SVI`: what training makes small. Choose one by what is to be learned.
+
+- `DiffusionELBO` is the paper's bound K, and the one to start with. It costs the chains step by step in closed form,
+  all steps or some of them. `track_step_losses` lets it look more often where the loss is large.
+- `importance_weighted_elbo` and `renyi_elbo` are tighter, and cost more: they run whole paths, several a datum.
+- `DoublyReparametrisedELBO` is the importance-weighted bound with a better gradient for the parameters of a guide.
+"""
 
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO, track_step_losses
 from dpm_ppl.objectives.importance_weighted import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo

@@ -1,4 +1,11 @@
-"""Schedules: the rates beta_1 ... beta_T of the forward chain, and what follows from them at every step."""
+"""Schedules: how much noise each step of the forward chain adds, beta_1 ... beta_T.
+
+- `LogSNR` is linear in the log of signal to noise, and the one to start with for real data.
+- `Erasure` removes the same share of the data in every step, as the paper does for bits.
+- `Linear` and `Cosine` are those of later diffusion models, and `Fixed` takes any rates of your own.
+- `Learned` trains the rates, from those of another schedule.
+- A schedule of your own is a subclass of `AbstractSchedule`. `Step` is what kernels and networks are told of a step.
+"""
 
 from dpm_ppl.schedules.base import AbstractSchedule
 from dpm_ppl.schedules.fixed import Cosine, Erasure, Fixed, Linear, LogSNR

@@ -83,9 +83,9 @@ def test_what_is_no_data_is_refused(values, expected, diffusion, svi, unchecked)
 NO_PROGRAM = SVI(print, print, optax.sgd(1.0), loss=dpm.DiffusionELBO())
 WITH_KEYS: dict[str, Callable] = {
     "bound": lambda d, key: dpm.bound(d, REAL, key),
-    "entropy_bounds": lambda d, key: dpm.entropy_bounds(d, REAL, key),
+    "entropy_bounds": lambda d, key: dpm.diffusion.entropy_bounds(d, REAL, key),
     "sample": lambda d, key: dpm.sample(d, key, 3),
-    "sample_path": dpm.sample_path,
+    "sample_path": dpm.diffusion.sample_path,
     "sandwich": lambda d, key: dpm.sandwich(d, key, 3, 4),
     "log_likelihood": lambda d, key: dpm.log_likelihood(d, REAL, key, 4),
     "flow_log_likelihood": lambda d, key: dpm.flow_log_likelihood(d, REAL, key),

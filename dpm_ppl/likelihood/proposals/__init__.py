@@ -1,4 +1,8 @@
-"""How particles are drawn: forward trajectories, sequential Monte Carlo, or a guide. One file each."""
+"""Proposals: how the particles behind an importance-weighted likelihood are drawn, one kind a file.
+
+`PROPOSALS` has those that can be chosen by name, as on the command line, and `default_proposal` says which suits a
+method. The others are made by their class; a new kind is a subclass of `AbstractProposal`.
+"""
 
 from dpm_ppl.likelihood.proposals.base import AbstractProposal
 from dpm_ppl.likelihood.proposals.from_guide import FromGuide

@@ -17,6 +17,7 @@ from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_kh
 from dpm_ppl.analysis.tree.tree import bound_group, held_out_elpd, pointwise_group, weights_group
 from dpm_ppl.app.console.tables import print_importance_scores, print_scores
 from dpm_ppl.app.pages.figures import _limits
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.evaluation.measured import _check_order, measure
 from tests.analysis.plots.backends import panel
 
@@ -84,7 +85,7 @@ def test_an_exact_value_must_be_a_number(wrong):
         measure(diffusion(0.0), DATA, KEY, exact=lambda z: np.full(len(z), wrong))
 
 
-class Breaking(dpm.AbstractNetwork):
+class Breaking(dpm.networks.AbstractNetwork):
     """Zero outputs, but no numbers from `limit` on, on the side of `sign`."""
 
     limit: float = eqx.field(static=True)
@@ -187,9 +188,9 @@ def test_a_steep_ladder_flattens_no_other(sign):
     """The limits leave out what is far worse, never the last values or the exact value, whichever way is better."""
 
     def ladder(*values):
-        return {2**i: dpm.Estimate(sign * value, 0.1, 9) for i, value in enumerate(values)}
+        return {2**i: Estimate(sign * value, 0.1, 9) for i, value in enumerate(values)}
 
-    exact = dpm.Estimate(sign * 2.0, 0.1, 9)
+    exact = Estimate(sign * 2.0, 0.1, 9)
     near, steep = ladder(-1.5, -1.2, -1.0), ladder(-80.0, -4.0, -1.5)
     assert _limits({"near": near}, exact, sign) is None
     for lost in (np.nan, -np.inf):

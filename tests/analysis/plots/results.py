@@ -20,7 +20,7 @@ def groups():
     x_0 = draw_data(diffusion, 6)
     return (
         bound_group(dpm.bound(diffusion, x_0, KEY)),
-        dpm.entropy_bounds(diffusion, x_0, KEY),
+        dpm.diffusion.entropy_bounds(diffusion, x_0, KEY),
         weights_group(dpm.log_likelihood(diffusion, x_0, KEY, 8)),
         weights_group(dpm.log_likelihood(diffusion, x_0, KEY, 32)),
     )

@@ -8,6 +8,7 @@ import dpm_ppl as dpm
 from dpm_ppl.analysis.plots.curves import plot_ladder, plot_ladder_values, plot_training
 from dpm_ppl.analysis.tree.tree import to_datatree
 from dpm_ppl.data.units import Units
+from dpm_ppl.estimates import Estimate
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel, panel_names
 from tests.analysis.plots.results import BIT, assert_drawn, groups, mean_and_se
 
@@ -27,7 +28,7 @@ ROWS = [
 @every_backend
 def test_ladder_shows_every_method_and_the_exact_value(backend):
     *_, short, long = groups()
-    exact = dpm.Estimate(-2.0, 0.125, 100)
+    exact = Estimate(-2.0, 0.125, 100)
     collection = plot_ladder({"short": short, "long": long}, exact=exact, backend=backend)
     shown = panel(collection, "bound")
     assert shown.log_x
@@ -79,10 +80,15 @@ def test_ladder_leaves_out_data_without_draws():
 def test_ladder_values_show_figures_as_they_are(backend):
     """And what is not finite has no place."""
     ladders = {
-        "a": {1: dpm.Estimate(-np.inf, np.nan, 9), 4: dpm.Estimate(-2.0, 0.5, 9), 8: dpm.Estimate(-1.0, 0.25, 9)}
+        "a": {
+            1: Estimate(-np.inf, np.nan, 9),
+            4: Estimate(-2.0, 0.5, 9),
+            8: Estimate(-1.0, 0.25, 9),
+        }
     }
     shown = panel(
-        plot_ladder_values(ladders, exact=dpm.Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend), "bound"
+        plot_ladder_values(ladders, exact=Estimate(0.5, 0.125, 9), unit="bits/dim", backend=backend),
+        "bound",
     )
     assert (shown.x_label, shown.y_label, shown.log_x) == (
         "particles S behind one estimate",
@@ -167,7 +173,7 @@ def bad_calls():
         "weights, another group": lambda: plot_ladder(bound),
         "weights, none": lambda: plot_ladder({}),
         "ladders, none": lambda: plot_ladder_values({"a": {}}, unit="bits"),
-        "weights, two exact": lambda: plot_ladder({"exact": short}, exact=dpm.Estimate(0.0, 0.0, 1)),
+        "weights, two exact": lambda: plot_ladder({"exact": short}, exact=Estimate(0.0, 0.0, 1)),
         "weights, without draws": lambda: plot_ladder(gone),
         "unit, without units": lambda: plot_ladder(short, unit="bits/coordinate"),
         "unit, unknown": lambda: plot_ladder(short, units=UNITS, unit="hartleys/point"),

@@ -3,19 +3,23 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.analysis.plots.forest import plot_figures
+from dpm_ppl.estimates import Estimate
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("close_figures")
 ROWS = {
-    "diffusion": {"K": dpm.Estimate(-2.0, 0.25, 9), "importance-weighted": dpm.Estimate(-1.5, 0.5, 9)},
-    "flow": {"K": dpm.Estimate(-3.0, 0.125, 9)},
-    "failed": {"K": dpm.Estimate(-np.inf, np.nan, 9)},
+    "diffusion": {
+        "K": Estimate(-2.0, 0.25, 9),
+        "importance-weighted": Estimate(-1.5, 0.5, 9),
+    },
+    "flow": {"K": Estimate(-3.0, 0.125, 9)},
+    "failed": {"K": Estimate(-np.inf, np.nan, 9)},
 }
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_every_figure_lies_in_its_row_between_two_standard_errors(backend):
-    collection = plot_figures(ROWS, unit="bits/point", exact=dpm.Estimate(-1.0, 0.0, 9), backend=backend)
+    collection = plot_figures(ROWS, unit="bits/point", exact=Estimate(-1.0, 0.0, 9), backend=backend)
     shown = panel(collection, "figures")
     assert shown.x_label == "bits/point, higher is better"
     K, weighted = shown.points

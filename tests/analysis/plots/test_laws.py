@@ -7,13 +7,13 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 
-import dpm_ppl as dpm
 from dpm_ppl.analysis.plots._parts.axes import powers_of_two, whole_numbers
 from dpm_ppl.analysis.plots.chain import plot_entropy_bounds, plot_schedule
 from dpm_ppl.analysis.plots.curves import plot_ladder, plot_training
 from dpm_ppl.analysis.plots.draws import plot_draws
 from dpm_ppl.analysis.plots.forest import plot_figures
 from dpm_ppl.analysis.plots.weights import STYLES, plot_exact_against_estimated, plot_khat_per_datum
+from dpm_ppl.estimates import Estimate
 from dpm_ppl.likelihood.diagnostics import VERDICTS
 from tests.analysis.plots.backends import close_figures
 from tests.analysis.plots.results import groups
@@ -28,7 +28,7 @@ PLOTS = {
         {name: DIFFUSIONS["gaussian"]() for name in ("one", "two")}, backend="matplotlib"
     ),
     "ladder": lambda: plot_ladder(
-        {"short": groups()[2], "long": groups()[3]}, exact=dpm.Estimate(-2.0, 0.1, 9), backend="matplotlib"
+        {"short": groups()[2], "long": groups()[3]}, exact=Estimate(-2.0, 0.1, 9), backend="matplotlib"
     ),
     "k-hat": lambda: plot_khat_per_datum(groups()[3], backend="matplotlib"),
     "exact": lambda: plot_exact_against_estimated(groups()[3], np.linspace(-9, 0, 6), backend="matplotlib"),
@@ -36,7 +36,9 @@ PLOTS = {
         {name: np.random.default_rng(0).normal(size=(20, 3)) for name in ("data", "flow")}, backend="matplotlib"
     ),
     "figures": lambda: plot_figures(
-        {"a": {"K": dpm.Estimate(0.0, 1.0, 9), "best": dpm.Estimate(1.0, 1.0, 9)}}, unit="bits", backend="matplotlib"
+        {"a": {"K": Estimate(0.0, 1.0, 9), "best": Estimate(1.0, 1.0, 9)}},
+        unit="bits",
+        backend="matplotlib",
     ),
 }
 

@@ -13,6 +13,7 @@ from dpm_ppl.analysis.posteriors.distances import (
     maximum_mean_discrepancy,
     sliced_wasserstein,
 )
+from dpm_ppl.estimates import Estimate
 
 DISTANCES = {
     "sliced W1": lambda a, b, **options: sliced_wasserstein(a, b, p=1, num_projections=20, **options),
@@ -214,7 +215,7 @@ def test_projections_in_chunks_are_the_same():
 
 
 def test_a_distance_reads_with_its_error_and_null_value():
-    shown = str(Distance("MMD²", dpm.Estimate(0.0123, 0.0031, 100), 0.0101, 0.0022, 0.25))
+    shown = str(Distance("MMD²", Estimate(0.0123, 0.0031, 100), 0.0101, 0.0022, 0.25))
     assert shown == "0.0123 ± 0.0031 (exact draws: 0.0101 ± 0.0022; p = 0.25)"
 
 
