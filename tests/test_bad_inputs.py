@@ -17,7 +17,7 @@ from numpyro.infer import SVI
 import dpm_ppl as dpm
 from dpm_ppl.app import runs
 from dpm_ppl.data.dataset import load_array
-from dpm_ppl.evaluation import scores
+from dpm_ppl.diffusion import diffusion
 from dpm_ppl.models import heartbeats
 from dpm_ppl.training import checkpoint, loop
 from tests.command_line import call
@@ -284,7 +284,7 @@ def test_bad_input_is_answered_in_one_line_before_any_work(name, here, unchecked
     bad = CASES[name]
     monkeypatch.chdir(here)
     monkeypatch.setattr(loop, "chunk_program", works)
-    monkeypatch.setattr(scores, "scored", works)
+    monkeypatch.setattr(diffusion, "scored", works)
     if isinstance(bad.act, str):
         called = call(*bad.act.format(here=here).split())
         assert (called.code, called.out) == (2, "")

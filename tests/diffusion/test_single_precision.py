@@ -16,10 +16,10 @@ from dpm_ppl.diffusion.bounds import bound
 from dpm_ppl.diffusion.chains import ForwardChain, forward_chain, reverse_chain
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.lattice import Lattice
+from dpm_ppl.diffusion.paths import log_increment
 from dpm_ppl.diffusion.terms import end_divergence, fixed_edge, learned_edge, log_stationary, step_divergences
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction, perturbation
 from dpm_ppl.likelihood import SequentialMonteCarlo, flow_log_likelihood, log_likelihood
-from dpm_ppl.likelihood.proposals.trajectories import log_increment
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR

@@ -10,10 +10,10 @@ from scipy.stats import norm
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.paths import log_increment, log_weight_of_paths
 from dpm_ppl.diffusion.terms import log_stationary
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
 from dpm_ppl.likelihood import Trajectories, antithetic_noise, independent, stratified_noise
-from dpm_ppl.likelihood.proposals.trajectories import log_increment, log_weight_of_paths
 from dpm_ppl.schedules import Cosine, Erasure, LogSNR
 from tests import reference
 from tests.comparisons import assert_exact, assert_within
