@@ -1,4 +1,4 @@
-"""Slices of both chains at chosen times, and the drift of the reverse chain, as arrays."""
+"""Draws of both chains at chosen times, and the drift of the reverse chain, as arrays: what `plots.slices` shows."""
 
 from collections.abc import Sequence
 

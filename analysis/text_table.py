@@ -1,4 +1,4 @@
-"""One table of text for the terminal, a notebook, Markdown, LaTeX and a page."""
+"""`TextTable`: one table of text for the terminal, a notebook, Markdown, LaTeX and a page."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Methods compared on the same held-out data: one table, paired differences, and verdicts in words."""
+"""Which of several methods is best on the same data: `compare_bounds` gives tables, paired differences and verdicts."""
 
 from dpm_ppl.analysis.comparison.comparison import Comparison, compare_bounds
 

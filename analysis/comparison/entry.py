@@ -1,4 +1,4 @@
-"""One method in a comparison: its values for single data, and its figures in the unit of the table."""
+"""`Entry`, one method in a comparison: its values for single data, and its figures in the unit of the table."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The unit of a comparison: how figures read in it, and which of two is the better one."""
+"""`Scale`, the unit of a comparison: how figures read in it, and which of two is the better one."""
 
 import math
 from dataclasses import dataclass

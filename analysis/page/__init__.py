@@ -1,4 +1,4 @@
-"""Pages of results as single HTML files: sections of tables, pictures and words."""
+"""Results as one HTML page: `write_page` takes sections of words, tables and pictures."""
 
 from dpm_ppl.analysis.page.page import (
     PagePicture,

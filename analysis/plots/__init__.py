@@ -1,4 +1,9 @@
-"""Plots on ArviZ's PlotCollection: every function returns the collection and shows nothing."""
+"""Plots of results, on ArviZ's `PlotCollection`: every function returns the collection and shows nothing.
+
+Bounds: `plot_bound_per_step` says where the nats go, `plot_ladder` what more particles bring, `plot_figures` which
+method is best. Weights: `plot_weights`, `plot_khat_per_datum` and `plot_exact_against_estimated` say how far to trust
+them. Draws: `plot_draws` suits any data. A diffusion: `plot_schedule`, `plot_entropy_bounds`, and the paper's figures.
+"""
 
 from dpm_ppl.analysis.plots.chain import plot_bound_per_step, plot_entropy_bounds, plot_schedule
 from dpm_ppl.analysis.plots.curves import plot_ladder, plot_ladder_values, plot_training

@@ -1,4 +1,4 @@
-"""Along the chain of a diffusion: where the nats go, the bounds of the reverse entropy, the schedule."""
+"""Plots along the chain of a diffusion: cost of each step, bounds of the reverse entropy, the schedule."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Curves of a fit: what more particles bring, and the training."""
+"""Plots of curves: the bound against the number of particles, and the metrics of a fit against its updates."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

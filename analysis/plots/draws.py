@@ -1,4 +1,4 @@
-"""Draws of several methods side by side."""
+"""Plots of draws of several methods side by side, whatever the data: points, bits, images, or tables."""
 
 import math
 from collections.abc import Mapping, Sequence

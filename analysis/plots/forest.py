@@ -1,4 +1,4 @@
-"""Figures of several methods, or several figures of one, below each other: which is best, and how surely."""
+"""Plots of the figures of several methods, one row each: which is best, and how surely."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""Samples as images side by side, grey or in colours."""
+"""Plots of images side by side, grey or in colours."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Draws of vectors: a panel for every two columns, and the distribution of each column on the diagonal."""
+"""Plots of draws of vectors: a panel for every two columns, and a histogram of each column."""
 
 from collections.abc import Mapping, Sequence
 from textwrap import wrap

@@ -1,4 +1,4 @@
-"""Binary sequences along the reverse chain: figure 2 of Sohl-Dickstein et al. (2015)."""
+"""Plots of binary sequences along the reverse chain: figure 2 of Sohl-Dickstein et al. (2015)."""
 
 from collections.abc import Sequence
 

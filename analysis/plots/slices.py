@@ -1,4 +1,4 @@
-"""Both chains of a diffusion of the plane at a few times: figure 1 of Sohl-Dickstein et al. (2015)."""
+"""Plots of both chains of a diffusion of the plane at a few times: figure 1 of Sohl-Dickstein et al. (2015)."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""How far to trust importance weights: their spread, k-hat of every datum, and estimates against exact values."""
+"""Plots of importance weights: their spread, k-hat of every datum, and estimates against exact values."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args

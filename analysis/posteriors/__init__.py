@@ -1,4 +1,11 @@
-"""Posteriors compared with a reference: distances, weights, calibration, and plots of them."""
+"""How good approximations of a posterior are. Come here with draws of guides, of MCMC, or of anything else.
+
+- `compare_posteriors` puts them side by side: distances to a reference, importance weights, a verdict, trees for ArviZ.
+- `sliced_wasserstein`, `maximum_mean_discrepancy` and `classifier_two_sample` are distances of any two sets of draws.
+- `weighted_draws` draws from a `FittedGuide` with log-weights, and `check_weights` says what these tell.
+- `calibrate` says whether a method of approximation is right on average over the prior.
+- `plot_densities`, `plot_intervals`, `plot_ranks` and `plot_calibration` draw what comes out.
+"""
 
 from dpm_ppl.analysis.posteriors.calibration import Calibration, calibrate, plot_calibration, prior_simulator
 from dpm_ppl.analysis.posteriors.comparison import PosteriorComparison, compare_posteriors

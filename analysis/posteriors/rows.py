@@ -1,4 +1,4 @@
-"""What a comparison says of one posterior: its mixing, its distances to the reference, its weights, and a verdict."""
+"""`PosteriorRow`, one posterior in a comparison: its mixing, distances to the reference, weights, and a verdict."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What importance weights say of an approximation, whatever drew it."""
+"""`check_weights`: what the importance weights of draws say of an approximation, whatever drew it."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""A `DataTree` in a Zarr folder or a netCDF file, and back the same: dtypes, coordinates, attributes, NaN."""
+"""`save` and `load` of a `DataTree`, in a Zarr folder or a netCDF file: what is read equals what was written."""
 
 import os
 from importlib.util import find_spec

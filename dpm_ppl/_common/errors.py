@@ -1,4 +1,4 @@
-"""What goes wrong, said in one line that names the remedy."""
+"""The errors of the library: one line with the argument, what was expected, what came, and the remedy."""
 
 
 def _one_line(text: object) -> str:

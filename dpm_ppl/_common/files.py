@@ -1,4 +1,4 @@
-"""Files that are the old one or the new one after a crash, never half of it; folders with one process at work."""
+"""Files that are written whole or not at all, whatever ends the process; folders where one process works at a time."""
 
 import contextlib
 import os

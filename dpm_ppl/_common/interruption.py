@@ -1,4 +1,4 @@
-"""What long work hears: Ctrl-C, and the signals by which a system asks a process to end."""
+"""How long work is interrupted: it hears Ctrl-C and the signals that end a process, and stops where it can save."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""What long work shows to a person: a progress bar, or a line every half minute."""
+"""The progress of long work: a bar in a terminal, a line every half minute elsewhere."""
 
 import contextlib
 import sys

@@ -1,4 +1,4 @@
-"""Sums and maps along the steps that lose neither digits nor memory."""
+"""Sums along the steps that lose no digits in float32, and maps along them that bound the memory."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""The vocabulary of shapes, written once; every other module takes its words from here.
+"""The types of arrays: shape and meaning of each, written once; every other module takes its words from here.
 
 `event` is the shape of one datum, `batch` whatever stands before it; `datum` and `step` are the axes of results.
 """

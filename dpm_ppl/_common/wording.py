@@ -1,4 +1,4 @@
-"""How figures that are no plain numbers read, the same wherever they are printed."""
+"""Words for numbers: percentages, k-hat, failures, lists of names. They read the same wherever they are printed."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Data as training sees them: checked, and standardised by the shift and scale of the whole training split."""
+"""`Dataset`: data as training and scoring see them, checked, and standardised by the training split."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace

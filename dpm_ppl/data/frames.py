@@ -1,4 +1,4 @@
-"""Data frames in files: tables as users bring them, and as `sample` writes them."""
+"""Files of tables: reading what users bring (.csv, .parquet, .npz), and writing what `sample` draws."""
 
 import zipfile
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a user should know of data before a density is fitted to them, one sentence each."""
+"""Remarks on data before a density is fitted to them: what is odd, in one sentence each."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""Between standardised data and the data as they were given: values and figures."""
+"""`Units`: how standardised data stand to the data as they were given, for values and for log-densities."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A diffusion as a method: its two chains are the programs that SVI trains."""
+"""`Diffusion`: kernel, schedule and network as a method, whose model and guide are the two chains."""
 
 from collections.abc import Callable
 from functools import partial

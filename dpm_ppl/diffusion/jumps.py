@@ -1,4 +1,4 @@
-"""Paths that start with a jump: they find the states that draws of a discrete chain seldom visit.
+"""Importance weights of paths that start with a jump, which finds states that a discrete chain seldom visits.
 
 Bits hardly move in the first steps: with beta_1 = 0.01 a bit flips once in two hundred paths. Where the model has no
 other explanation of a datum than such a flip, paths without one all have the same, far too small weight. Here the

@@ -1,4 +1,4 @@
-"""Uniform numbers that share out the unit cube between them, for sums over many steps."""
+"""Quasi-random numbers: evenly spread over the unit cube, for averages over many steps with less noise."""
 
 from functools import lru_cache
 

@@ -1,4 +1,4 @@
-"""The laws of single steps of both chains, from kernel, schedule and network, which are checked against each other."""
+"""`StepLaws`: the laws of a single step of both chains, from kernel, schedule and network, which must fit together."""
 
 import math
 from typing import Literal

@@ -1,4 +1,4 @@
-"""A figure with its standard error."""
+"""`Estimate`, a number with its standard error; the mean over data and the paired difference of two methods."""
 
 import math
 from dataclasses import dataclass

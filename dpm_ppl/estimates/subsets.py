@@ -1,4 +1,4 @@
-"""The mean over all data of a figure that is known for some of them: the regression estimator of survey sampling."""
+"""The mean over all data of a number that is known for some of them: the regression estimator of survey sampling."""
 
 import math
 from collections.abc import Sequence

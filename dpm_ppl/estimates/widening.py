@@ -1,4 +1,4 @@
-"""By how much sd / sqrt(n) falls short of an error whose 1.96-fold covers 95 percent.
+"""How much wider than sd / sqrt(n) a standard error must be, so that its 1.96-fold covers 95 percent.
 
 Student's quantile makes up for the spread being estimated. For skewed values the two-sided interval covers
 

@@ -1,4 +1,4 @@
-"""Draws of a law from uniform numbers."""
+"""Draws of a law from uniform numbers, by its quantile function."""
 
 import jax.numpy as jnp
 

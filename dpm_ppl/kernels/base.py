@@ -1,4 +1,4 @@
-"""What every diffusion kernel family says: five laws and how many numbers it wants from the network."""
+"""`AbstractKernel`: the five laws that every family of kernels has, and how many numbers it asks of the network."""
 
 import abc
 

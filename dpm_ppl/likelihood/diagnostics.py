@@ -1,4 +1,4 @@
-"""What the weights themselves say about an estimate: effective sample size, Pareto k-hat, a verdict, a histogram."""
+"""How far to trust importance weights: effective sample size, Pareto k-hat and its threshold, verdict, histogram."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Importance-weighted log-likelihoods of data, in chunks of data, draws and steps that bound the memory."""
+"""`log_likelihood`: importance-weighted log-likelihoods, in chunks of data, draws and steps that bound the memory."""
 
 import os
 import time

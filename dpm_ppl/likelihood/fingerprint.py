@@ -1,4 +1,4 @@
-"""A digest of what an estimate depends on, the same in every process, so that saved sums are never mixed up.
+"""A digest of what an estimate depends on, so that sums that were saved for one are never continued for another.
 
 A computation is known by its jaxpr, as JAX traces it on abstract inputs, and by the values of the constants in it. So a
 global, a default or a helper counts by what it does to the result, and names and layout of the code do not count.

@@ -1,4 +1,4 @@
-"""The deterministic road to a likelihood: the probability-flow ODE of a Gaussian diffusion (Song et al. 2021).
+"""`flow_log_likelihood`: the likelihood of the probability-flow ODE of a Gaussian diffusion (Song et al. 2021).
 
 The model is x_T ~ N(0, I), carried by the ODE to x_1, then the chain's own last step p(x_0 | x_1). **It is another
 model than the chain**, though made of the same network: its likelihood may lie above the chain's or below it, and

@@ -1,4 +1,4 @@
-"""What states that draws seldom visit may add to an estimate.
+"""How much of an estimate lies in states that its draws are likely to miss.
 
 A method may know such states (`AbstractMethod.hidden_states`), as a discrete chain does: paths that start with a jump.
 With w the weight by way of one, r the ratio of the probabilities to visit it there and in a draw, and p the estimate,

@@ -1,4 +1,4 @@
-"""From K to the log-likelihood: what more particles per estimate bring, from one set of draws."""
+"""`Ladder`: what more particles per estimate bring, from K up to the log-likelihood, all from one set of draws."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Importance-weighted log-likelihoods with everything that says how far to trust them."""
+"""`LogLikelihood`: the estimates of a call, and everything that says how far to trust them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

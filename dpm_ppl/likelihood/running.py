@@ -1,4 +1,4 @@
-"""Sums over the draws of importance weights that never hold the draws: one `RunningWeights` for each chunk of data.
+"""Running sums of importance weights, which never hold the draws: one `RunningWeights` for each chunk of data.
 
 Everything is NumPy in float64, whatever the weights were computed in, and can be saved as a flat tree of arrays.
 """

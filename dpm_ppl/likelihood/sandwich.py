@@ -1,4 +1,4 @@
-"""Bounds on the log-likelihood from both sides, for data simulated from the model (bidirectional Monte Carlo).
+"""`sandwich`: bounds on the log-likelihood of simulated data from both sides (bidirectional Monte Carlo).
 
 A datum x_0 that the reverse chain has made comes with the path that made it, one exact draw from p(x_1 ... x_T | x_0).
 With S independent forward trajectories of weights w_i, and the weight w_0 of that exact path,

@@ -1,4 +1,4 @@
-"""The sums of an estimate in a file, so that it can be finished after an interruption, or extended."""
+"""The file that an estimate is kept in, so that it can be finished after an interruption, or extended."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Which numbers of the data each observed site of a program holds, where it is not the data as they are.
+"""Which numbers of the data each observed site of a program holds, where it does not hold the data as they are.
 
 The program is run on data whose numbers say where they stand, in two orders and below zero: a site that holds some of
 them, reshaped, reordered or as whole numbers, shows the same places each time. What is computed from them otherwise,

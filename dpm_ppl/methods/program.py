@@ -1,4 +1,4 @@
-"""Any NumPyro model and guide of independent data, scored datum by datum as a diffusion is.
+"""`Program`: any NumPyro model and guide of independent data as a method, scored datum by datum as a diffusion is.
 
 A `Program` is to other variational methods what a `Diffusion` is to the two chains: what is declared, trained with
 `fit` and then scored, by the same protocol and on the same data.

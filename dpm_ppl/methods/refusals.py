@@ -1,4 +1,4 @@
-"""What keeps a program from being scored datum by datum: it would give another likelihood without a word.
+"""Which programs are refused as methods, and why: what would give another likelihood without a word.
 
 Seen are the sites, their laws, plates and shapes, and what depends on the data. Not seen is what happens between them:
 a model that has read the data elsewhere, that is another one when it draws, or whose law of x_0 sees what it predicts.

@@ -1,4 +1,4 @@
-"""What there is to know of the sites of a program, found without any arithmetic."""
+"""The sites of a program, its laws, plates and shapes, found by tracing it without any arithmetic."""
 
 from collections.abc import Callable, Iterator
 from itertools import takewhile

@@ -1,4 +1,4 @@
-"""What every network is: a map from one noisy datum and its step to the raw outputs of a kernel."""
+"""`AbstractNetwork`: a map from one noisy datum and its step to the raw outputs of a kernel; and parts of such maps."""
 
 import abc
 import math

@@ -1,4 +1,4 @@
-"""The paper's image network, its dense path: all pixels through layers that do not see the step, read out by bumps."""
+"""`BumpMLP`: the dense path of the paper's image network. Its layers do not see the step; the readout does."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""A network that begins where a Gaussian of full covariance stands, and has only what differs from it to learn."""
+"""`GaussianNetwork`: starts as the best network for a Gaussian of full covariance, and learns what differs from it."""
 
 from typing import ClassVar
 

@@ -1,4 +1,4 @@
-"""A network for data with levels: it predicts the level of each coordinate, and the outputs follow by integration.
+"""`LevelNetwork`, for data with levels: it predicts the level of each coordinate, and the outputs follow from that.
 
 Dequantised data are uniform within the interval of their level. A network that must draw these boxes by itself spends
 most of its capacity on their edges; given the level they are known, so the network is left with what a classifier of

@@ -1,4 +1,4 @@
-"""Multilayer perceptrons: the paper's, with a readout for each step, and one that reads the step as an input."""
+"""Multilayer perceptrons: `SigmoidMLP`, the paper's, and `TimeMLP`, which reads the step as an input."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The paper's network for the swiss roll."""
+"""`RBFNetwork`: the paper's network for the swiss roll."""
 
 import equinox as eqx
 import jax

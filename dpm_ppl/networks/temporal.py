@@ -1,4 +1,4 @@
-"""How a network may depend on the step: bumps over time, one readout per step, or smooth features of time."""
+"""How a network may depend on the step: one readout per step, bumps over time, or smooth features of time."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""What `DiffusionELBO` puts in place of the two chains at their sites, and how it reads those sites."""
+"""What `DiffusionELBO` puts in place of the two chains: the sites of a program that are chains, and their cost."""
 
 from collections.abc import Iterator
 from typing import Any

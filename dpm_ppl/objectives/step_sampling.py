@@ -1,4 +1,4 @@
-"""Which steps a sampled-step objective looks at: spread evenly, or more often where the loss is large."""
+"""Which steps an objective looks at that samples them: spread evenly, or more often where the loss is large."""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,4 @@
-"""What every schedule of rates beta_1 ... beta_T has."""
+"""`AbstractSchedule`: what every schedule of rates beta_1 ... beta_T has, and how rates are checked."""
 
 import abc
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Schedules that are fixed once and for all.
+"""Schedules that are fixed: `Erasure`, `Linear`, `Cosine`, `LogSNR` and `Fixed`.
 
 They hold plain Python numbers, never arrays, so that no optimiser can move them.
 """

@@ -1,4 +1,4 @@
-"""A schedule that is learned with the reverse chain."""
+"""`Learned`: a schedule whose rates are trained with the reverse chain."""
 
 import math
 

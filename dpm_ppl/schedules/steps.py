@@ -1,4 +1,4 @@
-"""What a kernel or a network may know about step t of a diffusion."""
+"""`Step`: what a kernel or a network is told of step t, and of all steps at once, in logarithms."""
 
 import equinox as eqx
 import jax

@@ -1,4 +1,4 @@
-"""The batches of a fit: which rows every update sees, gathered on the device or on the host, in chunks of updates."""
+"""The batches of a fit: which data every update sees, on the device or read from the host."""
 
 import hashlib
 import inspect

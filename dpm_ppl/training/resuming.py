@@ -1,4 +1,4 @@
-"""What a fit keeps in its checkpoints beside its state, and how it goes on from them."""
+"""Going on with a fit: what its checkpoints hold besides the state, and how it starts from them."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""Normalising flows by flowjax, as the law of the data themselves: no latent variables, exact likelihood."""
+"""`flow`: a normalising flow by flowjax as the law of the data themselves, with an exact likelihood and no latents."""
 
 from functools import partial
 from typing import Any

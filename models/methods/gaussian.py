@@ -1,4 +1,4 @@
-"""The floor that every other method must pass: one Gaussian, or independent bits."""
+"""`gaussian`, which every other method must pass: one Gaussian of full covariance, or independent bits."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""A variational autoencoder of two latent layers."""
+"""`hvae`: a variational autoencoder of two latent layers."""
 
 from functools import partial
 

@@ -1,4 +1,4 @@
-"""Mixtures: of Gaussians, of independent bits, of independent levels. The component is summed out."""
+"""`mixture`: of Gaussians, of independent bits, of independent levels. The component is summed out."""
 
 from functools import partial
 

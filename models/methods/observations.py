@@ -1,4 +1,4 @@
-"""The law of data given the outputs of a network or the parameters of a component, for each kind of data.
+"""The law of data of each kind, given a network's outputs or a component's parameters; shared by the zoo's methods.
 
 Bits have a Bernoulli law, real data a normal one with a scale of its own at each coordinate. Levels have the
 categorical law of the level, spread evenly over its interval: a density of dequantised data that knows the intervals,

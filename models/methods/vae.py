@@ -1,4 +1,4 @@
-"""Variational autoencoders of one latent vector, trained on the plain or on the importance-weighted bound."""
+"""`vae` and `iwae`: autoencoders of one latent vector, trained on the ELBO or on the importance-weighted bound."""
 
 from functools import partial
 

@@ -1,1 +1,1 @@
-"""What the plots have in common: panels, axes, members of a comparison, inputs and visuals."""
+"""Parts of plots: panels and their legend, axes, what is drawn for each method, checks of inputs, images and arrows."""

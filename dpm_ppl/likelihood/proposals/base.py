@@ -1,4 +1,4 @@
-"""The contract of a proposal: a way to draw independent, positive, unbiased estimates of p(x_0)."""
+"""`AbstractProposal`: a way to draw independent, positive, unbiased estimates of p(x_0)."""
 
 import abc
 from typing import ClassVar

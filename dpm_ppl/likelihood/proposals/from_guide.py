@@ -1,4 +1,4 @@
-"""Particles that a method draws by itself: a program's latent sites from its guide."""
+"""`FromGuide`: particles that a method draws by itself, a program's latent sites from its guide."""
 
 from typing import ClassVar
 

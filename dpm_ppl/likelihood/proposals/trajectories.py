@@ -1,4 +1,4 @@
-"""Importance weights of forward trajectories, one by one or with noise that several share."""
+"""`Trajectories`: particles that run through the forward chain, one by one or with noise that several share."""
 
 from functools import partial
 
