@@ -21,6 +21,7 @@ from dpm_ppl import schedules as schedules
 from dpm_ppl import smc as smc
 from dpm_ppl import training as training
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.memory import memory_budget
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, bound, forward_chain, reverse_chain, sample
 from dpm_ppl.estimates import estimate, paired_difference
@@ -61,6 +62,7 @@ __all__ = [
     "level_network",
     "log_likelihood",
     "measure",
+    "memory_budget",
     "noise_prediction",
     "paired_difference",
     "renyi_elbo",

@@ -126,7 +126,7 @@ def _repeated(
 ) -> LogLikelihood:
     data = jnp.broadcast_to(jnp.asarray(x_0), (repetitions, *chain.event_shape))
     key = jax.random.key(int(rng.integers(2**31)))
-    return log_likelihood(chain, data, key, num_draws, data_chunk=100, particles_chunk=256, steps_chunk=None)
+    return log_likelihood(chain, data, key, num_draws, data_chunk=100, particles_chunk=256, steps_chunk=chain.num_steps)
 
 
 def _variance_of_model(chain: Diffusion) -> float:

@@ -145,12 +145,12 @@ def whole_number(
 
 
 def check_sizes(**sizes: int | None) -> list[Any]:
-    """All of them as Python's integers; None is for chunks of whatever length there is.
+    """All of them as Python's integers; None leaves the size of a chunk to the memory budget.
 
     **Raises:** `InputError` unless all are positive integers.
     """
-    unlimited = {name for name, size in sizes.items() if size is None and name.endswith("_chunk")}
-    return [None if name in unlimited else whole_number(name, size) for name, size in sizes.items()]
+    left_open = {name for name, size in sizes.items() if size is None and name.endswith("_chunk")}
+    return [None if name in left_open else whole_number(name, size) for name, size in sizes.items()]
 
 
 def check_exact(log_density: np.ndarray) -> None:

@@ -7,20 +7,17 @@ chunk it is in nor on what fills that up.
 import contextlib
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from functools import lru_cache
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend import core
 
 from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.types import Array, PRNGKey
 
-BUDGET = 2**26
-"""Bytes that one chunk may take for what is computed on the way to its results."""
+MOST_DATA, MOST_STEPS = 64, 100
+"""Of a bound, evaluated side by side where nobody says how many; more make nothing faster."""
 _WATCH: ContextVar[Callable[[int], None]] = ContextVar("watch", default=lambda done: None)
 
 
@@ -35,21 +32,10 @@ def chunk_size(num: int, most: int | None) -> int:
     return enough if most is None else min(enough, most)
 
 
-def affordable(compute: Callable[..., Any], *one: Any) -> int:
-    """How many calls of `compute` side by side stay within the budget: a power of two.
-
-    Counted is everything that one call computes from `one`, as if nothing were freed before the end. What has been
-    counted for arguments of the same shapes is not counted again.
-    """
-    leaves, treedef = jax.tree.flatten(one)
-    shapes = (jax.ShapeDtypeStruct(leaf.shape, leaf.dtype) if eqx.is_array(leaf) else leaf for leaf in leaves)
-    return _affordable(compute, treedef, *shapes)
-
-
-@lru_cache(maxsize=64)
-def _affordable(compute: Callable[..., Any], treedef: Any, *shapes: Any) -> int:
-    computed = eqx.filter_make_jaxpr(compute)(*jax.tree.unflatten(treedef, shapes))[0]
-    return 1 << max(BUDGET // max(_bytes_in(computed.jaxpr), 1), 1).bit_length() - 1
+def chunk_like(size: int, *data: Array | np.ndarray) -> tuple[Any, ...]:
+    """Shapes and dtypes of what `in_chunks` gives to `compute`: the numbers of `size` data, and the data."""
+    shapes = (jax.ShapeDtypeStruct((size, *values.shape[1:]), values.dtype) for values in data)
+    return jax.ShapeDtypeStruct((size,), np.int32), *shapes
 
 
 @contextlib.contextmanager
@@ -83,9 +69,3 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
             whole[start:stop] = np.asarray(leaf)[: stop - start]
         show(stop)
     return jax.device_put(joined)
-
-
-def _bytes_in(jaxpr: Any) -> int:
-    """Of all arrays that are computed, one turn of a loop for all of them."""
-    own = sum(var.aval.size * var.aval.dtype.itemsize for eqn in jaxpr.eqns for var in eqn.outvars)
-    return own + sum(_bytes_in(inner) for eqn in jaxpr.eqns for inner in core.jaxprs_in_params(eqn.params))

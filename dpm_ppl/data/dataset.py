@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from dpm_ppl._common.checks import real_array, whole_number
-from dpm_ppl._common.chunks import chunk_size, in_chunks, keys_of
+from dpm_ppl._common.chunks import MOST_DATA, chunk_size, in_chunks, keys_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, PRNGKey
 from dpm_ppl.data.columns import Table
@@ -161,11 +161,11 @@ class Dataset:
         return self.units.dequantise
 
 
-def drawn(data: Dataset, rows: np.ndarray, key: PRNGKey, data_chunk: int | None = 1000) -> np.ndarray:
+def drawn(data: Dataset, rows: np.ndarray, key: PRNGKey) -> np.ndarray:
     """`data.draw` of all these rows, each with noise of its own that does not depend on how many there are."""
     if not data.units.is_dequantised:
         return rows
-    size = chunk_size(len(rows), data_chunk)
+    size = chunk_size(len(rows), MOST_DATA)
     return np.asarray(in_chunks(lambda number, rows: _drawn(data.draw, rows, number, key), size, len(rows), rows))
 
 

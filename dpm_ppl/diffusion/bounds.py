@@ -12,7 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.checks import check_key, check_sizes
-from dpm_ppl._common.chunks import chunk_size, in_chunks, keys_of
+from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, chunk_like, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.memory import peak_bytes, size_within_budget, sizes_within_budget
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Int, PerDatum, PerDatumStep, PerStep, PRNGKey, Uniforms
 from dpm_ppl.diffusion.lattice import Lattice
@@ -71,8 +72,8 @@ def bound(
     key: PRNGKey,
     *,
     num_draws: int = 1,
-    steps_chunk: int | None = 100,
-    data_chunk: int | None = 64,
+    steps_chunk: int | None = None,
+    data_chunk: int | None = None,
 ) -> Bound:
     """K(x_0) and its terms, over all steps, for every datum.
 
@@ -81,17 +82,19 @@ def bound(
     - `x_0`: standardised data, `(datum, *event_shape)`.
     - `num_draws`: draws of the whole set of x_t over which the terms are averaged. All draws of a datum share out its
       noise between them, so that the error of K falls faster than by the root of their number.
-    - `steps_chunk`, `data_chunk`: how many steps of how many data are evaluated side by side; they bound the memory.
+    - `steps_chunk`, `data_chunk`: how many steps of how many data are evaluated side by side; by default at most 100 of
+      64, and fewer where the memory budget says so.
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
     key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
     num_draws, steps_chunk, data_chunk = sizes
     x_0 = check_scored(diffusion, x_0)
-    size = chunk_size(len(x_0), data_chunk)
+    draws = jnp.arange(num_draws), num_draws
+    steps_chunk, size = _sizes(diffusion, x_0, key, draws, steps_chunk, data_chunk)
 
     def of_chunk(number: Array, x_0: Array) -> Bound:
-        return _bound(diffusion, x_0, number, key, jnp.arange(num_draws), num_draws, steps_chunk, size)
+        return _bound(diffusion, x_0, number, key, *draws, steps_chunk, size)
 
     return in_chunks(of_chunk, size, len(x_0), x_0, traced=(diffusion, key))
 
@@ -103,20 +106,39 @@ def scored(
     draw: int,
     num_draws: int,
     *,
-    steps_chunk: int | None = 100,
-    data_chunk: int | None = 64,
+    steps_chunk: int | None = None,
+    data_chunk: int | None = None,
 ) -> tuple[PerDatum, PerDatum]:
     """K and L_null of draw number `draw` of the `num_draws` that `bound` averages with this key.
 
     Each draw may be of other noise in x_0. The terms of the steps are not kept.
     """
-    size = chunk_size(len(x_0), data_chunk)
-    draws, of_draws = jnp.full(1, draw), jnp.asarray(num_draws)
+    draws = jnp.full(1, draw), jnp.asarray(num_draws)
+    steps_chunk, size = _sizes(diffusion, x_0, key, draws, steps_chunk, data_chunk)
 
     def of_chunk(number: Array, x_0: Array) -> tuple[PerDatum, PerDatum]:
-        return _scored(diffusion, x_0, number, key, draws, of_draws, steps_chunk, size)
+        return _scored(diffusion, x_0, number, key, *draws, steps_chunk, size)
 
     return in_chunks(of_chunk, size, len(x_0), x_0)
+
+
+def _sizes(
+    diffusion: StepLaws,
+    x_0: Array | np.ndarray,
+    key: PRNGKey,
+    draws: tuple[Any, Any],
+    steps_chunk: int | None,
+    data_chunk: int | None,
+) -> tuple[int, int]:
+    """How many steps and data are evaluated side by side: those given, else what fits the budget."""
+
+    def bytes_of(steps_chunk: int, data_chunk: int) -> int:
+        size = chunk_size(len(x_0), data_chunk)
+        number, data = chunk_like(size, x_0)
+        return peak_bytes(_bound, diffusion, data, number, key, *draws, steps_chunk, size)
+
+    steps_chunk, data_chunk = sizes_within_budget(bytes_of, (steps_chunk, MOST_STEPS), (data_chunk, MOST_DATA))
+    return steps_chunk, chunk_size(len(x_0), data_chunk)
 
 
 @eqx.filter_jit
@@ -127,7 +149,7 @@ def _bound(
     key: PRNGKey,
     draws: Int[Array, " draws"],
     of_draws: Int[Array, ""] | int,
-    steps_chunk: int | None,
+    steps_chunk: int,
     data_chunk: int,
 ) -> Bound:
     """The bound of data with these numbers, which decide their noise."""
@@ -152,7 +174,7 @@ def _terms_of_datum(
     key: PRNGKey,
     draws: Int[Array, " draws"],
     of_draws: Int[Array, ""] | int,
-    steps_chunk: int | None,
+    steps_chunk: int,
 ) -> dict[str, Array]:
     repeated = jnp.broadcast_to(x_0, (len(draws), *x_0.shape))
     lattice = Lattice(key, x_0.shape, diffusion.event_dim)
@@ -190,21 +212,23 @@ class EntropyBounds(eqx.Module):
 
 
 def entropy_bounds(
-    diffusion: StepLaws, x_0: Batch | np.ndarray, key: PRNGKey, *, steps_chunk: int | None = 100
+    diffusion: StepLaws, x_0: Batch | np.ndarray, key: PRNGKey, *, steps_chunk: int | None = None
 ) -> EntropyBounds:
     """Entropy bounds of the reverse steps t = 1..T for these data, `(datum, *event_shape)` (paper, eq. 24 and 36).
 
     Exact but for H_q(X^t | X^{t-1}) of kernels whose step entropy depends on x_{t-1}: one draw per datum and step.
+    `steps_chunk` steps are evaluated side by side, by default at most 100 and what the memory budget allows.
 
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
     (steps_chunk,) = check_sizes(steps_chunk=steps_chunk)
     x_0 = check_scored(diffusion, x_0)
-    return _entropy_bounds(diffusion, jnp.asarray(x_0), check_key(key), steps_chunk)
+    given = diffusion, jnp.asarray(x_0), check_key(key)
+    return _entropy_bounds(*given, size_within_budget(_entropy_bounds, *given, given=steps_chunk, most=MOST_STEPS))
 
 
 @eqx.filter_jit
-def _entropy_bounds(diffusion: StepLaws, x_0: Array, key: PRNGKey, steps_chunk: int | None) -> EntropyBounds:
+def _entropy_bounds(diffusion: StepLaws, x_0: Array, key: PRNGKey, steps_chunk: int) -> EntropyBounds:
     steps = diffusion.steps
 
     def of_step(inputs: tuple[Step, Array]) -> tuple[Cost, Cost, Cost]:

@@ -89,8 +89,8 @@ class Diffusion(StepLaws, AbstractMethod):
         key: PRNGKey,
         draw: tuple[int, int],
         *,
-        steps_chunk: int | None = 100,
-        data_chunk: int | None = 64,
+        steps_chunk: int | None = None,
+        data_chunk: int | None = None,
     ) -> dict[str, PerDatum]:
         shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
         K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)

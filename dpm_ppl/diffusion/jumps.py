@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dpm_ppl._common.memory import size_within_budget
 from dpm_ppl._common.types import Array, Batch, Datum, PRNGKey
 from dpm_ppl.diffusion.paths import as_noise, independent, log_weight_of_paths
 from dpm_ppl.diffusion.step_laws import StepLaws
@@ -23,10 +24,17 @@ _STREAM = np.uint32(2**32 - 1)
 """Folded into the key of a datum in place of the number of a draw."""
 
 
-@eqx.filter_jit
 def jumps(diffusion: StepLaws, x_0: Batch, number: Array, key: PRNGKey, steps_chunk: int | None) -> Array:
-    """`log_weights_of_jumps` for data of these numbers, `(datum, jump, 2)`."""
+    """`log_weights_of_jumps` for data of these numbers, `(datum, jump, 2)`.
 
+    By default at most 20 steps are evaluated side by side, and fewer where the memory budget says so.
+    """
+    given = diffusion, x_0, number, key
+    return _jumps(*given, size_within_budget(_jumps, *given, given=steps_chunk, most=20))
+
+
+@eqx.filter_jit
+def _jumps(diffusion: StepLaws, x_0: Batch, number: Array, key: PRNGKey, steps_chunk: int) -> Array:
     def of_datum(inputs: tuple[Array, Array]) -> Array:
         datum, number = inputs
         datum_key = jax.random.fold_in(jax.random.fold_in(key, number), _STREAM)

@@ -9,22 +9,30 @@ import jax
 import jax.numpy as jnp
 
 from dpm_ppl._common.checks import check_key, whole_number
-from dpm_ppl._common.chunks import affordable, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.chunks import chunk_like, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.types import Array, Batch, Datum, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.schedules.steps import Step
+
+_MOST_DRAWS = 256
+"""Made side by side: with more, each of them takes no less time."""
 
 
 def sample(diffusion: StepLaws, key: PRNGKey, num_samples: int) -> Batch:
     """Draws of x_0 from the model, shape `(num_samples, *event_shape)`, by ancestral sampling down to the last step.
 
-    Draw number i is the same however many there are. They are made in chunks that fit a budget of memory, which does
+    Draw number i is the same however many there are. They are made in chunks that fit the budget of memory, which does
     not grow with T. The draw from p(x_0 | x_1) is part of it: stopping at x_1 would be another model.
 
     **Raises:** `InputError` where the key is no single key, or the number no positive integer.
     """
     key, num_samples = check_key(key), whole_number("num_samples", num_samples)
-    size = chunk_size(num_samples, affordable(_draw, diffusion, key))
+
+    def bytes_of(size: int) -> int:
+        return peak_bytes(_draws, diffusion, key, *chunk_like(size), size)
+
+    size = chunk_size(num_samples, *sizes_within_budget(bytes_of, (None, _MOST_DRAWS)))
 
     def draws(number: Array) -> Batch:
         return _draws(diffusion, key, number, size)

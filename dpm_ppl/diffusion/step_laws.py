@@ -14,6 +14,7 @@ from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Uniforms
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.networks.batches import outputs_of_batch
 from dpm_ppl.schedules import AbstractSchedule, Learned
 from dpm_ppl.schedules.steps import Step, check_steps_move
 
@@ -186,5 +187,5 @@ class StepLaws(eqx.Module):
         flat = x_t.reshape(-1, *self.event_shape)
         if step.t.ndim:
             step = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, batch_shape).reshape(-1), step)
-        outputs = jax.vmap(self.network, in_axes=(0, 0 if step.t.ndim else None))(flat, step)
+        outputs = outputs_of_batch(self.network, flat, step)
         return outputs.reshape(*batch_shape, *outputs.shape[1:])

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from dpm_ppl._common.checks import check_exact, check_key, check_sizes
-from dpm_ppl._common.chunks import watched
+from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, watched
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import Array, PRNGKey
@@ -69,8 +69,8 @@ def score(
     datum: str = "point",
     exact: Callable[[np.ndarray], np.ndarray] | None = None,
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None,
-    steps_chunk: int | None = 100,
-    data_chunk: int | None = 64,
+    steps_chunk: int | None = None,
+    data_chunk: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     progress: bool = False,
 ) -> Scores:
@@ -80,7 +80,7 @@ def score(
 
     Differences are paired datum by datum. `exact` and `gaussian` map standardised data to their log-density in nats,
     the latter dequantised data, in the same draws. `checkpoint` is a file that keeps the draws of K: those of the same
-    method, data, key and sizes are not computed again.
+    method, data, key and sizes are not computed again. `steps_chunk` and `data_chunk` are those of `bound`.
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
@@ -109,7 +109,7 @@ def score(
     L_null = np.mean([draw["L_null"] for draw in draws], axis=0) if "L_null" in draws[0] else None
     floor = None
     if gaussian is not None:
-        noisy = (_noisy(data, rows, key, number, data_chunk) for number in range(num_draws))
+        noisy = (_noisy(data, rows, key, number) for number in range(num_draws))
         floor = np.mean([gaussian(x_0) for x_0 in noisy], axis=0)
 
     with np.errstate(invalid="ignore"):  # between two infinite values there is no gap
@@ -147,19 +147,21 @@ def _draws(
 ) -> list[Values]:
     """All draws, those that `checkpoint` has kept among them."""
     num_draws, steps_chunk, data_chunk = sizes
+    # What the memory budget makes of sizes that nobody gave rounds the draws otherwise, and they may be kept.
+    most_steps, most_data = steps_chunk or MOST_STEPS, data_chunk or MOST_DATA
 
     def compute(method: AbstractMethod, datum: Array, key: PRNGKey) -> Any:
         return method.bound_terms(
-            data.draw(datum[None], key), key, (0, num_draws), steps_chunk=steps_chunk, data_chunk=1
+            data.draw(datum[None], key), key, (0, num_draws), steps_chunk=most_steps, data_chunk=1
         )
 
-    identity = "" if checkpoint is None else identity_of(compute, method, rows, key, *sizes)
+    identity = "" if checkpoint is None else identity_of(compute, method, rows, key, num_draws, most_steps, most_data)
     kept = KeptDraws(checkpoint if identity else None, identity)
     missing = [number for number in range(num_draws) if number not in kept]
     total = len(missing) * data.num_points
     with count_display(progress and bool(missing), "scores", total) as show:
         for place, number in enumerate(missing):
-            x_0 = _noisy(data, rows, key, number, data_chunk)
+            x_0 = _noisy(data, rows, key, number)
             check_scored(method, x_0)
             with watched(lambda done, before=place * data.num_points: show(before + done)):
                 terms = method.bound_terms(
@@ -170,6 +172,6 @@ def _draws(
     return [kept[number] for number in range(num_draws)]
 
 
-def _noisy(data: Dataset, rows: np.ndarray, key: PRNGKey, number: int, data_chunk: int | None) -> np.ndarray:
+def _noisy(data: Dataset, rows: np.ndarray, key: PRNGKey, number: int) -> np.ndarray:
     """The data with the dequantising noise of a draw."""
-    return drawn(data, rows, jax.random.split(jax.random.fold_in(key, number))[0], data_chunk)
+    return drawn(data, rows, jax.random.split(jax.random.fold_in(key, number))[0])

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -13,9 +13,10 @@ import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dpm_ppl._common.checks import check_devices, check_key, check_known, check_sizes
-from dpm_ppl._common.chunks import chunk_size
+from dpm_ppl._common.chunks import chunk_like, chunk_size
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.interruption import interruptible
+from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import Array, Batch, PRNGKey
 from dpm_ppl.likelihood.fingerprint import computation, fingerprint
@@ -26,6 +27,7 @@ from dpm_ppl.likelihood.saved import read_weights, write_weights
 from dpm_ppl.methods.base import AbstractMethod, check_scored
 
 type Draw = Callable[..., Any]
+_MOST_STEPS, _MOST_PARTICLES, _MOST_DATA = 20, 64, 16
 _SECONDS_BETWEEN_SAVES = 20.0
 
 
@@ -37,9 +39,9 @@ def log_likelihood(
     *,
     proposal: AbstractProposal | None = None,
     draw: Draw | None = None,
-    particles_chunk: int = 64,
-    data_chunk: int = 16,
-    steps_chunk: int | None = 20,
+    particles_chunk: int | None = None,
+    data_chunk: int | None = None,
+    steps_chunk: int | None = None,
     devices: Sequence[Any] | None = None,
     keep_log_weights: bool = False,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -58,8 +60,9 @@ def log_likelihood(
     - `proposal`: how particles are drawn; `Trajectories()` if not given, and for a `Program` its guide.
     - `draw`: makes the data of a draw from `x_0`, `(data (num, *event), key)`, for instance by adding dequantisation
       noise. The figure is then the log-likelihood with that noise integrated out.
-    - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side. Memory depends on
-      their product, and on the number of data by about 20 KB for each; not on S or T.
+    - `particles_chunk`, `data_chunk`, `steps_chunk`: how many of each the network sees side by side; by default at most
+      64, 16 and 20, and fewer where the memory budget says so: first steps, then particles, then data. Memory depends
+      on their product, and on the number of data by about 20 KB for each; not on S or T.
     - `devices`: share the data of each chunk out over these JAX devices.
     - `keep_log_weights`: return the log-weights as well, `(datum, draw)`: memory then grows with S.
     - `checkpoint`: a file that keeps the sums. Where it exists its particles are not drawn again, so an interrupted
@@ -71,16 +74,17 @@ def log_likelihood(
     """
     if proposal is None:
         proposal = PROPOSALS[default_proposal(method)]
-    sizes = {"particles_chunk": particles_chunk, "data_chunk": data_chunk, "steps_chunk": steps_chunk}
-    num_particles, particles_chunk, data_chunk, steps_chunk = check_sizes(num_particles=num_particles, **sizes)
+    num_particles, *given = check_sizes(
+        num_particles=num_particles, steps_chunk=steps_chunk, particles_chunk=particles_chunk, data_chunk=data_chunk
+    )
     check_known(method=method, x_0=x_0, key=key)
     key, x_0 = check_key(key), check_scored(method, x_0)
     _check(method, proposal, keep_log_weights, checkpoint)
     num_draws = -(-num_particles // proposal.num_particles)
-    draws_chunk = min(max(particles_chunk // proposal.num_particles, 1), num_draws)
     if num_draws > MOST_DRAWS:
         raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
-    chunks = _Chunks(np.asarray(x_0), data_chunk, check_devices(devices))
+    # What is kept stands in chunks of so many data, whatever number of them is looked at side by side.
+    chunks = _Chunks(np.asarray(x_0), data_chunk or _MOST_DATA, check_devices(devices))
     parts = (method, proposal, draw)
     program, identity = ("", "") if checkpoint is None else _identity(parts, chunks.x_0, key, chunks.size)
     seed = int(np.ravel(jax.random.key_data(key))[-1])
@@ -89,18 +93,17 @@ def log_likelihood(
     ]
     log_weights: list[list[np.ndarray]] = [[] for _ in kept]
     todo = sum(max(num_draws - weights.num_draws, 0) * weights.num_data for weights in kept)
+    how = _side_by_side(parts, chunks, key, num_draws, given, program)
     done, next_save = 0, time.monotonic() + _SECONDS_BETWEEN_SAVES
     total = todo * proposal.num_particles
     if chunks.sharding is not None:
         everywhere = NamedSharding(chunks.sharding.mesh, PartitionSpec())
         method, key = eqx.filter_shard((method, key), everywhere)
     with interruptible("particles") as stop, count_display(progress, "particles", total) as show:
-        for place, first, num in _schedule(kept, num_draws, draws_chunk):
+        for place, first, num in _schedule(kept, num_draws, how.draws):
             if kept[place].num_draws == 0:
                 kept[place].jumps = method.hidden_states(*chunks[place], key, steps_chunk)[: kept[place].num_data]
-            values = _log_weights(
-                method, proposal, draw, *chunks[place], key, jnp.asarray(first), draws_chunk, steps_chunk, program
-            )
+            values = _log_weights(method, proposal, draw, *chunks[place], key, jnp.asarray(first), *how, program)
             values = np.asarray(values, np.float64)[: kept[place].num_data, :num]
             kept[place].add(values)
             if keep_log_weights:
@@ -131,8 +134,9 @@ def _log_weights(
     number: Array,
     key: PRNGKey,
     first: Array,
+    steps_chunk: int,
     num_draws: int,
-    steps_chunk: int | None,
+    data_chunk: int,
     program: str,
 ) -> Array:
     """Log-weights `(datum, draw)` of draws `first`, `first + 1` ... of the data with these numbers.
@@ -140,13 +144,50 @@ def _log_weights(
     Another `program`, as where a global has changed that the method reads, is compiled anew.
     """
 
-    def of_datum(datum: Array, number: Array) -> Array:
+    def of_datum(pair: tuple[Array, Array]) -> Array:
+        datum, number = pair
+
         def of_draw(index: Array) -> Array:
             return _log_weight(method, proposal, draw, datum, jax.random.fold_in(key, number), index, steps_chunk)
 
         return jax.vmap(of_draw)(first + jnp.arange(num_draws))
 
-    return jax.vmap(of_datum)(x_0, number)
+    if data_chunk < len(x_0):
+        return jax.lax.map(of_datum, (x_0, number), batch_size=data_chunk)
+    return jax.vmap(of_datum)((x_0, number))
+
+
+class _SideBySide(NamedTuple):
+    """How many of each the network sees at one time."""
+
+    steps: int
+    draws: int
+    data: int
+
+
+def _side_by_side(
+    parts: tuple[AbstractMethod, AbstractProposal, Draw | None],
+    chunks: "_Chunks",
+    key: PRNGKey,
+    num_draws: int,
+    given: list[int | None],
+    program: str,
+) -> _SideBySide:
+    """By what is `given` of steps, particles and data, and else within the budget.
+
+    Steps give way first: the sequential work grows the least with fewer of them, and the kept sums do not know them.
+    """
+    num_particles = parts[1].num_particles
+
+    def sizes(steps: int, particles: int, data: int) -> _SideBySide:
+        return _SideBySide(steps, min(max(particles // num_particles, 1), num_draws), min(data, chunks.size))
+
+    def bytes_of(*wanted: int) -> int:
+        number, x_0 = chunk_like(chunks.size, chunks.x_0)
+        return peak_bytes(_log_weights, *parts, x_0, number, key, jnp.asarray(0), *sizes(*wanted), program)
+
+    defaults = _MOST_STEPS, _MOST_PARTICLES, _MOST_DATA
+    return sizes(*sizes_within_budget(bytes_of, *zip(given, defaults, strict=True)))
 
 
 def _log_weight(

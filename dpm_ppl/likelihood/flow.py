@@ -21,6 +21,7 @@ from numpyro.distributions import Distribution, Independent
 
 from dpm_ppl._common.checks import check_key, check_sizes
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.memory import size_within_budget
 from dpm_ppl._common.types import Array, Batch, Datum, Float, Int, PerDatum, PRNGKey
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import GaussianKernel
@@ -68,7 +69,7 @@ def flow_log_likelihood(
     num_probes: int = 1,
     rtol: float = 1e-5,
     atol: float = 1e-5,
-    data_chunk: int | None = 100,
+    data_chunk: int | None = None,
 ) -> FlowLikelihood:
     """log p(x_0) of the flow and the chain's last step, p(x_0) = E_{q(x_1 | x_0)} p(x_1) p(x_0 | x_1) / q(x_1 | x_0).
 
@@ -83,7 +84,7 @@ def flow_log_likelihood(
       (Grathwohl et al. 2019). The latter leaves log p(x_1) unbiased, but not its exponential, which is what the draws
       average: noise of variance v in log p(x_1) raises p(x_0) by a factor of about exp(v / 2). More probes lower it.
     - `rtol`, `atol`: tolerances of the solver.
-    - `data_chunk`: how many data are solved side by side; it bounds the memory.
+    - `data_chunk`: how many data are solved side by side; by default at most 100 that fit the memory budget.
 
     **Raises:** `InputError` where diffrax is missing, the kernel is not Gaussian, or the arguments do not fit.
     """
@@ -93,8 +94,9 @@ def flow_log_likelihood(
     num_draws, num_probes, data_chunk = _check(diffusion, rtol, atol, **sizes)
     key, x_0 = check_key(key), check_scored(diffusion, x_0)
     probes = num_probes if trace == "hutchinson" else None
-    weights = _log_weights(diffusion, jnp.asarray(x_0, float), key, num_draws, probes, rtol, atol, data_chunk)
-    return FlowLikelihood(*weights)
+    given = diffusion, jnp.asarray(x_0, float), key, num_draws, probes, rtol, atol
+    size = size_within_budget(_log_weights, *given, given=data_chunk, most=_MOST_DATA)
+    return FlowLikelihood(*_log_weights(*given, size))
 
 
 def flow_log_density(
@@ -103,7 +105,7 @@ def flow_log_density(
     *,
     rtol: float = 1e-5,
     atol: float = 1e-5,
-    data_chunk: int | None = 100,
+    data_chunk: int | None = None,
 ) -> PerDatum:
     """The flow's log p(x_1), the density of level 1 without the chain's last step, by the exact trace.
 
@@ -111,7 +113,8 @@ def flow_log_density(
     """
     (data_chunk,) = _check(diffusion, rtol, atol, data_chunk=data_chunk)
     x_1 = check_scored(diffusion, x_1, "x_1")
-    return _log_densities(diffusion, jnp.asarray(x_1, float), rtol, atol, data_chunk)
+    given = diffusion, jnp.asarray(x_1, float), rtol, atol
+    return _log_densities(*given, size_within_budget(_log_densities, *given, given=data_chunk, most=_MOST_DATA))
 
 
 def flow_sample(
@@ -206,6 +209,7 @@ class ProbabilityFlow(eqx.Module):
 
 
 _MAX_SOLVER_STEPS = 2**14
+_MOST_DATA = 100
 
 
 def _displacement(law: Distribution) -> Array:
@@ -231,7 +235,7 @@ def _log_weights(
     num_probes: int | None,
     rtol: float,
     atol: float,
-    data_chunk: int | None,
+    data_chunk: int,
 ) -> tuple[Array, Array]:
     flow, first_step = ProbabilityFlow(diffusion), diffusion.steps[0]
 
@@ -248,13 +252,13 @@ def _log_weights(
         return log_density + diffusion.edge_law(x_1).log_prob(datum) - proposal.log_prob(x_1), num_steps
 
     keys = jax.random.split(key, len(x_0))
-    return jax.lax.map(of_datum, (x_0, keys), batch_size=min(data_chunk or len(x_0), len(x_0)))
+    return jax.lax.map(of_datum, (x_0, keys), batch_size=min(data_chunk, len(x_0)))
 
 
 @eqx.filter_jit
-def _log_densities(diffusion: Diffusion, x_1: Array, rtol: float, atol: float, data_chunk: int | None) -> PerDatum:
+def _log_densities(diffusion: Diffusion, x_1: Array, rtol: float, atol: float, data_chunk: int) -> PerDatum:
     flow, probes = ProbabilityFlow(diffusion), _basis(diffusion)
-    chunk = min(data_chunk or len(x_1), len(x_1))
+    chunk = min(data_chunk, len(x_1))
     return jax.lax.map(lambda x: flow.log_density(x, probes, rtol, atol)[0], x_1, batch_size=chunk)
 
 

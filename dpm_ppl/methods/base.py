@@ -13,8 +13,9 @@ import jax
 import numpy as np
 
 from dpm_ppl._common.checks import as_jax_holds
-from dpm_ppl._common.chunks import chunk_size, in_chunks, keys_of
+from dpm_ppl._common.chunks import MOST_DATA, chunk_like, chunk_size, in_chunks, keys_of
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 
 
@@ -77,12 +78,13 @@ class AbstractMethod(eqx.Module):
         key: PRNGKey,
         draw: tuple[int, int],
         *,
-        steps_chunk: int | None = 100,
-        data_chunk: int | None = 64,
+        steps_chunk: int | None = None,
+        data_chunk: int | None = None,
     ) -> dict[str, PerDatum]:
         """K of every datum in one of several draws, nats, and what else the draw tells: `L_null`, if there is one.
 
-        `draw` is the number of the draw and how many there are, so that draws may share out their noise.
+        `draw` is the number of the draw and how many there are, so that draws may share out their noise. What is not
+        said of the chunks follows from the memory budget.
         """
         own_key = jax.random.split(jax.random.fold_in(key, draw[0]))[1]
         return {"K": log_weights(self, x_0, own_key, data_chunk)}
@@ -100,10 +102,21 @@ class AbstractMethod(eqx.Module):
         return None
 
 
-def log_weights(method: AbstractMethod, x_0: Batch | np.ndarray, key: PRNGKey, data_chunk: int | None = 64) -> PerDatum:
-    """One log-weight per datum, nats: an unbiased value of the ELBO of each."""
+def log_weights(
+    method: AbstractMethod, x_0: Batch | np.ndarray, key: PRNGKey, data_chunk: int | None = None
+) -> PerDatum:
+    """One log-weight per datum, nats: an unbiased value of the ELBO of each.
+
+    By default at most 64 data are looked at side by side, and fewer where the memory budget says so.
+    """
     x_0 = as_jax_holds(x_0)
-    size = chunk_size(len(x_0), data_chunk)
+
+    def bytes_of(data_chunk: int) -> int:
+        size = chunk_size(len(x_0), data_chunk)
+        number, data = chunk_like(size, x_0)
+        return peak_bytes(_log_weights, method, data, number, key, size)
+
+    size = chunk_size(len(x_0), *sizes_within_budget(bytes_of, (data_chunk, MOST_DATA)))
 
     def of_chunk(number: Array, x_0: Array) -> PerDatum:
         return _log_weights(method, x_0, number, key, size)

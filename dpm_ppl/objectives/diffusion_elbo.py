@@ -23,6 +23,7 @@ from numpyro.primitives import Messenger, mutable
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.memory import budget, memory_budget
 from dpm_ppl._common.numpyro_seam import prng_key
 from dpm_ppl._common.sums import accurate_sum
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
@@ -30,6 +31,7 @@ from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.lattice import Lattice, uniforms
 from dpm_ppl.diffusion.terms import end_divergence, forward_entropy, step_divergence, step_divergences
+from dpm_ppl.networks.batches import size_of_batch
 from dpm_ppl.objectives.chain_sites import ChainCost, FirstStep, are_same, base_of, factors_of, with_base
 from dpm_ppl.objectives.step_sampling import (
     StepLosses,
@@ -49,7 +51,8 @@ class DiffusionELBO(ELBO):
 
     - `num_sampled_steps`: steps drawn per datum, stratified over the batch; None costs all T of them.
     - `num_particles`, `vectorize_particles`: as in `Trace_ELBO`.
-    - `steps_chunk`: with all steps, how many are evaluated side by side; bounds the memory.
+    - `steps_chunk`: with all steps, how many are evaluated side by side; by default what the memory budget allows when
+      JAX traces the program.
     - `step_sampling`: `"importance"` draws steps in proportion to a running estimate of their loss, which the guide
       must carry: pass it through `track_step_losses`.
 
@@ -116,9 +119,10 @@ class DiffusionELBO(ELBO):
                 numpyro.factor(f"{name}$surplus", surplus)
             return result
 
-        return self._rest.loss_with_mutable_state(
-            rng_key, param_map, costed_model, guide_to_first_step, *args, **kwargs
-        )
+        with memory_budget(max(budget() // self.num_particles, 1)):  # each has its share, being side by side
+            return self._rest.loss_with_mutable_state(
+                rng_key, param_map, costed_model, guide_to_first_step, *args, **kwargs
+            )
 
     def chain_cost(
         self, guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, losses: StepLosses | None
@@ -126,7 +130,8 @@ class DiffusionELBO(ELBO):
         """-sum_{t>=2} KL_t - KL(q(x_T | x_0) || pi), estimated per element of the batch; updates `losses` in place."""
         if self.num_sampled_steps is None:
             points = Lattice(key, x_0.shape, guide.event_dim)
-            divergence = accurate_sum(step_divergences(guide, model, x_0, points, chunk_size=self.steps_chunk))
+            chunk = self.steps_chunk or _steps_within_budget(model, x_0)
+            divergence = accurate_sum(step_divergences(guide, model, x_0, points, chunk_size=chunk))
         else:
             divergence = self._sampled_divergence(guide, model, x_0, key, losses)
         return -divergence - end_divergence(guide, x_0)
@@ -148,6 +153,13 @@ class DiffusionELBO(ELBO):
         if losses is not None:
             losses.update(update_step_losses(losses, index.ravel(), divergence))
         return (divergence.reshape(index.shape) * factor).mean(axis=1).reshape(batch_shape)
+
+
+def _steps_within_budget(model: Diffusion, x_0: Batch) -> int:
+    """How many steps of the whole batch may be evaluated side by side, with what the gradient needs of them."""
+    steps, num_data = model.steps[1:], math.prod(x_0.shape[: x_0.ndim - model.event_dim])
+    size = size_of_batch(model.network, x_0.reshape(-1, *model.event_shape), steps, len(steps) * num_data)
+    return max(size // num_data, 1)
 
 
 def track_step_losses(guide: Callable) -> Callable:

@@ -12,8 +12,7 @@ import pytest
 
 import dpm_ppl as dpm
 from benchmarks.measurement import compiled_programs
-from dpm_ppl._common.chunks import BUDGET, affordable, chunk_size
-from dpm_ppl.diffusion.sampling import _draw
+from dpm_ppl._common.chunks import chunk_size
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.methods.base import log_weights
 from dpm_ppl.methods.program import Program
@@ -84,22 +83,6 @@ def test_measuring_another_data_set_compiles_nothing():
 @pytest.mark.parametrize(("num", "most", "size"), [(1, 64, 1), (3, 64, 4), (64, 64, 64), (65, 64, 64), (9, None, 16)])
 def test_sizes_are_few(num, most, size):
     assert chunk_size(num, most) == size
-
-
-def test_the_budget_bounds_what_draws_take():
-    def network(width):
-        net = dpm.TimeMLP((2,), 2, 10, width=width, depth=2, key=KEY)
-        return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), dpm.LogSNR(10, 8.0, -6.0), net, (2,))
-
-    def scratch(diffusion, num):
-        program = jax.jit(jax.vmap(lambda key: _draw(diffusion, key)))
-        return program.lower(jax.random.split(KEY, num)).compile().memory_analysis().temp_size_in_bytes
-
-    thin, wide = (affordable(_draw, network(width), KEY) for width in (16, 256))
-    assert wide < thin / 4
-    assert scratch(network(256), wide) < BUDGET
-    # And not far below it for nothing: so many are a fair share.
-    assert scratch(network(256), wide) > BUDGET / 100
 
 
 def test_bounds_can_be_transformed(x64):

@@ -7,6 +7,7 @@ import signal
 import numpy as np
 import pytest
 
+from dpm_ppl._common.checks import is_traced
 from dpm_ppl.likelihood import estimator
 from tests.command_line import call, call_well
 
@@ -34,6 +35,8 @@ def count_blocks(monkeypatch, interrupt_at=None):
     compute = estimator._log_weights
 
     def counting(*arguments):
+        if is_traced(arguments):  # for what its memory would be
+            return compute(*arguments)
         blocks.append(arguments)
         if len(blocks) == interrupt_at:
             os.kill(os.getpid(), signal.SIGINT)

@@ -58,7 +58,7 @@ def test_what_the_uncorrected_form_leaves_out(name):
 def test_chunks_do_not_change_the_bound(name):
     diffusion = DIFFUSIONS[name]()
     x_0 = draw_data(diffusion, 5)
-    whole = bound(diffusion, x_0, KEY, steps_chunk=None, data_chunk=None)
+    whole = bound(diffusion, x_0, KEY, steps_chunk=100, data_chunk=100)
     chunked = bound(diffusion, x_0, KEY, steps_chunk=3, data_chunk=2)
     np.testing.assert_allclose(chunked.K, whole.K, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(chunked.step_divergences, whole.step_divergences, rtol=1e-3, atol=1e-5)
@@ -114,7 +114,7 @@ def test_data_are_scored_one_by_one():
 def test_entropy_bounds_enclose(name):
     diffusion = DIFFUSIONS[name]()
     x_0 = draw_data(diffusion, 500)
-    whole, chunked = (entropy_bounds(diffusion, x_0, KEY, steps_chunk=size) for size in (None, 3))
+    whole, chunked = (entropy_bounds(diffusion, x_0, KEY, steps_chunk=size) for size in (100, 3))
     assert whole.lower.shape == (diffusion.num_steps,)
     assert (whole.lower[1:] <= whole.upper[1:] + 0.02).all()
     for of in ("lower", "upper", "uncorrected_upper"):

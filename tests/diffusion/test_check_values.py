@@ -259,7 +259,7 @@ def test_the_gradient_in_the_rates_is_that_of_the_whole_bound(x64):
 
 
 def bound_of(diffusion, x_0):
-    return bound(diffusion, x_0, KEY, num_draws=2, steps_chunk=None).K.mean()
+    return bound(diffusion, x_0, KEY, num_draws=2, steps_chunk=diffusion.num_steps).K.mean()
 
 
 def loss_of(diffusion, x_0):

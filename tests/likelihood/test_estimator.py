@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion.bounds import bound
@@ -88,7 +89,7 @@ def test_its_error_is_the_spread_of_many_runs():
 def test_chunks_change_nothing():
     diffusion = make()
     x_0 = draw_data(diffusion, 5)
-    whole = log_likelihood(diffusion, x_0, KEY, 70, particles_chunk=70, data_chunk=5, steps_chunk=None)
+    whole = log_likelihood(diffusion, x_0, KEY, 70, particles_chunk=70, data_chunk=5, steps_chunk=100)
     chunked = log_likelihood(diffusion, x_0, KEY, 70, particles_chunk=9, data_chunk=2, steps_chunk=4)
     assert_same(whole, chunked, ("log_likelihood", "se", "ess", "khat", "cumulant"))
     np.testing.assert_allclose(whole.ladder.values, chunked.ladder.values, rtol=1e-5, atol=1e-5)
@@ -160,6 +161,8 @@ def interrupted_after(monkeypatch, num_calls):
     compute = module._log_weights
 
     def counting(*args):
+        if is_traced(args):  # for what its memory would be
+            return compute(*args)
         blocks.append(args[5])
         if len(blocks) == num_calls:
             os.kill(os.getpid(), signal.SIGINT)
