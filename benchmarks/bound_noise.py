@@ -78,10 +78,13 @@ FORMS = {"independent": _averaged(_by_steps), "path": _averaged(_by_paths), "bou
 
 
 def _fitted(experiment: Experiment, num_updates: int) -> tuple[Diffusion, Array]:
-    svi, options = experiment.svi(num_updates), {"batch_size": experiment.batch_size, "averaging": experiment.averaging}
-    fitted = fit(svi, experiment.train, num_updates=num_updates, key=jax.random.key(0), progress=False, **options)
-    assert isinstance(experiment.method, Diffusion)
-    return experiment.method.with_params(fitted.params), _heldout(experiment)
+    svi, options = (
+        experiment.recipe.svi(num_updates),
+        {"batch_size": experiment.recipe.batch_size, "averaging": experiment.recipe.averaging},
+    )
+    fitted = fit(svi, experiment.task.train, num_updates=num_updates, key=jax.random.key(0), progress=False, **options)
+    assert isinstance(experiment.recipe.method, Diffusion)
+    return experiment.recipe.method.with_params(fitted.params), _heldout(experiment)
 
 
 def _of_run(path: str) -> tuple[Diffusion, Array]:
@@ -93,7 +96,7 @@ def _of_run(path: str) -> tuple[Diffusion, Array]:
 
 
 def _heldout(experiment: Experiment) -> Array:
-    return experiment.heldout.draw(experiment.heldout.rows(np.arange(NUM_POINTS)), jax.random.key(1))
+    return experiment.task.heldout.draw(experiment.task.heldout.rows(np.arange(NUM_POINTS)), jax.random.key(1))
 
 
 def _gaussian(s2: float) -> tuple[Diffusion, Array]:
@@ -104,8 +107,8 @@ def _gaussian(s2: float) -> tuple[Diffusion, Array]:
 PROBLEMS = {
     "best chain, N(0, 1)": lambda: _gaussian(1.0),
     "best chain, N(0, 0.25)": lambda: _gaussian(0.25),
-    "swiss roll, 300 updates": lambda: _fitted(swissroll.experiment(), 300),
-    "heartbeat, 300 updates": lambda: _fitted(heartbeats.experiment(), 300),
+    "swiss roll, 300 updates": lambda: _fitted(swissroll.SwissRoll().experiment(), 300),
+    "heartbeat, 300 updates": lambda: _fitted(heartbeats.Heartbeat().experiment(), 300),
 }
 
 

@@ -61,9 +61,16 @@ def _map() -> float:
             rows.flush()
             rows = np.lib.format.open_memmap(path, mode="r+")  # what has been written leaves the process
         del rows
-        declared = array.experiment(data=path, num_steps=20, width=8, depth=1)
-        fit(declared.svi(2), declared.train, num_updates=2, batch_size=16, key=jax.random.key(0), progress=False)
-        score(declared.method, declared.heldout.part(slice(100)), jax.random.key(0), num_draws=1)
+        declared = array.Array(data=path, num_steps=20, width=8, depth=1).experiment()
+        fit(
+            declared.recipe.svi(2),
+            declared.task.train,
+            num_updates=2,
+            batch_size=16,
+            key=jax.random.key(0),
+            progress=False,
+        )
+        score(declared.recipe.method, declared.task.heldout.part(slice(100)), jax.random.key(0), num_draws=1)
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,15 @@ from dpm_ppl.data.dataset import Dataset, load_array, split, stand_in
 from dpm_ppl.data.frames import SUFFIXES, archived, read_frame
 from dpm_ppl.data.rows import chunks
 from dpm_ppl.data.units import Units
+from dpm_ppl.models.methods.gaussian import moments
 
 Kernel = Literal["gaussian", "bernoulli"]
 Scale = Literal["columns", "pooled"]
 FEWEST = 20
 """Data below which no figure of held-out data means anything."""
 MOST_STANDING_IN = 10_000
+MOST_CORRELATED = 2_000
+"""Coordinates, beyond which their covariance is too large to be worked with."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,12 @@ class OwnData:
     kernel: Kernel
     scale: Scale | None
     digest: str
+
+    @cached_property
+    def gaussian(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and covariance of all that is not held out, standardised; None for bits and for too many coordinates."""
+        is_small = self.kernel != "bernoulli" and self.known.units.num_coordinates <= MOST_CORRELATED
+        return moments(self.known.source, self.known.units) if is_small else None
 
     def facts(self) -> dict[str, Any]:
         """What is to be known of the data in order to declare their experiment without them."""

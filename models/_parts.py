@@ -8,6 +8,11 @@ import optax
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 
+VARIANT = '"paper" for the paper\'s own configuration.'
+EDGE = 'The last reverse step: "fixed", as in the paper, or "learned".'
+NUM_STEPS = "T, the steps of the diffusion"
+"""What options that several experiments have are about."""
+
 TAIL = 0.1
 """Learning rate of the updates beyond those first asked for, in units of its peak."""
 

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -15,14 +16,13 @@ from dpm_ppl.data.remarks import remarks, smallest_spread
 from dpm_ppl.data.rows import chunks
 from dpm_ppl.data.rows import moments as first_moments
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments.declaring import check_range
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments import Recipe, Task, option
+from dpm_ppl.experiments.options import check_range, flag, kept
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
-from dpm_ppl.models._methods import with_method
+from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._own_data import OwnData, read_own, without_data
-from dpm_ppl.models._parts import adam, network_key
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, adam, network_key
 from dpm_ppl.models.methods._parts import some_data
-from dpm_ppl.models.methods.gaussian import moments
 from dpm_ppl.networks import AbstractNetwork, TimeMLP, gaussian_network, level_network
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -30,8 +30,6 @@ from dpm_ppl.schedules.steps import smallest_rates
 
 MOST_LEVEL_OUTPUTS = 20_000
 """Levels times coordinates, beyond which a network that predicts levels is too large."""
-MOST_CORRELATED = 2_000
-"""Coordinates, beyond which their covariance is too large to be worked with."""
 MOST_WIDTH, MOST_DEPTH = 10_000, 100
 BELOW_SPREAD = 50
 """How many times smaller than the spread of the data the noise of the first step is."""
@@ -39,112 +37,128 @@ LAST_LOG_SNR = -8.0
 MOST_BETA_1 = 1e-5
 
 
-def experiment(
-    *,
-    method: str = DIFFUSION,
-    data: str | Path | None = None,
-    kernel: str | None = None,
-    levels: int | None = None,
-    scale: str | None = None,
-    test_data: str | Path | None = None,
-    heldout_share: float = 0.1,
-    validation_share: float = 0.1,
-    edge: Edge = "fixed",
-    num_steps: int = 1000,
-    beta_1: float | None = None,
-    pi: float | None = None,
-    learning_rate: float = 1e-3,
-    batch_size: int = 256,
-    width: int | None = None,
-    depth: int = 3,
-    seed: int = 0,
-    digest: str | None = None,
-    data_facts: dict[str, Any] | None = None,
-) -> Experiment:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnTask(Task):
+    """A task whose data came from a file."""
+
+    own: OwnData
+
+
+@dataclass(frozen=True, kw_only=True)
+class Array(ZooOptions):
     """Diffusion of your own data, by default with a tenth held out and the best parameters kept by a validation split.
 
-    `data` is a .npy file of shape (points, ...), or a .csv, .parquet or .npz file of named columns; `test_data`,
-    another such file, takes the place of what is held out. `kernel` is bernoulli for bits, if not given. `levels` says
-    that the array holds whole numbers 0 ... levels - 1, to be dequantised. `scale` is of real data: one scale for each
-    of the columns, the default of vectors, or a pooled one, that of images. `beta_1` is the rate of the first step, by
-    default chosen by the spread of the data; `pi` the stationary rate of bits, that of the data if not given. `digest`
-    is the SHA-256 of the file, kept with a run so that it is not continued on other data. `data_facts`, kept with a run
-    too, declare the experiment without its data, to draw from what has been trained.
+    `digest` is the SHA-256 of the file, kept with a run so that it is not continued on other data. `data_facts`, kept
+    with a run too, declare the experiment without its data, to draw from what has been trained.
     """
-    for argument, value, least, most in (
-        ("--heldout-share", heldout_share, 1e-6, 0.5),
-        ("--validation-share", validation_share, 0.0, 0.5),
-        ("--beta-1", beta_1, smallest_rates()[0], 0.5),
-        ("--learning-rate", learning_rate, 1e-9, 1.0),
-        ("--batch-size", batch_size, 1, None),
-        ("--width", width, 1, MOST_WIDTH),
-        ("--depth", depth, 1, MOST_DEPTH),
-    ):
-        if value is not None:
-            check_range(argument, value, least, most)
-    if data_facts is None:
-        own = read_own(
-            data,
-            kernel=kernel,
-            levels=levels,
-            scale=scale,
-            test_data=test_data,
-            heldout_share=heldout_share,
-            validation_share=0.0 if method == "gaussian" else validation_share,  # which takes its moments, once
-            seed=seed,
-            digest=digest,
-        )
-    else:
-        own = without_data(data_facts, kernel, scale)
-    shape, is_bits = own.train.event_shape, own.kernel == "bernoulli"
-    if is_bits:
-        pi = float(np.clip(first_moments(own.known.source, True)[0], 0.02, 0.98)) if pi is None else pi
-        beta_1 = 1 / num_steps if beta_1 is None else beta_1
-        family, schedule = BernoulliKernel(pi, clean_rate), Erasure(num_steps, beta_1)
-    elif pi is not None:
-        raise InputError("--pi", expected="none with the gaussian kernel", got=pi, remedy="it is the rate of bits")
-    else:
-        beta_1 = first_rate(own.known) if beta_1 is None else beta_1
-        family, schedule = GaussianKernel(noise_prediction), LogSNR(num_steps, log_snr(beta_1), LAST_LOG_SNR)
-    updates = updates_for(own.train, batch_size)
-    is_small = not is_bits and own.known.units.num_coordinates <= MOST_CORRELATED
-    gaussian = moments(own.known.source, own.known.units) if is_small else None
-    network = build_network(own, gaussian, num_steps, width, depth, seed)
-    declared = Experiment(
-        name="array",
-        options={
-            "data": str(Path(data or "").resolve()),
-            "test_data": None if test_data is None else str(Path(test_data).resolve()),
-            "kernel": own.kernel,
-            "levels": levels,
-            "scale": own.scale,
-            "heldout_share": heldout_share,
-            "validation_share": validation_share,
-            "edge": edge,
-            "num_steps": num_steps,
-            "beta_1": beta_1,
-            "pi": pi,
-            "learning_rate": learning_rate,
-            "batch_size": batch_size,
-            "width": width,
-            "depth": depth,
-            "digest": own.digest,
-        },
-        seed=seed,
-        train=own.train,
-        validation=own.validation,
-        heldout=own.heldout,
-        data_facts=own.facts(),
-        method=Diffusion(family, schedule, network, shape, edge),
-        objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=learning_rate),
-        num_updates=updates,
-        batch_size=min(batch_size, own.train.num_points),
-        averaging=1 - 10 / updates,
-        notices=notices(own),
-        gaussian=None if gaussian is None else gaussian_log_density(*gaussian),
+
+    name: ClassVar[str] = "array"
+
+    data: str | Path | None = option(
+        None, "A .npy file of shape (points, ...), or a .csv, .parquet or .npz file of named columns."
     )
-    return with_method(declared, method)
+    test_data: str | Path | None = option(
+        None, "Another such file, whose data are held out in place of some of the first."
+    )
+    kernel: str | None = option(None, '"gaussian" or "bernoulli"; "bernoulli" for bits if not given.')
+    levels: int | None = option(None, "Number of levels, if the data are whole numbers 0 ... levels - 1.")
+    scale: str | None = option(
+        None, 'Of real data: "columns" for one scale each, the default of vectors, or "pooled", that of images.'
+    )
+    heldout_share: float = option(0.1, "Share of the data that is held out.")
+    validation_share: float = option(0.1, "Share of the rest by which the parameters to keep are chosen.")
+    edge: Edge = option("fixed", EDGE, of_diffusion=True)
+    num_steps: int = option(1000, NUM_STEPS, of_diffusion=True)
+    beta_1: float | None = option(
+        None, "Rate of the first step; chosen by the spread of the data if not given.", of_diffusion=True
+    )
+    pi: float | None = option(None, "Stationary rate of bits; that of the data if not given.", of_diffusion=True)
+    learning_rate: float = option(1e-3, "Peak of the learning rate.", of_diffusion=True)
+    batch_size: int = option(256, "Data in a batch.", of_diffusion=True)
+    width: int | None = option(
+        None, "Width of the network; chosen by the number of data if not given.", of_diffusion=True
+    )
+    depth: int = option(3, "Hidden layers of the network.", of_diffusion=True)
+    digest: str | None = kept(recorded=True)
+    data_facts: dict[str, Any] | None = kept(recorded=False)
+
+    def task(self, seed: int) -> OwnTask:
+        self._check_ranges()
+        own = self._own_data(seed)
+        gaussian = own.gaussian
+        return OwnTask(
+            own=own,
+            train=own.train,
+            validation=own.validation,
+            heldout=own.heldout,
+            data_facts=own.facts(),
+            notices=notices(own),
+            gaussian=None if gaussian is None else gaussian_log_density(*gaussian),
+        )
+
+    def filled(self, task: OwnTask) -> "Array":
+        own = task.own
+        known = replace(
+            self,
+            data=Path(self.data or "").resolve(),
+            test_data=None if self.test_data is None else Path(self.test_data).resolve(),
+            kernel=own.kernel,
+            scale=own.scale,
+            digest=own.digest,
+        )
+        if own.kernel == "bernoulli":
+            pi = float(np.clip(first_moments(own.known.source, True)[0], 0.02, 0.98)) if self.pi is None else self.pi
+            return replace(known, pi=pi, beta_1=1 / self.num_steps if self.beta_1 is None else self.beta_1)
+        if self.pi is not None:
+            raise InputError(
+                "--pi", expected="none with the gaussian kernel", got=self.pi, remedy="it is the rate of bits"
+            )
+        return replace(known, beta_1=first_rate(own.known) if self.beta_1 is None else self.beta_1)
+
+    def diffusion(self, task: OwnTask, seed: int) -> Recipe:
+        if task.own.kernel == "bernoulli":
+            kernel, schedule = BernoulliKernel(self.pi, clean_rate), Erasure(self.num_steps, self.beta_1)
+        else:
+            kernel = GaussianKernel(noise_prediction)
+            schedule = LogSNR(self.num_steps, log_snr(self.beta_1), LAST_LOG_SNR)
+        network = build_network(task.own, self.num_steps, self.width, self.depth, seed)
+        updates = updates_for(task.train, self.batch_size)
+        return Recipe(
+            method=Diffusion(kernel, schedule, network, task.train.event_shape, self.edge),
+            objective=DiffusionELBO(num_sampled_steps=4),
+            optimiser=partial(adam, learning_rate=self.learning_rate),
+            num_updates=updates,
+            batch_size=min(self.batch_size, task.train.num_points),
+            averaging=1 - 10 / updates,
+        )
+
+    def _check_ranges(self) -> None:
+        for name, least, most in (
+            ("heldout_share", 1e-6, 0.5),
+            ("validation_share", 0.0, 0.5),
+            ("beta_1", smallest_rates()[0], 0.5),
+            ("learning_rate", 1e-9, 1.0),
+            ("batch_size", 1, None),
+            ("width", 1, MOST_WIDTH),
+            ("depth", 1, MOST_DEPTH),
+        ):
+            if (value := getattr(self, name)) is not None:
+                check_range(flag(name), value, least, most)
+
+    def _own_data(self, seed: int) -> OwnData:
+        if self.data_facts is not None:
+            return without_data(self.data_facts, self.kernel, self.scale)
+        return read_own(
+            self.data,
+            kernel=self.kernel,
+            levels=self.levels,
+            scale=self.scale,
+            test_data=self.test_data,
+            heldout_share=self.heldout_share,
+            validation_share=0.0 if self.method == "gaussian" else self.validation_share,  # which takes its moments
+            seed=seed,
+            digest=self.digest,
+        )
 
 
 def updates_for(train: Dataset, batch_size: int) -> int:
@@ -182,7 +196,6 @@ def log_snr(beta_1: float) -> float:
 
 def build_network(
     own: OwnData,
-    gaussian: tuple[np.ndarray, np.ndarray] | None,
     num_steps: int,
     width: int | None,
     depth: int,
@@ -205,6 +218,7 @@ def build_network(
             shift=float(units.shift),
             scale=float(units.scale),
         )
+    gaussian = own.gaussian
     return inner(2) if gaussian is None else gaussian_network(inner(2), *gaussian)
 
 

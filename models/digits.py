@@ -1,17 +1,18 @@
 """Handwritten digits (scikit-learn's: 8 x 8 pixels of 17 levels), scored in bits per dimension."""
 
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset, split
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments import Recipe, Task, option
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
-from dpm_ppl.models._methods import with_method
-from dpm_ppl.models._parts import adam, chosen, network_key
+from dpm_ppl.models._options import ZooOptions
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
 from dpm_ppl.networks import BumpMLP, TimeMLP, level_network
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -20,37 +21,36 @@ NUM_LEVELS, SHAPE = 17, (8, 8)
 NUM_TRAIN = 1500
 
 
-def experiment(
-    *,
-    method: str = DIFFUSION,
-    variant: Literal["default", "paper"] = "default",
-    edge: Edge = "fixed",
-    num_steps: int = 1000,
-    seed: int = 0,
-) -> Experiment:
+@dataclass(frozen=True, kw_only=True)
+class Digits(ZooOptions):
     """Gaussian diffusion of dequantised digits; 1,500 to train on and 297 held out, drawn by the seed.
 
     By default the network predicts levels (`LevelNetwork`). The variant `"paper"` has the parts of the paper's MNIST
     run: T = 1000, the whole image through dense layers, bump readouts of time, and the perturbed forward kernel.
     """
-    train_levels, heldout_levels = split(_levels(), NUM_TRAIN, seed)
-    train = Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
-    build = chosen("variant", variant, {"default": _today, "paper": _paper})
-    declared = Experiment(
-        name="digits",
-        options={"variant": variant, "edge": edge, "num_steps": num_steps},
-        seed=seed,
-        train=train,
-        heldout=Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train),
-        method=build(train, edge, num_steps, network_key(seed)),
-        objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
-        num_updates=400 if variant == "default" else 5000,
-        batch_size=125,
-        averaging=0.99,
-        datum="image",
-    )
-    return with_method(declared, method)
+
+    name: ClassVar[str] = "digits"
+
+    variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
+    edge: Edge = option("fixed", EDGE, of_diffusion=True)
+    num_steps: int = option(1000, NUM_STEPS, of_diffusion=True)
+
+    def task(self, seed: int) -> Task:
+        train_levels, heldout_levels = split(_levels(), NUM_TRAIN, seed)
+        train = Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
+        heldout = Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train)
+        return Task(train=train, heldout=heldout, datum="image", picture="samples")
+
+    def diffusion(self, task: Task, seed: int) -> Recipe:
+        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        return Recipe(
+            method=build(task.train, self.edge, self.num_steps, network_key(seed)),
+            objective=DiffusionELBO(num_sampled_steps=4),
+            optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
+            num_updates=400 if self.variant == "default" else 5000,
+            batch_size=125,
+            averaging=0.99,
+        )
 
 
 def _today(train: Dataset, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:

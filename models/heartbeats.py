@@ -1,18 +1,19 @@
 """The binary heartbeat (paper, section 3.1.2 and figure 2): 20 bits, a pulse in every fifth, in one of five phases."""
 
 import math
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment, Reference
+from dpm_ppl.experiments import Recipe, Reference, Task, option
 from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
-from dpm_ppl.models._methods import with_method
-from dpm_ppl.models._parts import adam, chosen, network_key
+from dpm_ppl.models._options import ZooOptions
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure
@@ -23,15 +24,8 @@ NUM_TRAIN, NUM_HELDOUT = 5_000, 2_000
 REFERENCES = (Reference("Sohl-Dickstein et al. (2015), table 1, K", -2.414, "bits/sequence"),)
 
 
-def experiment(
-    *,
-    method: str = DIFFUSION,
-    pi: float = 1 / PERIOD,
-    variant: Literal["default", "paper"] = "default",
-    edge: Edge = "fixed",
-    num_steps: int = 2000,
-    seed: int = 0,
-) -> Experiment:
+@dataclass(frozen=True, kw_only=True)
+class Heartbeat(ZooOptions):
     """Binomial diffusion of the heartbeat, with beta_t = 1/(T - t + 1) and noise bits as frequent as those of the data.
 
     The data are the five sequences in turn, whatever the seed.
@@ -39,24 +33,34 @@ def experiment(
     The variant `"paper"` is the paper's own configuration: three layers of 50 sigmoid units with readouts for each step
     that give the rate directly (D.1.2). Otherwise the network reads time smoothly and predicts the clean sequence.
     """
-    build = chosen("variant", variant, {"default": _today, "paper": _paper})
-    declared = Experiment(
-        name="heartbeat",
-        options={"pi": pi, "variant": variant, "edge": edge, "num_steps": num_steps},
-        seed=seed,
-        train=Dataset.from_binary(sequences(NUM_TRAIN)),
-        heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
-        method=build(pi, edge, num_steps, network_key(seed)),
-        objective=DiffusionELBO(num_sampled_steps=4),
-        optimiser=partial(adam, learning_rate=1e-2),
-        num_updates=20_000,
-        batch_size=250,
-        datum="sequence",
-        exact=exact_log_probability,
-        num_draws=8,
-        references=REFERENCES,
-    )
-    return with_method(declared, method)
+
+    name: ClassVar[str] = "heartbeat"
+
+    pi: float = option(1 / PERIOD, "Stationary rate of the bits.", of_diffusion=True)
+    variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
+    edge: Edge = option("fixed", EDGE, of_diffusion=True)
+    num_steps: int = option(2000, NUM_STEPS, of_diffusion=True)
+
+    def task(self, seed: int) -> Task:
+        return Task(
+            train=Dataset.from_binary(sequences(NUM_TRAIN)),
+            heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
+            datum="sequence",
+            exact=exact_log_probability,
+            references=REFERENCES,
+            num_draws=8,
+            picture="figure2",
+        )
+
+    def diffusion(self, task: Task, seed: int) -> Recipe:
+        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        return Recipe(
+            method=build(self.pi, self.edge, self.num_steps, network_key(seed)),
+            objective=DiffusionELBO(num_sampled_steps=4),
+            optimiser=partial(adam, learning_rate=1e-2),
+            num_updates=20_000,
+            batch_size=250,
+        )
 
 
 def _today(pi: float, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:

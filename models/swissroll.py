@@ -5,8 +5,9 @@ The paper gives neither its generator nor its noise; this one is (t cos t, t sin
 """
 
 import math
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -15,10 +16,10 @@ from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments import Recipe, Task, option
 from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
-from dpm_ppl.models._methods import with_method
-from dpm_ppl.models._parts import adam, chosen, network_key
+from dpm_ppl.models._options import ZooOptions
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
 from dpm_ppl.networks import RBFNetwork, TimeMLP
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, LogSNR
@@ -29,50 +30,54 @@ FIRST_DATA_SEED = 2015
 FREQUENCIES = tuple(2.0 ** np.linspace(0, 6, 8))
 
 
-def experiment(
-    *,
-    method: str = DIFFUSION,
-    noise: float = 0.02,
-    variant: Literal["default", "paper"] = "default",
-    edge: Edge = "fixed",
-    num_steps: int | None = None,
-    seed: int = 0,
-) -> Experiment:
+@dataclass(frozen=True, kw_only=True)
+class SwissRoll(ZooOptions):
     """Gaussian diffusion of the swiss roll.
 
-    `noise` is the standard deviation around the spiral, before scaling; `seed` draws the data. The variant `"paper"` is
-    the paper's own configuration: T = 40 and a normalised radial basis network of 16 units with readouts for each step
-    (D.1.1).
+    The seed draws the data. The variant `"paper"` is the paper's own configuration: T = 40 and a normalised radial
+    basis network of 16 units with readouts for each step (D.1.1).
     """
-    if not (math.isfinite(noise) and noise > 0):
-        raise InputError("noise", expected="a positive number", got=repr(noise), remedy="the default is 0.02")
-    generator = np.random.default_rng(FIRST_DATA_SEED + seed)
-    train = Dataset.from_continuous(generate(NUM_TRAIN, noise, generator), per_coordinate=True)
-    heldout = Dataset.from_continuous(generate(NUM_HELDOUT, noise, generator), reference=train)
-    build = chosen("variant", variant, {"default": _today, "paper": _paper})
-    diffusion = build(edge, num_steps, network_key(seed))
-    declared = Experiment(
-        name="swissroll",
-        options={"noise": noise, "variant": variant, "edge": edge, "num_steps": diffusion.num_steps},
-        seed=seed,
-        train=train,
-        heldout=heldout,
-        method=diffusion,
-        objective=DiffusionELBO(num_sampled_steps=2 if variant == "default" else None),
-        optimiser=partial(adam, learning_rate=2e-3),
-        num_updates=24_000 if variant == "default" else 20_000,
-        # At equal cost 2,048 data in fewer updates end 0.01 bits above 512 in more.
-        batch_size=2048 if variant == "default" else 512,
-        averaging=0.9995,
-        num_draws=1 if variant == "default" else 2,
-        exact=partial(exact_log_density, noise=noise, units=train.units),
-    )
-    return with_method(declared, method)
+
+    name: ClassVar[str] = "swissroll"
+
+    noise: float = option(0.02, "Standard deviation of the points around the spiral, before scaling.")
+    variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
+    edge: Edge = option("fixed", EDGE, of_diffusion=True)
+    num_steps: int | None = option(None, f"{NUM_STEPS}; 4,000, and 40 of the paper's variant.", of_diffusion=True)
+
+    def task(self, seed: int) -> Task:
+        if not (math.isfinite(self.noise) and self.noise > 0):
+            raise InputError("noise", expected="a positive number", got=repr(self.noise), remedy="the default is 0.02")
+        generator = np.random.default_rng(FIRST_DATA_SEED + seed)
+        train = Dataset.from_continuous(generate(NUM_TRAIN, self.noise, generator), per_coordinate=True)
+        return Task(
+            train=train,
+            heldout=Dataset.from_continuous(generate(NUM_HELDOUT, self.noise, generator), reference=train),
+            exact=partial(exact_log_density, noise=self.noise, units=train.units),
+            num_draws=2 if self.variant == "paper" else 1,
+            picture="figure1",
+        )
+
+    def filled(self, task: Task) -> "SwissRoll":
+        # With fewer steps the kernel's independent coordinates cost 0.02 bits where the roll runs aslant.
+        steps = {"default": 4000, "paper": 40}
+        return self if self.num_steps is not None else replace(self, num_steps=chosen("variant", self.variant, steps))
+
+    def diffusion(self, task: Task, seed: int) -> Recipe:
+        is_paper = self.variant == "paper"
+        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        return Recipe(
+            method=build(self.edge, self.num_steps, network_key(seed)),
+            objective=DiffusionELBO(num_sampled_steps=None if is_paper else 2),
+            optimiser=partial(adam, learning_rate=2e-3),
+            num_updates=20_000 if is_paper else 24_000,
+            # At equal cost 2,048 data in fewer updates end 0.01 bits above 512 in more.
+            batch_size=512 if is_paper else 2048,
+            averaging=0.9995,
+        )
 
 
-def _today(edge: Edge, num_steps: int | None, key: PRNGKey) -> Diffusion:
-    # Without steps that small the kernel's independent coordinates cost 0.02 bits where the roll runs aslant.
-    num_steps = 4000 if num_steps is None else num_steps
+def _today(edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
     # The fixed edge wants beta_1 = 1e-7, far below the default roll's own variance of about 1e-5 in standardised units;
     # a learned one does without, and leaves more of the steps to the rest.
     first_log_snr = 16.1 if edge == "fixed" else 13.8
@@ -88,8 +93,7 @@ def _today(edge: Edge, num_steps: int | None, key: PRNGKey) -> Diffusion:
     return Diffusion(GaussianKernel(noise_prediction), LogSNR(num_steps, first_log_snr, -8.0), network, (2,), edge)
 
 
-def _paper(edge: Edge, num_steps: int | None, key: PRNGKey) -> Diffusion:
-    num_steps = 40 if num_steps is None else num_steps
+def _paper(edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
     network = RBFNetwork((2,), 2, num_steps, num_centres=16, key=key)
     # The paper does not give beta_1; with its edge K <= 2.35 needs 0.0115 or less, and 1/T would cap K at 1.23 bits.
     return Diffusion(GaussianKernel(perturbation), Erasure(num_steps, beta_1=1e-3), network, (2,), edge)

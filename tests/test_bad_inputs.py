@@ -245,7 +245,7 @@ def here(tmp_path_factory):
     (here / "text.npy").write_text("1, 2, 3\n")
     (here / "truncated.npy").write_bytes((here / "good.npy").read_bytes()[:-20])
 
-    heart = heartbeats.experiment(num_steps=4)
+    heart = heartbeats.Heartbeat(num_steps=4).experiment()
     begun = runs.create(here / "begun", heart, num_updates=1)
     described = (begun.path / "run.json").read_text()
     for name, text in {

@@ -7,16 +7,17 @@ number.
 import contextlib
 import signal
 import sys
-from collections.abc import Callable
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
 from textwrap import indent, wrap
+from typing import Any
 
 import tyro
 
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.interruption import ends_by_exception
+from dpm_ppl.app.commands._options import experiment_in, flag_value, with_options
 from dpm_ppl.app.commands._output import close_output, plain_output
 from dpm_ppl.app.commands._wording import spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
@@ -24,14 +25,13 @@ from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
+from dpm_ppl.experiments.options import Option
 
-app = tyro.extras.SubcommandApp()
 ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
 BROKEN_PIPE = 128 + 13
 """Exit code; the signal has no name on every system."""
 
 
-@app.command(name="list")
 def list_experiments(*, json: bool = False) -> None:
     """Describe the experiments and their options.
 
@@ -39,12 +39,12 @@ def list_experiments(*, json: bool = False) -> None:
         json: Print one JSON object.
     """
     from dpm_ppl.app.console.reporting import print_json
-    from dpm_ppl.experiments.declaring import flag, options_of
+    from dpm_ppl.experiments.options import flag
     from dpm_ppl.models import EXPERIMENTS
 
     described = {
-        name: {"description": _first_paragraph(function), "options": list(options_of(function))}
-        for name, function in EXPERIMENTS.items()
+        name: {"description": _first_paragraph(options), "options": [option.name for option in options.all()]}
+        for name, options in EXPERIMENTS.items()
     }
     if json:
         print_json(described)
@@ -55,12 +55,6 @@ def list_experiments(*, json: bool = False) -> None:
         print(f"{name}\n{indent('\n'.join(chain(*wrapped)), '    ')}")
 
 
-COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare)}
-for command in COMMANDS.values():
-    app.command(command)
-
-
-@app.command
 def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
     """Fit the digits and the swiss roll in small, print one table and write the pictures.
 
@@ -72,6 +66,9 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
     from dpm_ppl.app.demo import run_demo
 
     run_demo(out, print_json if json else None)
+
+
+COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare, demo)}
 
 
 def main() -> None:
@@ -98,19 +95,41 @@ def _run() -> None:
         if sys.argv[1:] == ["--version"]:
             print(f"dpm-ppl {version('dpm-ppl')}")
         else:
-            app.cli(prog="dpm-ppl", description=ABOUT)
+            _app(sys.argv[1:]).cli(prog="dpm-ppl", description=ABOUT)
     except SystemExit:  # as after --help
         sys.stdout.flush()
         raise
     sys.stdout.flush()
 
 
+def _app(words: list[str]) -> tyro.extras.SubcommandApp:
+    """The commands, of which `fit` and `compare` have the options of the experiment that the words name."""
+    app = tyro.extras.SubcommandApp()
+    app.command(list_experiments, name="list")
+    for name, command in COMMANDS.items():
+        takes_options = name == _command() and name in ("fit", "compare")
+        app.command(with_options(command, _options(name, words) if takes_options else ()), name=name)
+    return app
+
+
+def _options(command: str, words: list[str]) -> list[Option]:
+    """All options of the experiment that is to be fitted; those of its data where methods are compared on them."""
+    from dpm_ppl.models import EXPERIMENTS
+
+    if command == "fit":
+        name = experiment_in(words[1:], EXPERIMENTS)
+        return EXPERIMENTS[name].all() if name else []
+    name = flag_value(words, "--experiment")
+    options = EXPERIMENTS[name].all() if name in EXPERIMENTS else []
+    return [option for option in options if option.name != "method" and not option.of_diffusion]
+
+
 def _command() -> str:
     return next(iter(sys.argv[1:]), "")
 
 
-def _first_paragraph(function: Callable) -> str:
-    return " ".join((function.__doc__ or "").partition("\n\n")[0].split())
+def _first_paragraph(described: Any) -> str:
+    return " ".join((described.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _fail(error: str, code: int) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs, weighing
 from dpm_ppl.evaluation.importance_scores import summarise
 from dpm_ppl.evaluation.measured import Measured
-from dpm_ppl.experiments import declaring
-from dpm_ppl.experiments.experiment import DIFFUSION, OF_THE_DIFFUSION, Experiment, scored_on
+from dpm_ppl.experiments import Experiment
+from dpm_ppl.experiments.options import DIFFUSION
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.models import EXPERIMENTS, METHODS
 
@@ -45,7 +46,7 @@ def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int |
     opened = []
     for path in {path.resolve(): path for path in reversed(paths)}.values():
         run = runs.open_run(path)
-        experiment = scored_on(run.declare(EXPERIMENTS, data), num_heldout)
+        experiment = run.declare(EXPERIMENTS, data).scored_on(num_heldout)
         opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
     check_same_data({str(one.run.path): one.experiment for one in opened})
     names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
@@ -73,7 +74,9 @@ def check_same_data(experiments: Mapping[str, Experiment]) -> None:
 
 def data_of(run: runs.Run) -> dict[str, Any]:
     """The options of a run that say what its data are."""
-    return {name: value for name, value in run.options.items() if name not in ("method", *OF_THE_DIFFUSION)}
+    names = {option.name for option in EXPERIMENTS[run.experiment].all() if not option.of_diffusion} - {"method"}
+    kept = {name: value for name, value in run.options.items() if name in names}
+    return kept
 
 
 def declare_all(
@@ -86,7 +89,7 @@ def declare_all(
     declared = {}
     for method in methods or [name for name in (DIFFUSION, *METHODS) if name not in without]:
         try:
-            declared[method] = declaring.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
+            declared[method] = experiments.declare(EXPERIMENTS, experiment, options | {"method": method}, seed)
         except InputError as error:
             if methods or error.argument != "method":
                 raise
@@ -107,11 +110,11 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | Non
                 run = runs.open_run(path, "--out")
                 runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
             else:
-                run = runs.create(path, one, num_updates=updates or one.num_updates)
+                run = runs.create(path, one, num_updates=updates or one.recipe.num_updates)
             if runs.updates_done(run) < run.num_updates:
                 _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
                 if not exists and method == next(iter(declared)):
-                    for notice in one.notices:
+                    for notice in one.task.notices:
                         _CONSOLE.print(notice, markup=False)
                 runs.fit(run, one, resume=exists)
     return [out / method for method in declared]
@@ -132,7 +135,7 @@ def measure_run(
         if weights.interrupted:
             raise KeyboardInterrupt
         bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
-    units = experiment.heldout.units
+    units = experiment.task.heldout.units
     return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
 
 
@@ -141,9 +144,10 @@ def _with_folder(trained: Trained) -> str:
 
 
 def _same_data(a: Experiment, b: Experiment) -> bool:
+    one, other = a.task.heldout, b.task.heldout
     return (
-        a.heldout.units.kind == b.heldout.units.kind
-        and np.array_equal(a.heldout.source, b.heldout.source)
-        and np.array_equal(a.heldout.units.scale, b.heldout.units.scale)
-        and np.array_equal(a.heldout.units.shift, b.heldout.units.shift)
+        one.units.kind == other.units.kind
+        and np.array_equal(one.source, other.source)
+        and np.array_equal(one.units.scale, other.units.scale)
+        and np.array_equal(one.units.shift, other.units.shift)
     )

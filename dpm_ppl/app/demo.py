@@ -6,12 +6,12 @@ from typing import Any
 
 from rich.console import Console
 
+from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.console.tables import print_scores
 from dpm_ppl.app.pictures import draw_picture
 from dpm_ppl.evaluation.scores import Scores
-from dpm_ppl.experiments import declaring
 from dpm_ppl.models import EXPERIMENTS
 
 UPDATES = {"digits": 400, "swissroll": 3_000}
@@ -40,10 +40,10 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
                 runs.check_continues(run, experiment=name)
                 experiment = run.declare(EXPERIMENTS)
             else:
-                experiment = declaring.declare(EXPERIMENTS, name, {})
+                experiment = experiments.declare(EXPERIMENTS, name, {})
                 run = runs.create(path, experiment, num_updates=num_updates)
             result = runs.fit(run, experiment, resume=exists)
-        diffusion = experiment.method.with_params(result.params)
+        diffusion = experiment.recipe.method.with_params(result.params)
         scores[name] = runs.score_heldout(run, experiment, diffusion, num_draws=NUM_DRAWS)
         pictures[name] = str(draw_picture(run, experiment, diffusion))
     if print_json is not None:

@@ -21,17 +21,16 @@ from typing import Any
 import jax
 from numpyro.infer import SVI
 
+from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.files import alone_in, is_unused, replacing
-from dpm_ppl.experiments import declaring
-from dpm_ppl.experiments.declaring import Declare, flag
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments import Experiment
+from dpm_ppl.experiments.options import DIFFUSION, Zoo, check_range, flag
+from dpm_ppl.models import EXPERIMENTS
 
 FORMAT, OLD_FORMAT = "dpm-ppl run 2", "dpm-ppl run"
 PACKAGES = ("dpm-ppl", "numpyro", "jax", "equinox", "optax", "numpy")
 DATA_FACTS = "data.json"
-OF_FILES = ("data", "test_data")
-"""Options that say where data are; which they are their digest says."""
 KINDS = {"experiment": str, "options": dict, "seed": int, "num_updates": int}
 
 
@@ -68,14 +67,20 @@ class Run:
         return self.experiment if method == DIFFUSION else f"{self.experiment}, {method}"
 
     @property
+    def files(self) -> list[str]:
+        """Its options that say where data are; which they are their digest says."""
+        options = EXPERIMENTS[self.experiment].all() if self.experiment in EXPERIMENTS else []
+        return [option.name for option in options if option.is_file]
+
+    @property
     def identity(self) -> dict[str, Any]:
         """What its checkpoints belong to, as JSON."""
-        options = {flag(name): value for name, value in self.options.items() if name not in OF_FILES}
+        options = {flag(name): value for name, value in self.options.items() if name not in self.files}
         facts = {"experiment": self.experiment, "--seed": self.seed, **options}
         versions = {f"{name} version": value for name, value in self.environment.get("versions", {}).items()}
         return json.loads(json.dumps(facts | versions))
 
-    def declare(self, zoo: dict[str, Declare], data: Path | None = None) -> Experiment:
+    def declare(self, zoo: Zoo, data: Path | None = None) -> Experiment:
         """The experiment, declared anew from its name, options and seed; `data` says where its data are now.
 
         **Raises:** `InputError` where its data are no longer where they were, or are others.
@@ -87,18 +92,20 @@ class Run:
                 got="no such file",
                 remedy="say where they are now: --data FILE, with a test file beside it",
             )
-        return declaring.declare(zoo, self.experiment, self.options | self._moved(data), self.seed)
+        return experiments.declare(zoo, self.experiment, self.options | self._moved(data), self.seed)
 
     def _moved(self, data: Path | None) -> dict[str, str]:
-        """Where its files are now; a test file that is gone is looked for beside the data."""
+        """Where its files are now: the first of them, and others that are gone beside it."""
         if data is None:
             return {}
-        moved, test = {"data": str(data.resolve())}, self.options.get("test_data")
-        if test is not None and not Path(test).exists():
-            moved["test_data"] = str(data.resolve().parent / Path(test).name)
+        first, *others = self.files
+        moved = {first: str(data.resolve())}
+        for name in others:
+            if (file := self.options.get(name)) is not None and not Path(file).exists():
+                moved[name] = str(data.resolve().parent / Path(file).name)
         return moved
 
-    def declare_to_draw(self, zoo: dict[str, Declare], data: Path | None = None) -> Experiment:
+    def declare_to_draw(self, zoo: Zoo, data: Path | None = None) -> Experiment:
         """The same, with data that stand in for those that are missing: for all that only draws from what is trained.
 
         **Raises:** `InputError` where the data are missing, and what is known of them too.
@@ -107,17 +114,17 @@ class Run:
         if data is not None or self.missing is None or not known.is_file():
             return self.declare(zoo, data)
         facts = {"data_facts": json.loads(known.read_text())}
-        return declaring.declare(zoo, self.experiment, self.options | facts, self.seed)
+        return experiments.declare(zoo, self.experiment, self.options | facts, self.seed)
 
     @property
     def missing(self) -> Path | None:
         """A file of its data that is no longer where it was."""
-        files = [Path(self.options[name]) for name in OF_FILES if self.options.get(name) is not None]
+        files = [Path(self.options[name]) for name in self.files if self.options.get(name) is not None]
         return next((file for file in files if not file.exists()), None)
 
     def svi(self, experiment: Experiment) -> SVI:
         """The experiment's program for NumPyro, its learning rate as in this run."""
-        return experiment.svi(self.num_scheduled or self.num_updates)
+        return experiment.recipe.svi(self.num_scheduled or self.num_updates)
 
 
 def is_run(path: Path) -> bool:
@@ -142,11 +149,11 @@ def create(path: Path, experiment: Experiment, *, num_updates: int) -> Run:
     **Raises:** `InputError` where the directory already holds something or cannot be made, and for a number of updates
     out of range.
     """
-    declaring.check_range("--updates", num_updates, 1)
+    check_range("--updates", num_updates, 1)
     if is_run(path):
         raise _taken(path)
     _make(path)
-    run = Run(path, experiment.name, experiment.options, experiment.seed, num_updates, _environment())
+    run = Run(path, experiment.name, experiment.options.recorded(), experiment.seed, num_updates, _environment())
     _write(run)
     return run
 
@@ -232,7 +239,7 @@ def check_continues(run: Run, **asked: Any) -> None:
                 got="other contents",
                 remedy="bring that file, or name another directory with --out",
             )
-        if name not in begun or (begun[name] != value and name not in OF_FILES):
+        if name not in begun or (begun[name] != value and name not in run.files):
             raise InputError(
                 name if name == "experiment" else flag(name),
                 expected=f"{begun.get(name, 'none')}, with which the run in {run.path} began",

@@ -11,12 +11,11 @@ import numpy as np
 from dpm_ppl._common.files import replacing
 from dpm_ppl.app import runs
 from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.experiments.experiment import DIFFUSION, Experiment
+from dpm_ppl.experiments import Experiment
+from dpm_ppl.experiments.options import DIFFUSION
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.methods.base import AbstractMethod
 
-NAMES = {"digits": "samples.png", "swissroll": "figure1.png", "heartbeat": "figure2.png"}
-"""Of the files of pictures; `draws.png` for every other experiment."""
 NUM_IMAGES, NUM_SEQUENCES, NUM_VECTORS = 36, 40, 400
 """Draws shown of each method."""
 STYLE = (
@@ -53,7 +52,7 @@ def draw_picture(run: runs.Run, experiment: Experiment, method: AbstractMethod) 
 
     with house_style():
         figure = picture_of(run, experiment, method).viz["figure"].item()
-        target = run.pictures / NAMES.get(run.experiment, "draws.png")
+        target = run.pictures / f"{experiment.task.picture}.png"
         run.pictures.mkdir(exist_ok=True)
         with replacing(target) as file:
             figure.savefig(file, format="png", dpi=150)
@@ -68,7 +67,7 @@ def picture_of(run: runs.Run, experiment: Experiment, method: AbstractMethod) ->
     """
     chain = chain_picture(run, experiment, method)
     return (
-        draws_picture({f"draws of the {run.options.get('method', DIFFUSION)}": (run, method)}, experiment.heldout)
+        draws_picture({f"draws of the {run.options.get('method', DIFFUSION)}": (run, method)}, experiment.task.heldout)
         if chain is None
         else chain
     )
@@ -80,12 +79,14 @@ def chain_picture(run: runs.Run, experiment: Experiment, method: AbstractMethod)
     from dpm_ppl.analysis.plots.slices import plot_figure_one
 
     diffusion = method.chain
-    if diffusion is None or experiment.heldout.units.columns is not None:
+    if diffusion is None or experiment.task.heldout.units.columns is not None:
         return None
     key = jax.random.key(run.seed)
     if diffusion.event_shape == (2,) and not isinstance(diffusion.kernel, BernoulliKernel):
-        num_points = min(2000, experiment.heldout.num_points)
-        return plot_figure_one(diffusion, experiment.heldout.rows(np.arange(num_points)), key, backend="matplotlib")
+        num_points = min(2000, experiment.task.heldout.num_points)
+        return plot_figure_one(
+            diffusion, experiment.task.heldout.rows(np.arange(num_points)), key, backend="matplotlib"
+        )
     if diffusion.event_dim == 1 and isinstance(diffusion.kernel, BernoulliKernel):
         return plot_figure_two(diffusion, key, backend="matplotlib")
     return None

@@ -22,26 +22,26 @@ def tree_of(trained: Trained, measured: Measured) -> xr.DataTree:
     held-out data alike. `prior_predictive` holds draws of the trained model, in standardised units as all else.
     """
     run, experiment, method = trained.run, trained.experiment, trained.method
-    rows = experiment.heldout.rows(np.arange(len(measured.scores.K_values)))
+    rows = experiment.task.heldout.rows(np.arange(len(measured.scores.K_values)))
     draws = np.asarray(method.sample(jax.random.fold_in(jax.random.key(run.seed), 5), NUM_SAMPLES))
     exact = measured.scores.exact_values
     weights = measured.weights
     settings = {f"option_{name}": value for name, value in run.options.items() if value is not None}
     versions = {f"run_{name}_version": value for name, value in run.environment.get("versions", {}).items()}
     return to_datatree(
-        bound=None if method.chain is None else _bound_of(method.chain, rows, run.seed, experiment.heldout),
+        bound=None if method.chain is None else _bound_of(method.chain, rows, run.seed, experiment.task.heldout),
         weights=None if weights is None else weights_group(weights),
         log_likelihood=pointwise_group(measured.scores.K_values if weights is None else weights.log_likelihood),
         prior_predictive={"x_0": draws[None]},
         observed_data={"x_0": rows, "K": measured.scores.K_values, **({} if exact is None else {"exact": exact})},
-        constant_data={"shift": experiment.heldout.units.shift, "scale": experiment.heldout.units.scale},
-        units=experiment.heldout.units,
+        constant_data={"shift": experiment.task.heldout.units.shift, "scale": experiment.task.heldout.units.scale},
+        units=experiment.task.heldout.units,
         attrs={
             "experiment": run.experiment,
             **settings,
             "seed": run.seed,
             "num_updates": run.num_updates,
-            "datum": experiment.datum,
+            "datum": experiment.task.datum,
             **versions,
         },
     )

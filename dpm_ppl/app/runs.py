@@ -61,20 +61,20 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
 
     **Raises:** `KeyboardInterrupt` where Ctrl-C has ended it, saved.
     """
-    if experiment.data_facts is not None:
+    if experiment.task.data_facts is not None:
         with replacing(run.path / DATA_FACTS) as file:
-            file.write((json.dumps(experiment.data_facts) + "\n").encode())
+            file.write((json.dumps(experiment.task.data_facts) + "\n").encode())
     result = training.fit(
         run.svi(experiment),
-        experiment.train,
+        experiment.task.train,
         num_updates=run.num_updates,
-        batch_size=experiment.batch_size,
+        batch_size=experiment.recipe.batch_size,
         key=jax.random.key(run.seed),
-        averaging=experiment.averaging,
+        averaging=experiment.recipe.averaging,
         evaluate=_evaluation(experiment, run.seed),
         evaluate_every=max((run.num_scheduled or run.num_updates) // EVALUATIONS, 1),
         on_metrics=partial(_write_metrics, run),
-        keep_best=None if experiment.validation is None else "K",
+        keep_best=None if experiment.task.validation is None else "K",
         checkpoint_dir=run.checkpoints,
         resume=resume,
         identity=run.identity,
@@ -105,11 +105,11 @@ def trained(run: Run, experiment: Experiment) -> AbstractMethod:
             "run", expected="a run with a checkpoint", got=f"none in {run.checkpoints}", remedy="fit it with --resume"
         )
     check_settings(newest, checkpoint.read_meta(newest), run.identity)
-    rows = experiment.train.rows(np.arange(1))
-    keep_best = experiment.validation is not None
+    rows = experiment.task.train.rows(np.arange(1))
+    keep_best = experiment.task.validation is not None
     like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)
     state, _ = checkpoint.load(newest, like)
-    return experiment.method.with_params(state.chosen)
+    return experiment.recipe.method.with_params(state.chosen)
 
 
 def metrics(run: Run) -> list[dict[str, Any]]:
@@ -139,16 +139,16 @@ def standing(run: Run) -> str:
 
 def score_heldout(run: Run, experiment: Experiment, method: AbstractMethod, *, num_draws: int | None = None) -> Scores:
     """Scores of a trained method on all held-out data; what they cost is kept in the run directory."""
-    num_draws = experiment.num_draws if num_draws is None else num_draws
-    name = f"heldout-{experiment.heldout.num_points}-draws-{num_draws}-update-{updates_done(run)}.npz"
+    num_draws = experiment.task.num_draws if num_draws is None else num_draws
+    name = f"heldout-{experiment.task.heldout.num_points}-draws-{num_draws}-update-{updates_done(run)}.npz"
     return score(
         method,
-        experiment.heldout,
+        experiment.task.heldout,
         jax.random.fold_in(jax.random.key(run.seed), 10),  # not 1: that is how `fit` splits off a key of its own
         num_draws=num_draws,
-        datum=experiment.datum,
-        exact=experiment.exact,
-        gaussian=experiment.gaussian,
+        datum=experiment.task.datum,
+        exact=experiment.task.exact,
+        gaussian=experiment.task.gaussian,
         checkpoint=folder / name if (folder := _scores_folder(run)) else None,
         progress=True,
     )
@@ -165,14 +165,16 @@ def _scores_folder(run: Run) -> Path | None:
 
 
 def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
-    if experiment.validation is None:
-        part = experiment.heldout.part(slice(HELDOUT_POINTS))
+    if experiment.task.validation is None:
+        part = experiment.task.heldout.part(slice(HELDOUT_POINTS))
     else:
-        part = experiment.validation.part(slice(VALIDATION_POINTS))
+        part = experiment.task.validation.part(slice(VALIDATION_POINTS))
     key = jax.random.fold_in(jax.random.key(seed), 2)
 
     def evaluate(params: dict[str, Any]) -> dict[str, float]:
-        scores = score(experiment.method.with_params(params), part, key, num_draws=1, datum=experiment.datum)
+        scores = score(
+            experiment.recipe.method.with_params(params), part, key, num_draws=1, datum=experiment.task.datum
+        )
         values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
         return {
             name + suffix: number

@@ -11,8 +11,8 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl.app.runs import Run, updates_done
 from dpm_ppl.evaluation.importance_scores import NUM_POINTS, weigh
-from dpm_ppl.experiments.declaring import check_range
 from dpm_ppl.experiments.experiment import Experiment
+from dpm_ppl.experiments.options import check_range
 from dpm_ppl.likelihood import LogLikelihood, Sandwich, sandwich
 from dpm_ppl.likelihood.proposals import PROPOSALS, check_proposal, default_proposal
 from dpm_ppl.methods.base import AbstractMethod
@@ -31,7 +31,7 @@ def check_weighing(
             "--proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
         )
     check_proposal(PROPOSALS[proposal], method)
-    most = experiment.heldout.num_points
+    most = experiment.task.heldout.num_points
     if num_points is not None:
         check_range("--num-points", num_points, 1, most)
     return min(NUM_POINTS, most) if num_points is None else num_points, proposal
@@ -48,7 +48,7 @@ def weigh_heldout(
     """Importance weights of a trained method, kept in the run directory."""
     kept = _kept_weights(run, f"heldout-{num_points}-{proposal}")
     options: dict[str, Any] = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
-    return weigh(method, experiment.heldout, _key_of_weights(run), **options, checkpoint=kept, progress=True)
+    return weigh(method, experiment.task.heldout, _key_of_weights(run), **options, checkpoint=kept, progress=True)
 
 
 def weights_one_by_one(
@@ -56,7 +56,7 @@ def weights_one_by_one(
 ) -> LogLikelihood:
     """The weights that `weigh_heldout` adds up, by the default proposal, drawn once more and kept one by one."""
     sizes = {"num_particles": num_particles, "num_points": num_points}
-    return weigh(method, experiment.heldout, _key_of_weights(run), **sizes, keep_log_weights=True)
+    return weigh(method, experiment.task.heldout, _key_of_weights(run), **sizes, keep_log_weights=True)
 
 
 def sandwich_simulated(

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.models.methods import flow, gaussian, hierarchical, mixture, vae
-from dpm_ppl.models.methods._parts import Recipe
 
 METHODS: dict[str, Callable[..., Recipe]] = {
     "vae": vae.vae,

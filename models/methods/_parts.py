@@ -1,37 +1,19 @@
 """What the zoo's methods share."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-import optax
 from equinox.nn import MLP
-from numpyro.infer.elbo import ELBO
 
 from dpm_ppl._common.types import Array, Batch, PRNGKey
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.data.rows import read
-from dpm_ppl.methods.program import Program
 
 # Where encoders and laws of real data begin: a code that says little at first is soon given up for good.
 NARROW = 0.1
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Recipe:
-    """A program and how to train it; the fields are those of `Experiment` by the same names."""
-
-    program: Program
-    objective: ELBO
-    optimiser: Callable[[int], optax.GradientTransformation]
-    num_updates: int
-    batch_size: int
-    averaging: float = 0.999
 
 
 def held(name: str, value: Array) -> Array:

@@ -12,9 +12,10 @@ from numpyro.infer import Trace_ELBO
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
-from dpm_ppl.models.methods._parts import Recipe, held, num_data, updates_for
+from dpm_ppl.models.methods._parts import held, num_data, updates_for
 
 
 def flow(train: Dataset, seed: int = 0) -> Recipe:
@@ -37,7 +38,7 @@ def flow(train: Dataset, seed: int = 0) -> Recipe:
     batch_size = min(512 if plane else 128, train.num_points)
     sizes = {"num_layers": 6, "num_knots": 16} if plane else {"num_layers": 4, "width": 128}
     return Recipe(
-        program=program(train, seed, **sizes),
+        method=program(train, seed, **sizes),
         objective=Trace_ELBO(),
         optimiser=partial(adam, learning_rate=5e-3 if plane else 1e-3),
         num_updates=updates_for(train, batch_size, 15_000),

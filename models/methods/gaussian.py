@@ -13,9 +13,10 @@ from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.data.rows import Source, chunks, in_order
 from dpm_ppl.data.units import Units
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam
-from dpm_ppl.models.methods._parts import Recipe, num_data
+from dpm_ppl.models.methods._parts import num_data
 from dpm_ppl.models.methods.observations import Observations
 
 
@@ -25,7 +26,7 @@ def gaussian(train: Dataset, seed: int = 0) -> Recipe:
     It begins at the moments of the training data, which are its maximum-likelihood estimate, whatever the seed.
     """
     return Recipe(
-        program=_bits(train) if train.units.kind == "binary" else _full(train),
+        method=_bits(train) if train.units.kind == "binary" else _full(train),
         objective=Trace_ELBO(),
         optimiser=partial(adam, learning_rate=1e-5),
         num_updates=100,

@@ -11,11 +11,11 @@ from numpyro.infer import TraceMeanField_ELBO
 
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
-    Recipe,
     diagonal_normal,
     is_small,
     loc_and_scale,
@@ -31,7 +31,7 @@ def hvae(train: Dataset, seed: int = 0) -> Recipe:
     """A ladder variational autoencoder of two layers (Sønderby et al. 2016)."""
     small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train, seed, width=128 if small else 256),
+        method=program(train, seed, width=128 if small else 256),
         objective=TraceMeanField_ELBO(),
         optimiser=partial(adam, learning_rate=1e-3),
         num_updates=updates_for(train, batch_size, 25_000),

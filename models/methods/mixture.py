@@ -12,9 +12,10 @@ from numpyro.infer import Trace_ELBO
 
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam
-from dpm_ppl.models.methods._parts import Recipe, held, num_data, some_data
+from dpm_ppl.models.methods._parts import held, num_data, some_data
 from dpm_ppl.models.methods.gaussian import moments, of_shape
 from dpm_ppl.models.methods.observations import Observations, counts_of, shares
 
@@ -27,7 +28,7 @@ def mixture(train: Dataset, seed: int = 0) -> Recipe:
     """
     continuous = train.units.is_real
     return Recipe(
-        program=(_gaussians if continuous else _products)(train, seed),
+        method=(_gaussians if continuous else _products)(train, seed),
         objective=Trace_ELBO(),
         optimiser=partial(adam, learning_rate=1e-2),
         num_updates=2_000 if continuous else 500,

@@ -11,11 +11,11 @@ from numpyro.infer.elbo import ELBO
 
 from dpm_ppl._common.types import Batch
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.experiments import Recipe
 from dpm_ppl.methods.program import Program
 from dpm_ppl.models._parts import adam, network_key
 from dpm_ppl.models.methods._parts import (
     NARROW,
-    Recipe,
     diagonal_normal,
     is_small,
     num_data,
@@ -63,7 +63,7 @@ def program(train: Dataset, seed: int = 0, *, width: int = 128, depth: int = 2) 
 def _recipe(train: Dataset, seed: int, objective: ELBO, most_updates: int) -> Recipe:
     small, batch_size = is_small(train), min(256, train.num_points)
     return Recipe(
-        program=program(train, seed, width=128 if small else 256),
+        method=program(train, seed, width=128 if small else 256),
         objective=objective,
         optimiser=partial(adam, learning_rate=5e-3 if small else 1e-3),
         num_updates=updates_for(train, batch_size, most_updates, 200 if small else 100),

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 import errno
 import io
 import json
@@ -8,7 +9,6 @@ import signal
 import subprocess
 import sys
 import warnings
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from dpm_ppl._common.errors import TrainingError
 from dpm_ppl._common.interruption import Ended
 from dpm_ppl.app import demo, runs
 from dpm_ppl.evaluation import scores
-from dpm_ppl.experiments import declaring
+from dpm_ppl.experiments import option
+from dpm_ppl.experiments.options import flag
 from dpm_ppl.models import EXPERIMENTS
 from tests.command_line import call, call_well
 
@@ -78,13 +79,13 @@ def test_list_names_every_experiment_and_the_options_fit_takes():
     described = call_well("list", "--json").json
     assert set(described) == set(EXPERIMENTS)
     assert described["swissroll"]["options"] == ["method", "noise", "variant", "edge", "num_steps"]
-    usage = call_well("fit", "--help").out
     text = call_well("list").out
+    every = {option for entry in described.values() for option in entry["options"]}
     for name, entry in described.items():
         assert name in text
-        for option in entry["options"]:
-            assert declaring.flag(option) in text
-            assert declaring.flag(option) in usage
+        usage = call_well("fit", name, "--help").out
+        assert {one for one in every if f"{flag(one)} " in usage} == set(entry["options"])
+        assert all(flag(one) in text for one in entry["options"])
 
 
 def test_a_run_directory_describes_itself(fitted, folder):
@@ -261,7 +262,11 @@ def test_heartbeat_from_fit_to_figure(tmp_path):
 
 @pytest.mark.slow
 def test_demo_fits_scores_and_draws_and_then_goes_on(tmp_path, monkeypatch):
-    short = {name: partial(EXPERIMENTS[name], num_steps=10) for name in demo.UPDATES}
+    few = [("num_steps", int, option(10, "T."))]
+    short = {
+        name: dataclasses.make_dataclass("Short", few, bases=(EXPERIMENTS[name],), frozen=True, kw_only=True)
+        for name in demo.UPDATES
+    }
     monkeypatch.setattr(demo, "EXPERIMENTS", short)
     monkeypatch.setattr(demo, "UPDATES", dict.fromkeys(demo.UPDATES, 3))
     called = call_well("demo", "--out", tmp_path, "--json")

@@ -14,9 +14,8 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl import Program, training
+from dpm_ppl import Program, experiments, training
 from dpm_ppl.app import runs
-from dpm_ppl.experiments import declaring
 from dpm_ppl.models import swissroll
 from dpm_ppl.training import checkpoint
 from tests.command_line import call_well
@@ -65,16 +64,18 @@ def without_training(svi, dataset, *, num_updates, checkpoint_dir, **_):
 @pytest.fixture
 def empty(tmp_path, monkeypatch):
     """An empty directory to work in, where nothing is trained."""
-    laws, declare = {}, declaring.declare
+    laws, declare = {}, experiments.declare
 
     def untrained(*arguments):
         declared = declare(*arguments)
-        law = laws.setdefault((declared.train.event_shape, declared.train.units.kind), law_of(declared.train))
-        return dataclasses.replace(declared, method=law, objective=Trace_ELBO())
+        train = declared.task.train
+        law = laws.setdefault((train.event_shape, train.units.kind), law_of(train))
+        recipe = dataclasses.replace(declared.recipe, method=law, objective=Trace_ELBO())
+        return dataclasses.replace(declared, recipe=recipe)
 
     monkeypatch.setattr(swissroll, "NUM_TRAIN", 2_000)
-    monkeypatch.setattr(declaring, "declare", untrained)
-    monkeypatch.setattr(runs, "trained", lambda run, experiment: experiment.method)
+    monkeypatch.setattr(experiments, "declare", untrained)
+    monkeypatch.setattr(runs, "trained", lambda run, experiment: experiment.recipe.method)
     monkeypatch.setattr(training, "fit", without_training)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

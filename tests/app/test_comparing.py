@@ -12,6 +12,7 @@ import jinja2
 import numpy as np
 import pytest
 
+from dpm_ppl import experiments
 from dpm_ppl.analysis.page import page
 from dpm_ppl.analysis.tree import files
 from dpm_ppl.analysis.tree.tree import held_out_elpd, load
@@ -20,7 +21,7 @@ from dpm_ppl.app.comparing import open_all
 from dpm_ppl.app.pages.settings import settings
 from dpm_ppl.app.pages.writing import default_folder
 from dpm_ppl.app.runs import metrics, open_run
-from dpm_ppl.experiments import declaring
+from dpm_ppl.experiments.options import flag
 from dpm_ppl.models import EXPERIMENTS
 from tests.browser import chromium
 from tests.command_line import call, call_well
@@ -157,10 +158,11 @@ def test_the_settings_say_how_the_run_came_about(folder, compared):
     program, command, experiment, *words = shlex.split(values["command"])
     assert (program, command, experiment) == ("dpm-ppl", "fit", "array")
     given = dict(zip(words[::2], words[1::2], strict=True))
-    names = {declaring.flag(name): name for name in trained.run.options}
-    texts = {names[flag]: value for flag, value in given.items() if flag in names}
+    names = {flag(name): name for name in trained.run.options}
+    texts = {names[one]: value for one, value in given.items() if one in names}
     options = {name: type(trained.run.options[name])(value) for name, value in texts.items()}
-    assert declaring.declare(EXPERIMENTS, "array", options, int(given["--seed"])).options == trained.run.options
+    again = experiments.declare(EXPERIMENTS, "array", options, int(given["--seed"]))
+    assert again.options.recorded() == trained.run.options
     assert given["--updates"] == "2"
 
 

@@ -1,16 +1,14 @@
 import json
 import math
-from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
-from dpm_ppl import training
+from dpm_ppl import experiments, training
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
-from dpm_ppl.experiments import declaring
-from dpm_ppl.models import array
+from dpm_ppl.models.array import Array
 from dpm_ppl.models.methods import mixture
 from dpm_ppl.training import checkpoint
 from tests.tiny import flat
@@ -20,26 +18,18 @@ from tests.tiny import flat
 def experiment(tmp_path_factory):
     path = tmp_path_factory.mktemp("data") / "x.npy"
     np.save(path, np.random.default_rng(0).normal(size=(30, 2)))
-    return array.experiment(data=path, kernel="gaussian", num_steps=5, seed=4)
+    return Array(data=path, kernel="gaussian", num_steps=5).experiment(4)
 
 
-def named(*, noise=0.1, edge="fixed", seed):
-    return SimpleNamespace(noise=noise, edge=edge, seed=seed)
-
-
-ZOO = {"array": array.experiment, "named": named}
-
-
-def test_an_experiment_is_declared_from_its_name_and_options(unchecked):
-    assert declaring.declare(ZOO, "named", {"noise": 0.3}, 5) == SimpleNamespace(noise=0.3, edge="fixed", seed=5)
-    assert declaring.options_of(ZOO["named"]) == ("noise", "edge")
+ZOO = {"array": Array}
 
 
 def test_what_a_run_records_is_no_option_of_the_user():
-    assert declaring.options_of(array.experiment)[:5] == ("method", "data", "kernel", "levels", "scale")
-    assert not {"seed", "digest"} & set(declaring.options_of(array.experiment))
+    names = [option.name for option in Array.all()]
+    assert names[:6] == ["method", "data", "test_data", "kernel", "levels", "scale"]
+    assert not {"seed", "digest"} & set(names)
     with pytest.raises(InputError) as caught:
-        declaring.declare(ZOO, "array", {"noise": 0.3})
+        experiments.declare(ZOO, "array", {"noise": 0.3})
     assert "--num-steps" in str(caught.value)
     assert "digest" not in str(caught.value)
 
@@ -52,7 +42,7 @@ def test_a_run_is_read_back_as_it_was_made(experiment, tmp_path):
     assert read.environment["versions"]["jax"] == jax.__version__
     again = read.declare(ZOO)
     assert again.options == experiment.options
-    np.testing.assert_array_equal(again.heldout.source, experiment.heldout.source)
+    np.testing.assert_array_equal(again.task.heldout.source, experiment.task.heldout.source)
     assert [path.name for path in made.path.iterdir()] == ["run.json"]
 
 
@@ -78,7 +68,7 @@ def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
 def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 2)) ** 3)
     options = {"data": tmp_path / "x.npy", "kernel": "gaussian", "method": "mixture"}
-    made = declaring.declare(ZOO, "array", options, 3)
+    made = experiments.declare(ZOO, "array", options, 3)
     run = runs.create(tmp_path / "run", made, num_updates=3)
     runs.fit(run, made, progress=False)
     found = mixture.clusters
@@ -88,7 +78,7 @@ def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, 
     kept = runs.trained(opened, again)
     scores = [runs.score_heldout(run, made, method).K_values for method in (runs.trained(run, made), kept)]
     np.testing.assert_array_equal(*scores)
-    found_now = training.init(again.svi(), jax.random.key(0), again.train.rows(np.arange(2))).params
+    found_now = training.init(again.recipe.svi(), jax.random.key(0), again.task.train.rows(np.arange(2))).params
     assert not np.array_equal(found_now["start_loc"], kept.params["start_loc"])
 
 
@@ -111,7 +101,7 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     result = runs.fit(run, experiment, progress=False)
     newest = checkpoint.latest(run.checkpoints)
     assert newest is not None
-    expected = experiment.method.with_params(result.params)
+    expected = experiment.recipe.method.with_params(result.params)
     np.testing.assert_array_equal(flat(runs.trained(run, experiment)), flat(expected))
     # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
     assert [row["update"] for row in result.metrics] == [0, 1, 2, 3, 4]
@@ -121,9 +111,9 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
 
 def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
     run = runs.create(tmp_path, experiment, num_updates=4)
-    assert runs.score_heldout(run, experiment, experiment.method).num_draws == experiment.num_draws
-    scores = runs.score_heldout(run, experiment, experiment.method, num_draws=1)
-    assert (scores.num_draws, scores.num_points) == (1, experiment.heldout.num_points)
+    assert runs.score_heldout(run, experiment, experiment.recipe.method).num_draws == experiment.task.num_draws
+    scores = runs.score_heldout(run, experiment, experiment.recipe.method, num_draws=1)
+    assert (scores.num_draws, scores.num_points) == (1, experiment.task.heldout.num_points)
 
 
 def test_a_test_file_that_has_moved_is_found_beside_the_data(tmp_path):
@@ -131,10 +121,10 @@ def test_a_test_file_that_has_moved_is_found_beside_the_data(tmp_path):
     before.mkdir()
     for name in ("x.npy", "test.npy"):
         np.save(before / name, np.random.default_rng(len(name)).normal(size=(30, 2)))
-    first = array.experiment(data=before / "x.npy", test_data=before / "test.npy", num_steps=5, width=4, depth=1)
+    first = Array(data=before / "x.npy", test_data=before / "test.npy", num_steps=5, width=4, depth=1).experiment()
     run = runs.create(tmp_path / "run", first, num_updates=1)
     before.rename(now)
     with pytest.raises(InputError, match=r"--data: .* no such file; say where .* with a test file beside it"):
         run.declare(ZOO)
     again = run.declare(ZOO, now / "x.npy")
-    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
+    np.testing.assert_array_equal(again.task.heldout.source, first.task.heldout.source)

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -11,7 +12,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.rows import read
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
-from dpm_ppl.models import array
+from dpm_ppl.models.array import Array
 
 GENERATOR = np.random.default_rng(0)
 ARRAYS = {
@@ -23,7 +24,11 @@ ARRAYS = {
 
 def known(experiment):
     """All that is not held out."""
-    return np.concatenate([experiment.train.source, experiment.validation.source])
+    return np.concatenate([experiment.task.train.source, experiment.task.validation.source])
+
+
+def declared(seed=0, **options):
+    return Array(**options).experiment(seed)
 
 
 def saved(folder, values):
@@ -34,12 +39,12 @@ def saved(folder, values):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_a_tenth_is_held_out_and_a_tenth_of_the_rest_chooses(name, tmp_path):
     values, options, kind = ARRAYS[name]
-    experiment = array.experiment(data=saved(tmp_path, values), num_steps=5, **options)
-    train, heldout = experiment.train, experiment.heldout
-    validation = experiment.validation
+    experiment = declared(data=saved(tmp_path, values), num_steps=5, **options)
+    train, heldout = experiment.task.train, experiment.task.heldout
+    validation = experiment.task.validation
     assert (train.num_points, validation.num_points, heldout.num_points) == (41, 4, 5)
     assert (train.units.kind, heldout.units.kind) == (kind, kind)
-    assert experiment.method.event_shape == values.shape[1:]
+    assert experiment.recipe.method.event_shape == values.shape[1:]
     np.testing.assert_array_equal(
         np.sort(np.concatenate([train.source, validation.source, heldout.source]), axis=0), np.sort(values, axis=0)
     )
@@ -50,18 +55,18 @@ def test_a_tenth_is_held_out_and_a_tenth_of_the_rest_chooses(name, tmp_path):
 @pytest.mark.parametrize("name", ARRAYS)
 def test_its_options_declare_it_again(name, tmp_path):
     values, options, _ = ARRAYS[name]
-    first = array.experiment(data=saved(tmp_path, values), num_steps=5, edge="learned", **options)
-    again = array.experiment(**first.options)
+    first = declared(data=saved(tmp_path, values), num_steps=5, edge="learned", **options)
+    again = first.options.experiment()
     assert again.options == first.options
-    assert again.method.edge == "learned"
-    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
+    assert again.recipe.method.edge == "learned"
+    np.testing.assert_array_equal(again.task.heldout.source, first.task.heldout.source)
 
 
 @pytest.mark.parametrize(("fill", "rate"), [(0, 0.02), (1, 0.98), (None, None)])
 def test_noise_bits_have_the_activity_of_the_data(fill, rate, tmp_path):
     values = ARRAYS["bernoulli"][0] if fill is None else np.full((50, 5), fill)
-    experiment = array.experiment(data=saved(tmp_path, values), kernel="bernoulli", num_steps=5)
-    kernel = experiment.method.kernel
+    experiment = declared(data=saved(tmp_path, values), kernel="bernoulli", num_steps=5)
+    kernel = experiment.recipe.method.kernel
     assert isinstance(kernel, BernoulliKernel)
     assert kernel.pi == pytest.approx(known(experiment).mean() if rate is None else rate)
 
@@ -70,36 +75,36 @@ def test_noise_bits_have_the_activity_of_the_data(fill, rate, tmp_path):
 def test_a_seed_decides_what_is_held_out(name, tmp_path):
     values, options, _ = ARRAYS[name]
     path = saved(tmp_path, values)
-    first, again, other = (array.experiment(data=path, num_steps=5, seed=seed, **options) for seed in (1, 1, 2))
-    np.testing.assert_array_equal(again.heldout.source, first.heldout.source)
-    assert not np.array_equal(other.heldout.source, first.heldout.source)
+    first, again, other = (declared(data=path, num_steps=5, seed=seed, **options) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(again.task.heldout.source, first.task.heldout.source)
+    assert not np.array_equal(other.task.heldout.source, first.task.heldout.source)
 
 
 def test_noise_bits_have_the_rate_that_was_recorded(tmp_path):
     path = saved(tmp_path, ARRAYS["bernoulli"][0])
-    found = array.experiment(data=path, kernel="bernoulli", num_steps=5)
-    assert found.options["pi"] == found.method.kernel.pi
-    asked = array.experiment(data=path, kernel="bernoulli", num_steps=5, pi=0.3)
-    assert asked.options["pi"] == asked.method.kernel.pi == 0.3
+    found = declared(data=path, kernel="bernoulli", num_steps=5)
+    assert found.options.pi == found.recipe.method.kernel.pi
+    asked = declared(data=path, kernel="bernoulli", num_steps=5, pi=0.3)
+    assert asked.options.pi == asked.recipe.method.kernel.pi == 0.3
     with pytest.raises(InputError, match="--pi: expected none with the gaussian kernel"):
-        array.experiment(data=path, kernel="gaussian", num_steps=5, pi=0.3)
+        declared(data=path, kernel="gaussian", num_steps=5, pi=0.3)
 
 
 def test_other_data_are_not_taken_for_those_of_a_run(tmp_path):
     path = saved(tmp_path, ARRAYS["gaussian"][0])
-    options = array.experiment(data=path, kernel="gaussian", num_steps=5).options
+    options = declared(data=path, kernel="gaussian", num_steps=5).options
     saved(tmp_path, ARRAYS["gaussian"][0] + 1)
     with pytest.raises(
         InputError, match=f"--data: expected the data that the run began with, got {re.escape(str(path))}"
     ):
-        array.experiment(**options)
+        options.experiment()
 
 
 def test_an_error_names_the_place_in_the_file(tmp_path):
     values = ARRAYS["gaussian"][0].copy()
     values[17, 1, 2] = np.inf
     with pytest.raises(InputError, match=r"--data: expected finite numbers, got .* inf at index \(17, 1, 2\)"):
-        array.experiment(data=saved(tmp_path, values), kernel="gaussian")
+        declared(data=saved(tmp_path, values), kernel="gaussian")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +120,7 @@ def test_an_error_names_the_place_in_the_file(tmp_path):
 )
 def test_an_option_out_of_range_is_refused(option, value, tmp_path):
     with pytest.raises(InputError, match=option.replace("_", ".") + ": expected "):
-        array.experiment(data=saved(tmp_path, ARRAYS["gaussian"][0]), **{option: value})
+        declared(data=saved(tmp_path, ARRAYS["gaussian"][0]), **{option: value})
 
 
 def test_a_column_that_varies_only_where_it_is_held_out(tmp_path):
@@ -123,11 +128,11 @@ def test_a_column_that_varies_only_where_it_is_held_out(tmp_path):
     values[:, 1] = 0
     path = saved(tmp_path, values)
     with pytest.raises(InputError, match="got the same value throughout column 1;"):
-        array.experiment(data=path)
-    experiment = array.experiment(data=saved(tmp_path, UNLIKE[:100]), num_steps=2, width=1, depth=1)
-    values[:, 1] = values[:, 0] == experiment.heldout.source[:1][0, 0]
+        declared(data=path)
+    experiment = declared(data=saved(tmp_path, UNLIKE[:100]), num_steps=2, width=1, depth=1)
+    values[:, 1] = values[:, 0] == experiment.task.heldout.source[:1][0, 0]
     with pytest.raises(InputError, match="the same value throughout column 1, once some data are held out"):
-        array.experiment(data=saved(tmp_path, values))
+        declared(data=saved(tmp_path, values))
 
 
 @pytest.mark.parametrize(("first", "second"), [("x.npy", "x.csv"), ("x.csv", "x.npy")])
@@ -135,33 +140,33 @@ def test_a_test_file_is_of_the_same_kind(first, second, tmp_path):
     saved(tmp_path, UNLIKE[:60])
     (tmp_path / "x.csv").write_text(TABLE)
     with pytest.raises(InputError, match=f"--test-data: expected .*, as --data is, got .*{second}"):
-        array.experiment(data=tmp_path / first, test_data=tmp_path / second)
+        declared(data=tmp_path / first, test_data=tmp_path / second)
 
 
 @pytest.mark.parametrize(("columns", "kernel"), [("yes,no", "gaussian"), ("True,False", "bernoulli")])
 def test_two_categories_are_no_bits(columns, kernel, tmp_path):
     one, other = columns.split(",")
     (tmp_path / "x.csv").write_text("a,b\n" + f"{one},1\n{other},0\n{other},1\n" * 20)
-    assert array.experiment(data=tmp_path / "x.csv", num_steps=5).options["kernel"] == kernel
+    assert declared(data=tmp_path / "x.csv", num_steps=5).options.kernel == kernel
 
 
 def test_long_doubles(tmp_path):
-    experiment = array.experiment(data=saved(tmp_path, UNLIKE[:60].astype(np.longdouble)), num_steps=5)
-    assert experiment.train.units.scale.dtype == np.float64
+    experiment = declared(data=saved(tmp_path, UNLIKE[:60].astype(np.longdouble)), num_steps=5)
+    assert experiment.task.train.units.scale.dtype == np.float64
 
 
 def test_data_may_be_plain_numbers(tmp_path, unchecked):
-    experiment = array.experiment(data=saved(tmp_path, GENERATOR.normal(size=50)), kernel="gaussian", num_steps=5)
-    assert experiment.method.event_shape == ()
-    assert experiment.train.rows(np.arange(3)).shape == (3,)
+    experiment = declared(data=saved(tmp_path, GENERATOR.normal(size=50)), kernel="gaussian", num_steps=5)
+    assert experiment.recipe.method.event_shape == ()
+    assert experiment.task.train.rows(np.arange(3)).shape == (3,)
 
 
 def test_kernels(tmp_path):
     path = saved(tmp_path, ARRAYS["bernoulli"][0])
-    assert isinstance(array.experiment(data=path, kernel="gaussian", num_steps=5).method.kernel, GaussianKernel)
-    assert isinstance(array.experiment(data=path, num_steps=5).method.kernel, BernoulliKernel)
+    assert isinstance(declared(data=path, kernel="gaussian", num_steps=5).recipe.method.kernel, GaussianKernel)
+    assert isinstance(declared(data=path, num_steps=5).recipe.method.kernel, BernoulliKernel)
     saved(tmp_path, ARRAYS["gaussian"][0])
-    assert isinstance(array.experiment(data=path, num_steps=5).method.kernel, GaussianKernel)
+    assert isinstance(declared(data=path, num_steps=5).recipe.method.kernel, GaussianKernel)
 
 
 UNLIKE = GENERATOR.normal(size=(400, 3)) * [1e-3, 1.0, 1e4]
@@ -179,23 +184,24 @@ SQUARES = GENERATOR.normal(size=(60, 2, 2))
     ],
 )
 def test_vectors_are_scaled_by_columns_and_images_as_a_whole(values, options, num_scales, tmp_path):
-    experiment = array.experiment(data=saved(tmp_path, values), num_steps=5, **options)
-    assert experiment.train.units.scale.size == num_scales
-    assert experiment.options["scale"] == options.get(
-        "scale", None if "levels" in options else experiment.options["scale"]
-    )
+    experiment = declared(data=saved(tmp_path, values), num_steps=5, **options)
+    assert experiment.task.train.units.scale.size == num_scales
+    assert experiment.options.scale == options.get("scale", None if "levels" in options else experiment.options.scale)
 
 
 def test_a_chain_that_has_learned_nothing_has_the_density_of_the_gaussian(tmp_path):
     """But for correlations within a reverse step, which many steps make small."""
     correlated = UNLIKE @ np.array([[1, 5e3, 0], [0, 1, 5e4], [0, 0, 1.0]])
-    experiment = array.experiment(data=saved(tmp_path, correlated), num_steps=500, validation_share=0.0)
-    scores = score(experiment.method, experiment.heldout, jax.random.key(0), gaussian=experiment.gaussian)
+    experiment = declared(data=saved(tmp_path, correlated), num_steps=500, validation_share=0.0)
+    scores = score(
+        experiment.recipe.method, experiment.task.heldout, jax.random.key(0), gaussian=experiment.task.gaussian
+    )
     assert abs(scores.K_minus_gaussian.mean) < 0.15
     assert scores.gaussian.mean - scores.L_null.mean > 3
-    units = experiment.train.units
+    units = experiment.task.train.units
     train, heldout = (
-        (read(part.source, slice(None)) - units.shift) / units.scale for part in (experiment.train, experiment.heldout)
+        (read(part.source, slice(None)) - units.shift) / units.scale
+        for part in (experiment.task.train, experiment.task.heldout)
     )
     mean, covariance = known_moments(train)
     expected = multivariate_normal.logpdf(heldout, mean, covariance) / np.log(2)
@@ -213,27 +219,27 @@ def known_moments(values):
 )
 def test_the_first_rate_lies_well_below_the_distances_between_values(values, first, tmp_path):
     path = saved(tmp_path, values)
-    found = array.experiment(data=path, num_steps=5).options["beta_1"]
+    found = declared(data=path, num_steps=5).options.beta_1
     assert first[0] <= found <= first[1]
-    asked = array.experiment(data=path, num_steps=5, beta_1=1e-3)
-    assert asked.method.schedule.betas[0] == pytest.approx(1e-3, rel=1e-4)
+    asked = declared(data=path, num_steps=5, beta_1=1e-3)
+    assert asked.recipe.method.schedule.betas[0] == pytest.approx(1e-3, rel=1e-4)
 
 
 def test_data_of_a_test_file_are_held_out_in_place_of_some(tmp_path):
     train, test = tmp_path / "train.npy", tmp_path / "test.npy"
     np.save(train, UNLIKE[:300])
     np.save(test, UNLIKE[300:])
-    experiment = array.experiment(data=train, test_data=test, num_steps=5)
-    np.testing.assert_array_equal(experiment.heldout.source, UNLIKE[300:])
-    assert experiment.train.num_points + experiment.validation.num_points == 300
+    experiment = declared(data=train, test_data=test, num_steps=5)
+    np.testing.assert_array_equal(experiment.task.heldout.source, UNLIKE[300:])
+    assert experiment.task.train.num_points + experiment.task.validation.num_points == 300
     np.save(test, UNLIKE[301:])
     with pytest.raises(InputError, match="--data: expected the data that the run began with"):
-        array.experiment(**experiment.options)
+        experiment.options.experiment()
 
 
 def test_a_method_that_trains_is_chosen_by_validation_and_the_gaussian_takes_all(tmp_path):
     path = saved(tmp_path, UNLIKE)
-    shares = {name: array.experiment(data=path, method=name).validation for name in ("gaussian", "vae")}
+    shares = {name: declared(data=path, method=name).task.validation for name in ("gaussian", "vae")}
     assert shares["gaussian"] is None
     assert shares["vae"].num_points == 36
 
@@ -249,24 +255,25 @@ TABLE = "size,town,count\n" + "".join(LINES)
 def test_what_is_trained_can_be_drawn_from_without_the_data(name, method, tmp_path):
     if name == "table":
         (tmp_path / "x.csv").write_text(TABLE)
-        real = array.experiment(data=tmp_path / "x.csv", num_steps=3, width=4, depth=1, method=method)
+        real = declared(data=tmp_path / "x.csv", num_steps=3, width=4, depth=1, method=method)
     else:
         values, options, _ = ARRAYS[name]
         of_diffusion = {"num_steps": 3, "width": 4, "depth": 1} if method == "diffusion" else {}
-        real = array.experiment(data=saved(tmp_path, values), method=method, **options, **of_diffusion)
-    facts = json.loads(json.dumps(real.data_facts))
-    bare = array.experiment(**real.options | {"data": tmp_path / "gone.npy", "data_facts": facts})
+        real = declared(data=saved(tmp_path, values), method=method, **options, **of_diffusion)
+    facts = json.loads(json.dumps(real.task.data_facts))
+    bare = dataclasses.replace(real.options, data=tmp_path / "gone.npy", data_facts=facts).experiment()
 
     def state(one):
-        rows = one.train.draw(one.train.rows(np.arange(2)), jax.random.key(0))
-        return training.init(one.svi(), jax.random.key(0), rows, keep_best=one.validation is not None)
+        train = one.task.train
+        rows = train.draw(train.rows(np.arange(2)), jax.random.key(0))
+        return training.init(one.recipe.svi(), jax.random.key(0), rows, keep_best=one.task.validation is not None)
 
     trained, like = state(real), jax.eval_shape(lambda: state(bare))
     assert jax.tree.map(np.shape, trained) == jax.tree.map(np.shape, like)
     draws = [
-        one.heldout.units.as_given(one.method.with_params(trained.params).sample(jax.random.key(1), 4))
+        one.task.heldout.units.as_given(one.recipe.method.with_params(trained.params).sample(jax.random.key(1), 4))
         for one in (real, bare)
     ]
     np.testing.assert_array_equal(*draws)
     assert draws[0].dtype == draws[1].dtype
-    assert bare.heldout.units.columns == real.heldout.units.columns
+    assert bare.task.heldout.units.columns == real.task.heldout.units.columns

@@ -14,7 +14,7 @@ from tests.instances import small
 
 @pytest.fixture(scope="module")
 def experiment():
-    return digits.experiment(num_steps=2)
+    return digits.Digits(num_steps=2).experiment()
 
 
 def images(*datasets):
@@ -23,31 +23,33 @@ def images(*datasets):
 
 
 def test_split(experiment):
-    assert (experiment.train.num_points, experiment.heldout.num_points) == (1500, 297)
-    assert experiment.train.event_shape == experiment.heldout.event_shape == (8, 8)
+    assert (experiment.task.train.num_points, experiment.task.heldout.num_points) == (1500, 297)
+    assert experiment.task.train.event_shape == experiment.task.heldout.event_shape == (8, 8)
     every = sorted(tuple(map(int, row)) for row in load_digits(return_X_y=True)[0])
-    assert images(experiment.train, experiment.heldout) == every
-    assert set(images(experiment.train)).isdisjoint(images(experiment.heldout))
+    assert images(experiment.task.train, experiment.task.heldout) == every
+    assert set(images(experiment.task.train)).isdisjoint(images(experiment.task.heldout))
 
 
 def test_levels(experiment):
-    for data in (experiment.train, experiment.heldout):
+    for data in (experiment.task.train, experiment.task.heldout):
         assert data.source.dtype.kind == "i"
         assert (data.source.min(), data.source.max()) == (0, 16)
         assert data.units.num_levels == 17
-        assert data.units is experiment.train.units
+        assert data.units is experiment.task.train.units
 
 
 def test_the_split_is_the_same_every_time(experiment):
-    again = digits.experiment(num_steps=3, edge="learned")
-    np.testing.assert_array_equal(again.train.source, experiment.train.source)
-    np.testing.assert_array_equal(again.heldout.source, experiment.heldout.source)
+    again = digits.Digits(num_steps=3, edge="learned").experiment()
+    np.testing.assert_array_equal(again.task.train.source, experiment.task.train.source)
+    np.testing.assert_array_equal(again.task.heldout.source, experiment.task.heldout.source)
 
 
 def test_a_model_that_has_learned_nothing_scores_the_stationary_law(experiment):
-    units, levels, num_draws = experiment.heldout.units, experiment.heldout.source, 3
+    units, levels, num_draws = experiment.task.heldout.units, experiment.task.heldout.source, 3
     nothing = small(GaussianKernel(), Erasure(5, beta_1=0.01), (8, 8), scale=0)
-    scores = score(nothing, experiment.heldout, jax.random.key(0), num_draws=num_draws, datum="image", data_chunk=2000)
+    scores = score(
+        nothing, experiment.task.heldout, jax.random.key(0), num_draws=num_draws, datum="image", data_chunk=2000
+    )
     middle = (levels + 0.5 - units.shift) / units.scale
     width = 1 / units.scale
     # Uniform noise over a level adds width^2 / 12 to the mean square of its middle.

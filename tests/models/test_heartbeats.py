@@ -20,8 +20,8 @@ def test_there_are_five_sequences():
 
 
 def test_phases_are_equally_frequent():
-    experiment = heartbeats.experiment(num_steps=2)
-    for data, num_points in ((experiment.train, 5_000), (experiment.heldout, 2_000)):
+    experiment = heartbeats.Heartbeat(num_steps=2).experiment()
+    for data, num_points in ((experiment.task.train, 5_000), (experiment.task.heldout, 2_000)):
         assert (data.num_points, data.event_shape, data.log_det) == (num_points, (20,), 0.0)
         np.testing.assert_allclose(heartbeats.share_of_phases(data.source), 1 / 5, rtol=1e-12)
 
@@ -39,9 +39,16 @@ def test_exact_log_probability():
 
 @pytest.mark.parametrize(("pi", "bits"), [(0.2, -14.43856), (0.5, -20.0)])
 def test_a_model_that_has_learned_nothing_scores_the_stationary_law(pi, bits):
-    experiment = heartbeats.experiment(pi=pi, num_steps=10)
+    experiment = heartbeats.Heartbeat(pi=pi, num_steps=10).experiment()
     key = jax.random.key(0)
-    scores = score(experiment.method, experiment.heldout, key, num_draws=1, exact=experiment.exact, data_chunk=2000)
+    scores = score(
+        experiment.recipe.method,
+        experiment.task.heldout,
+        key,
+        num_draws=1,
+        exact=experiment.task.exact,
+        data_chunk=2000,
+    )
     assert scores.L_null.mean == pytest.approx(bits, abs=2e-5)
     assert scores.L_null.se == pytest.approx(0, abs=1e-6)
     learned = scores.K_minus_L_null

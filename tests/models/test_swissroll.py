@@ -91,11 +91,11 @@ def test_noise_is_that_around_the_roll():
 
 
 def test_experiment_is_scored_in_its_own_units():
-    experiment = swissroll.experiment(noise=0.5, num_steps=2)
-    rows = experiment.heldout.rows(np.arange(20))
-    assert experiment.heldout.units is experiment.train.units
-    assert experiment.exact is not None
-    expected = swissroll.exact_log_density(rows, noise=0.5, units=experiment.train.units)
-    np.testing.assert_array_equal(experiment.exact(rows), expected)
-    np.testing.assert_allclose(experiment.train.values.mean(axis=0), 0, atol=1e-4)
-    np.testing.assert_allclose(experiment.train.values.std(axis=0), 1, rtol=1e-4)
+    experiment = swissroll.SwissRoll(noise=0.5, num_steps=2).experiment()
+    rows = experiment.task.heldout.rows(np.arange(20))
+    assert experiment.task.heldout.units is experiment.task.train.units
+    assert experiment.task.exact is not None
+    expected = swissroll.exact_log_density(rows, noise=0.5, units=experiment.task.train.units)
+    np.testing.assert_array_equal(experiment.task.exact(rows), expected)
+    np.testing.assert_allclose(experiment.task.train.values.mean(axis=0), 0, atol=1e-4)
+    np.testing.assert_allclose(experiment.task.train.values.std(axis=0), 1, rtol=1e-4)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl.experiments import declaring
+from dpm_ppl import experiments
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.models._parts import TAIL
 from tests.tiny import flat
@@ -36,30 +36,33 @@ def test_every_variant_is_looked_at():
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_declaration(name, variant, edge):
     asked = {"variant": variant, "edge": edge, "num_steps": 7}
-    experiment = declaring.declare(EXPERIMENTS, name, asked)
-    diffusion = experiment.method
+    experiment = experiments.declare(EXPERIMENTS, name, asked)
+    diffusion = experiment.recipe.method
     assert (experiment.name, diffusion.num_steps, diffusion.edge) == (name, 7, edge)
-    assert experiment.options.items() >= asked.items()
-    assert set(experiment.options) == set(declaring.options_of(EXPERIMENTS[name]))
-    assert experiment.train.event_shape == experiment.heldout.event_shape == diffusion.event_shape
-    assert experiment.heldout.units.kind == experiment.train.units.kind
-    assert experiment.batch_size <= experiment.train.num_points
+    assert experiment.options.recorded().items() >= asked.items()
+    assert set(experiment.options.recorded()) == {option.name for option in EXPERIMENTS[name].all()}
+    assert experiment.task.train.event_shape == experiment.task.heldout.event_shape == diffusion.event_shape
+    assert experiment.task.heldout.units.kind == experiment.task.train.units.kind
+    assert experiment.recipe.batch_size <= experiment.task.train.num_points
     # A fixed schedule holds nothing that an optimiser could move.
     assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
-    units = {experiment.unit, "bits/dim"}
-    assert {reference.unit for reference in experiment.references} <= units
-    assert all(re.search(r"\(\d{4}\)", reference.name) for reference in experiment.references)  # published
+    units = {experiment.task.unit, "bits/dim"}
+    assert {reference.unit for reference in experiment.task.references} <= units
+    assert all(re.search(r"\(\d{4}\)", reference.name) for reference in experiment.task.references)  # published
     np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_a_seed_decides_the_data_and_the_initial_network(name, variant):
-    first, again, other = (EXPERIMENTS[name](variant=variant, num_steps=5, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (EXPERIMENTS[name](variant=variant, num_steps=5).experiment(seed) for seed in (3, 3, 4))
     assert (first.seed, other.seed) == (3, 4)
-    for what, same in (
-        (lambda one: one.train.source, name == "heartbeat"),  # whose data are all there are
-        (lambda one: one.heldout.source, name == "heartbeat"),
-        (lambda one: flat(one.method.network), (name, variant) == ("swissroll", "paper")),  # whose centres are a grid
+    for what, same in (  # the centres of the paper's network of the roll are a grid
+        (lambda one: one.task.train.source, name == "heartbeat"),  # whose data are all there are
+        (lambda one: one.task.heldout.source, name == "heartbeat"),
+        (
+            lambda one: flat(one.recipe.method.network),
+            (name, variant) == ("swissroll", "paper"),
+        ),  # whose centres are a grid
     ):
         np.testing.assert_array_equal(what(first), what(again))
         assert np.array_equal(what(first), what(other)) == same
@@ -67,14 +70,14 @@ def test_a_seed_decides_the_data_and_the_initial_network(name, variant):
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_number_of_steps(name, variant):
-    experiment = EXPERIMENTS[name](variant=variant)
-    assert experiment.method.num_steps == experiment.options["num_steps"] == NUM_STEPS[name, variant]
+    experiment = EXPERIMENTS[name](variant=variant).experiment()
+    assert experiment.recipe.method.num_steps == experiment.options.num_steps == NUM_STEPS[name, variant]
 
 
 @pytest.mark.parametrize(("name", "variant"), [("heartbeat", "default"), ("heartbeat", "paper")])
 def test_the_optimiser_starts_and_ends_at_rest(name, variant):
-    experiment = EXPERIMENTS[name](variant=variant, num_steps=5)
-    optimiser, parameter = experiment.optimiser(1000), jnp.ones(3)
+    experiment = EXPERIMENTS[name](variant=variant, num_steps=5).experiment()
+    optimiser, parameter = experiment.recipe.optimiser(1000), jnp.ones(3)
 
     def update(state, gradient):
         move, state = optimiser.update(gradient, state, parameter)

@@ -38,13 +38,12 @@ def bounds(
     """
     from dpm_ppl.app import runs, weighing
     from dpm_ppl.app.console import reporting
-    from dpm_ppl.experiments import declaring
-    from dpm_ppl.experiments.experiment import scored_on
+    from dpm_ppl.experiments.options import check_range
     from dpm_ppl.models import EXPERIMENTS
 
     for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
         if number is not None:
-            declaring.check_range(flag, number, 1)
+            check_range(flag, number, 1)
     if num_particles is None and (num_points is not None or sandwich or proposal is not None):
         raise InputError(
             "--num-particles",
@@ -53,7 +52,7 @@ def bounds(
             remedy="for example --num-particles 1000",
         )
     opened = runs.open_run(run)
-    experiment = scored_on(opened.declare(EXPERIMENTS, data), num_heldout)
+    experiment = opened.declare(EXPERIMENTS, data).scored_on(num_heldout)
     trained = runs.trained(opened, experiment)
     if num_particles is None:
         reporting.report_scores(opened, experiment, trained, json, num_draws)

@@ -1,12 +1,14 @@
 """`dpm-ppl compare`."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.app.commands._arguments import RealOrNone, Whole, WholeOrNone
+from dpm_ppl.app.commands._arguments import Whole, WholeOrNone
+from dpm_ppl.app.commands._options import as_text
 
 
 def compare(
@@ -14,10 +16,7 @@ def compare(
     *,
     experiment: str | None = None,
     methods: tuple[str, ...] = (),
-    noise: RealOrNone = None,
     data: Path | None = None,
-    kernel: str | None = None,
-    levels: WholeOrNone = None,
     updates: WholeOrNone = None,
     seed: WholeOrNone = None,
     num_particles: Whole = 512,
@@ -26,8 +25,11 @@ def compare(
     sandwich: bool = False,
     out: Path | None = None,
     json: bool = False,
+    options: Mapping[str, Any],
 ) -> None:
     """Compare runs on the same data: one table, paired differences, verdicts, and a page.
+
+    `dpm-ppl compare --experiment EXPERIMENT --help` shows the options of its data too.
 
     With --experiment, the methods that the runs do not have are fitted first, each in its directory below OUT; the
     same command again goes on where it was stopped.
@@ -36,10 +38,7 @@ def compare(
         runs: Run directories.
         experiment: Fit the other methods on the data of digits, swissroll, heartbeat or array.
         methods: Which ones; all that can model such data if not given.
-        noise: Noise around the swiss roll.
         data: The file of "array"; of runs, where it is now.
-        kernel: "gaussian" or "bernoulli", for "array".
-        levels: Number of levels of "array" data, if they are whole numbers.
         updates: Updates of each fit; each method's own number if not given.
         seed: Seed of the fits and their data; that of the runs if not given, or 0.
         num_particles: Particles per datum; what earlier calls have drawn is used again.
@@ -49,17 +48,17 @@ def compare(
         out: Directory of the page compare.html and of the fits; runs/compare-RUN, by the first run, if not given,
             or by the data where there is none.
         json: Print one JSON object.
+        options: Those of the experiment's data that were given.
     """
     from dpm_ppl.app.console.reporting import print_json, print_tables
     from dpm_ppl.app.pages.writing import write_comparison
-    from dpm_ppl.experiments.declaring import check_range
+    from dpm_ppl.experiments.options import check_range
 
-    given = {"noise": noise, "kernel": kernel, "levels": levels}
-    options = {name: value for name, value in given.items() if value is not None}
+    given = as_text(options)
     for flag, number in (("--num-particles", num_particles), ("--num-points", num_points), ("--updates", updates)):
         if number is not None:
             check_range(flag, number, 1)
-    if experiment is None and (methods or options or updates is not None or seed is not None):
+    if experiment is None and (methods or given or updates is not None or seed is not None):
         raise InputError(
             "--experiment",
             expected="an experiment, which --methods, --updates, --seed and options of data need",
@@ -67,9 +66,9 @@ def compare(
             remedy="name one, or leave them out",
         )
     if data is not None and experiment is not None:
-        options["data"] = str(data.resolve())
+        given["data"] = str(data.resolve())
     page, compared = write_comparison(
-        runs, out, experiment, methods, options, updates, seed, num_particles, num_points, num_heldout, sandwich, data
+        runs, out, experiment, methods, given, updates, seed, num_particles, num_points, num_heldout, sandwich, data
     )
     if json:
         print_json({"page": str(page), **compared.as_json()})

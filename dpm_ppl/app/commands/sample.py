@@ -36,17 +36,17 @@ def sample(
     from dpm_ppl.app.console.reporting import print_json
     from dpm_ppl.data.columns import frame_of
     from dpm_ppl.data.frames import SUFFIXES, suffix_like, write_frame
-    from dpm_ppl.experiments import declaring
+    from dpm_ppl.experiments.options import LAST_SEED, check_range
     from dpm_ppl.models import EXPERIMENTS
 
-    declaring.check_range("--num-samples", num_samples, 1)
-    declaring.check_range("--seed", seed, 0, declaring.LAST_SEED)
+    check_range("--num-samples", num_samples, 1)
+    check_range("--seed", seed, 0, LAST_SEED)
     opened = runs.open_run(run)
     experiment = opened.declare_to_draw(EXPERIMENTS, data)
-    units = experiment.heldout.units
+    units = experiment.task.heldout.units
     is_table = units.columns is not None
     kinds = SUFFIXES if is_table else (".npy",)
-    default = f"samples{suffix_like(opened.options['data']) if is_table else '.npy'}"
+    default = f"samples{suffix_like(opened.options[opened.files[0]]) if is_table else '.npy'}"
     target = out or run / default
     if target.suffix not in kinds or target.is_dir() or not target.parent.is_dir():
         raise InputError(

@@ -36,7 +36,7 @@ def report_scores(
     if unfinished := runs.standing(run):
         print(unfinished, file=sys.stderr)
     if not json:
-        print_scores({run.name: scores}, references=experiment.references)
+        print_scores({run.name: scores}, references=experiment.task.references)
     facts = {"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()}
     facts |= more(scores) if more else {}
     if json:
@@ -57,13 +57,13 @@ def report_weights(
 ) -> Facts:
     """Print the importance-weighted figures, and the sandwich."""
     how = (num_particles, num_points, proposal)
-    weighed = summarise(weighing.weigh_heldout(run, experiment, method, *how), experiment.heldout.units, scores)
+    weighed = summarise(weighing.weigh_heldout(run, experiment, method, *how), experiment.task.heldout.units, scores)
     if not json:
         print_importance_scores(weighed)
     facts = weighed.as_json()
     if with_sandwich and not weighed.interrupted:
         bounds = weighing.sandwich_simulated(run, method, *how)
-        units = experiment.heldout.units
+        units = experiment.task.heldout.units
         facts |= {"sandwich": sandwich_json(bounds, units), "interrupted": bounds.forward.interrupted}
         if not json:
             print_sandwich(bounds, units, scores.unit)

@@ -13,7 +13,7 @@ from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, per
 from dpm_ppl.data.units import Units
 from dpm_ppl.evaluation.importance_scores import ImportanceScores
 from dpm_ppl.evaluation.scores import Scores
-from dpm_ppl.experiments.experiment import Reference
+from dpm_ppl.experiments import Reference
 from dpm_ppl.likelihood import Sandwich
 from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_KHAT
 

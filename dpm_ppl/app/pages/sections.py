@@ -84,7 +84,7 @@ def _own_units(measured: Measured) -> list[str]:
 
 
 def _picture_of_draws(trained: Mapping[str, Trained]) -> PagePicture:
-    heldout = next(iter(trained.values())).experiment.heldout
+    heldout = next(iter(trained.values())).experiment.task.heldout
     drawn = draws_picture({name: (one.run, one.method) for name, one in trained.items()}, heldout)
     caption = "Held-out data beside draws, in the units of the data."
     columns = heldout.units.columns
@@ -139,7 +139,7 @@ def _histogram(trained: Trained, group: xr.Dataset) -> list[PagePicture]:
 
 
 def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]:
-    diffusion, data = trained.method.chain, trained.experiment.heldout
+    diffusion, data = trained.method.chain, trained.experiment.task.heldout
     if diffusion is None:
         return []
     keys = jax.random.split(jax.random.fold_in(jax.random.key(trained.run.seed), 8))
@@ -161,8 +161,8 @@ def _training_pictures(trained: Trained, name: str = "") -> list[Any]:
     rows = runs.metrics(trained.run)
     if not any(row.get("loss") is not None or row.get("K") is not None for row in rows):
         return ["The fit has not ended."]
-    drawn = plot_training(rows, unit=trained.experiment.unit, **DRAWN)
-    of = "held-out data" if trained.experiment.validation is None else "the data that parameters are chosen by"
+    drawn = plot_training(rows, unit=trained.experiment.task.unit, **DRAWN)
+    of = "held-out data" if trained.experiment.task.validation is None else "the data that parameters are chosen by"
     caption = (
         f"{name or trained.run.name}: training loss, and K of the first of {of}, at most {runs.VALIDATION_POINTS}."
     )

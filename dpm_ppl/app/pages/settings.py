@@ -2,7 +2,6 @@
 
 import shlex
 from datetime import datetime
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ import jax
 from dpm_ppl.analysis.page.page import PageSettings
 from dpm_ppl.app import runs
 from dpm_ppl.app.comparing import Trained
-from dpm_ppl.experiments.declaring import flag, options_of
 from dpm_ppl.models import EXPERIMENTS
 
 
 def data_name(trained: Trained) -> str:
     """What a reader calls the data: the name of their file, or of the experiment."""
-    file = trained.run.options.get("data")
-    return trained.run.experiment if file is None else Path(file).name
+    files = [trained.run.options.get(name) for name in trained.run.files]
+    return Path(files[0]).name if files and files[0] is not None else trained.run.experiment
 
 
 def settings(trained: Trained, name: str = "") -> PageSettings:
@@ -30,15 +28,15 @@ def settings(trained: Trained, name: str = "") -> PageSettings:
         "date": f"{datetime.fromtimestamp((run.path / 'run.json').stat().st_mtime):%Y-%m-%d %H:%M}",
         "experiment": run.experiment,
         "network": network_of(trained),
-        "learning rate": getattr(experiment.optimiser, "keywords", {}).get("learning_rate"),
+        "learning rate": getattr(experiment.recipe.optimiser, "keywords", {}).get("learning_rate"),
         **{name.replace("_", " "): value for name, value in run.options.items() if name != "learning_rate"},
         "seed": run.seed,
         "updates": f"{run.num_updates:,}",
         "updates done": f"{runs.updates_done(run):,}",
-        "batch size": experiment.batch_size,
-        "training data": f"{experiment.train.num_points:,}",
-        "validation data": None if experiment.validation is None else f"{experiment.validation.num_points:,}",
-        "held-out data": f"{experiment.heldout.num_points:,}",
+        "batch size": experiment.recipe.batch_size,
+        "training data": f"{experiment.task.train.num_points:,}",
+        "validation data": None if experiment.task.validation is None else f"{experiment.task.validation.num_points:,}",
+        "held-out data": f"{experiment.task.heldout.num_points:,}",
         "device": run.environment.get("device", "unknown"),
         **run.environment.get("versions", {}),
     }
@@ -47,12 +45,11 @@ def settings(trained: Trained, name: str = "") -> PageSettings:
 
 def command_of(run: runs.Run) -> str:
     """The command that makes the same run: what differs from the defaults of its experiment."""
-    declare = EXPERIMENTS[run.experiment]
-    defaults = {name: signature(declare).parameters[name].default for name in options_of(declare)}
     words = ["dpm-ppl", "fit", run.experiment]
-    for name, value in run.options.items():
-        if name in defaults and value is not None and value != defaults[name]:
-            words += [flag(name), str(value)]
+    for option in EXPERIMENTS[run.experiment].all():
+        value = run.options.get(option.name)
+        if value is not None and value != option.default:
+            words += [option.flag, str(value)]
     words += ["--updates", str(run.num_updates), "--seed", str(run.seed), "--out", str(run.path)]
     return shlex.join(words)
 

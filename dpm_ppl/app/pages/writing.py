@@ -15,8 +15,7 @@ from dpm_ppl.app.comparing import check_same_data, data_of, declare_all, fit_all
 from dpm_ppl.app.pages.sections import write_comparison_page, write_run_page
 from dpm_ppl.app.results import tree_of
 from dpm_ppl.app.weighing import check_weighing
-from dpm_ppl.experiments import declaring
-from dpm_ppl.experiments.experiment import scored_on
+from dpm_ppl.experiments.options import check_range
 
 PAGE = "compare.html"
 
@@ -30,7 +29,7 @@ def write_report(
     data: Path | None = None,
 ) -> tuple[Path, Path, Comparison]:
     """The page of a run and the tree of all that was measured, and its figures; `data` where these are now."""
-    declaring.check_range("--num-particles", num_particles, 1)
+    check_range("--num-particles", num_particles, 1)
     if page.suffix != ".html":
         raise InputError("--out", expected="a .html file", got=page, remedy="leave it out for RUN/report.html")
     tree = page.with_suffix(".nc")
@@ -79,8 +78,8 @@ def write_comparison(
     declared = declare_all(experiment, methods, options, seed or 0, without=there) if experiment else {}
     check_same_data({str(one.run.path): one.experiment for one in trained.values()} | declared)
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
-        one = scored_on(one, num_heldout)
-        check_weighing(one, one.method, num_points, None)
+        one = one.scored_on(num_heldout)
+        check_weighing(one, one.recipe.method, num_points, None)
     out = out or default_folder(None if like is None else like.path, experiment, options)
     try:
         out.mkdir(parents=True, exist_ok=True)

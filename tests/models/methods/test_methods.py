@@ -44,9 +44,9 @@ def svi_of(program, optimiser=None, objective=None):
 
 
 def trained(recipe, data, num_updates=60):
-    svi = svi_of(recipe.program, recipe.optimiser(num_updates), recipe.objective)
+    svi = svi_of(recipe.method, recipe.optimiser(num_updates), recipe.objective)
     settings = {"num_updates": num_updates, "batch_size": 64, "key": jax.random.key(0), "progress": False}
-    return recipe.program.with_params(fit(svi, data, **settings, averaging=0.0).params)
+    return recipe.method.with_params(fit(svi, data, **settings, averaging=0.0).params)
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
@@ -55,7 +55,7 @@ def test_it_scores_data_and_draws_more_of_their_kind(name, kind):
     recipe = METHODS[name](data)
     assert recipe.num_updates > 0
     assert 0 < recipe.batch_size <= data.num_points
-    program, x_0, key = recipe.program, draw(data, 20), jax.random.key(5)
+    program, x_0, key = recipe.method, draw(data, 20), jax.random.key(5)
     program.check_data(data.values)
     assert np.isfinite(np.asarray(log_weights(program, x_0, key))).all()
     drawn = program.sample(jax.random.key(2), 20)
@@ -74,7 +74,7 @@ def test_training_raises_the_bound(name, kind):
     data = DATA[kind]
     recipe = METHODS[name](data)
     x_0, key = draw(data, 300), jax.random.key(5)
-    before = np.asarray(log_weights(recipe.program, x_0, key))
+    before = np.asarray(log_weights(recipe.method, x_0, key))
     after = np.asarray(log_weights(trained(recipe, data), x_0, key))
     gain = paired_difference(after, before)
     # The guesses that moments and clusters make cannot be bettered by much, and not by a few updates.
@@ -131,7 +131,7 @@ def test_a_seed_decides_where_a_method_begins(name):
 @pytest.mark.parametrize(("name", "kind"), [("mixture", kind) for kind in DATA] + [("flow", "continuous")])
 def test_constants_among_the_params_stay_where_they_were(name, kind):
     recipe, data = METHODS[name](DATA[kind]), DATA[kind]
-    start = training.init(svi_of(recipe.program), jax.random.key(0), draw(data, 4)).params
+    start = training.init(svi_of(recipe.method), jax.random.key(0), draw(data, 4)).params
     params = trained(recipe, data, 5).params
     constants = {site for site in params if site.startswith(("start_", "log_own", "log_background", "order_"))}
     assert constants

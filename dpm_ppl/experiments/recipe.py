@@ -1,0 +1,34 @@
+"""A recipe: a method and how to train it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import optax
+from numpyro.infer import SVI
+from numpyro.infer.elbo import ELBO
+
+from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO, track_step_losses
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Recipe:
+    """A method with objective, optimiser and sizes of its training; nothing in it has run.
+
+    - `optimiser`: from the number of updates, over which learning rates decay, to the Optax transformation.
+    - `averaging`: decay of the moving average of the parameters, which is what is scored.
+    """
+
+    method: AbstractMethod
+    objective: ELBO
+    optimiser: Callable[[int], optax.GradientTransformation]
+    num_updates: int
+    batch_size: int
+    averaging: float = 0.999
+
+    def svi(self, num_updates: int | None = None) -> SVI:
+        """Model, guide, optimiser and objective as NumPyro's SVI, for a training of `num_updates`."""
+        guide = self.method.guide
+        if isinstance(self.objective, DiffusionELBO) and self.objective.step_sampling == "importance":
+            guide = track_step_losses(guide)
+        return SVI(self.method.model, guide, self.optimiser(num_updates or self.num_updates), loss=self.objective)
