@@ -5,8 +5,10 @@ number.
 """
 
 import contextlib
+import inspect
 import signal
 import sys
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from itertools import chain
 from pathlib import Path
@@ -25,7 +27,7 @@ from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
-from dpm_ppl.experiments.options import Option
+from dpm_ppl.experiments.options import Option, flag
 
 ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
 BROKEN_PIPE = 128 + 13
@@ -39,7 +41,6 @@ def list_experiments(*, json: bool = False) -> None:
         json: Print one JSON object.
     """
     from dpm_ppl.app.console.reporting import print_json
-    from dpm_ppl.experiments.options import flag
     from dpm_ppl.models import EXPERIMENTS
 
     described = {
@@ -73,11 +74,13 @@ COMMANDS = {command.__name__: command for command in (fit, bounds, sample, repor
 
 def main() -> None:
     """Entry point of `dpm-ppl`."""
+    commands = dict(COMMANDS)
     try:
         with ends_by_exception(), plain_output():
-            _run()
+            commands |= _with_options(sys.argv[1:])
+            _run(commands)
     except InputError as error:
-        _fail(spoken(error, COMMANDS.get(_command())), 2)
+        _fail(spoken(error, commands.get(_command())), 2)
     except TrainingError as error:
         _fail(spoken_failure(error), 1)
     except KeyboardInterrupt as stop:
@@ -90,38 +93,51 @@ def main() -> None:
         _fail(f"{error}; what was saved before is still whole", 1)
 
 
-def _run() -> None:
+def _run(commands: Mapping[str, Callable[..., None]]) -> None:
     try:
         if sys.argv[1:] == ["--version"]:
             print(f"dpm-ppl {version('dpm-ppl')}")
         else:
-            _app(sys.argv[1:]).cli(prog="dpm-ppl", description=ABOUT)
+            app = tyro.extras.SubcommandApp()
+            app.command(list_experiments, name="list")
+            for name, command in commands.items():
+                app.command(command, name=name)
+            app.cli(prog="dpm-ppl", description=ABOUT)
     except SystemExit:  # as after --help
         sys.stdout.flush()
         raise
     sys.stdout.flush()
 
 
-def _app(words: list[str]) -> tyro.extras.SubcommandApp:
+def _with_options(words: list[str]) -> dict[str, Callable[..., None]]:
     """The commands, of which `fit` and `compare` have the options of the experiment that the words name."""
-    app = tyro.extras.SubcommandApp()
-    app.command(list_experiments, name="list")
-    for name, command in COMMANDS.items():
-        takes_options = name == _command() and name in ("fit", "compare")
-        app.command(with_options(command, _options(name, words) if takes_options else ()), name=name)
-    return app
+    called = _command()
+    takes_options = called in ("fit", "compare")
+    return {
+        name: with_options(command, _options(name, words) if name == called and takes_options else ())
+        for name, command in COMMANDS.items()
+    }
 
 
 def _options(command: str, words: list[str]) -> list[Option]:
     """All options of the experiment that is to be fitted; those of its data where methods are compared on them."""
     from dpm_ppl.models import EXPERIMENTS
 
-    if command == "fit":
-        name = experiment_in(words[1:], EXPERIMENTS)
-        return EXPERIMENTS[name].all() if name else []
-    name = flag_value(words, "--experiment")
-    options = EXPERIMENTS[name].all() if name in EXPERIMENTS else []
-    return [option for option in options if option.name != "method" and not option.of_diffusion]
+    name = experiment_in(words[1:], EXPERIMENTS) if command == "fit" else flag_value(words, "--experiment")
+    if name not in EXPERIMENTS:
+        return []
+    known = EXPERIMENTS[name].all()
+    taken = [option for option in known if command == "fit" or not (option.of_diffusion or option.name == "method")]
+    others = {option.flag for options in EXPERIMENTS.values() for option in options.all()}
+    own = {option.flag for option in taken} | {flag(one) for one in inspect.signature(COMMANDS[command]).parameters}
+    if strange := next((word for word in words if word.partition("=")[0] in others - own), None):
+        raise InputError(
+            strange.partition("=")[0],
+            expected=f"an option of {name} ({', '.join(option.flag for option in taken)})",
+            got="one it does not have",
+            remedy="leave it out, or choose another experiment",
+        )
+    return taken
 
 
 def _command() -> str:

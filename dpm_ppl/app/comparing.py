@@ -108,7 +108,7 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | Non
             exists = runs.is_run(path)
             if exists:
                 run = runs.open_run(path, "--out")
-                runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options)
+                runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options.recorded())
             else:
                 run = runs.create(path, one, num_updates=updates or one.recipe.num_updates)
             if runs.updates_done(run) < run.num_updates:

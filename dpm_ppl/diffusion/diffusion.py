@@ -10,7 +10,7 @@ import numpy as np
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import params_site
-from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
+from dpm_ppl._common.types import Array, Batch, Cost, Datum, PRNGKey
 from dpm_ppl.diffusion.bounds import scored
 from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
 from dpm_ppl.diffusion.jumps import jumps
@@ -91,7 +91,7 @@ class Diffusion(StepLaws, AbstractMethod):
         *,
         steps_chunk: int | None = None,
         data_chunk: int | None = None,
-    ) -> dict[str, PerDatum]:
+    ) -> dict[str, Any]:
         shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
         K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
         return {"K": K, "L_null": L_null}

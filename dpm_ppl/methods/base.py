@@ -80,7 +80,7 @@ class AbstractMethod(eqx.Module):
         *,
         steps_chunk: int | None = None,
         data_chunk: int | None = None,
-    ) -> dict[str, PerDatum]:
+    ) -> dict[str, Any]:
         """K of every datum in one of several draws, nats, and what else the draw tells: `L_null`, if there is one.
 
         `draw` is the number of the draw and how many there are, so that draws may share out their noise. What is not

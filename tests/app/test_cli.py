@@ -19,6 +19,7 @@ import dpm_ppl
 from dpm_ppl._common.errors import TrainingError
 from dpm_ppl._common.interruption import Ended
 from dpm_ppl.app import demo, runs
+from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.evaluation import scores
 from dpm_ppl.experiments import option
 from dpm_ppl.experiments.options import flag
@@ -135,7 +136,7 @@ def test_bounds_gives_the_figures_of_the_fit(fitted, folder):
 def test_bounds_are_kept_and_may_look_at_fewer_data(fitted, folder, copy, monkeypatch):
     fewer = call_well("bounds", copy, "--num-heldout", 4, "--json").json
     assert fewer["num_points"] == 4
-    monkeypatch.setattr(scores, "_terms", lambda *_: pytest.fail("it was computed again"))
+    monkeypatch.setattr(Diffusion, "bound_terms", lambda *_, **__: pytest.fail("it was computed again"))
     monkeypatch.setattr(scores, "identity_of", lambda *_: str(np.load(max(copy.glob("scores/*-6-*")))["identity"]))
     assert call_well("bounds", copy, "--json").json == fitted.json
     called = call("bounds", copy, "--num-heldout", 7)
@@ -178,7 +179,7 @@ def test_a_finished_run_is_resumed_without_a_change(fitted, folder, copy):
         (("--updates", 2), "--updates", "3"),
         (("--num-steps", 11), "--num-steps", "10"),
         (("--edge", "learned"), "--edge", "fixed"),
-        (("--noise", 0.1), "--noise", "none"),
+        (("--pi", 0.5), "--pi", "None"),
     ],
 )
 def test_a_run_is_not_resumed_with_other_options(copy, options, argument, begun):

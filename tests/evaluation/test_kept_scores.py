@@ -11,9 +11,11 @@ import numpyro.distributions as dist
 import pytest
 
 from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.evaluation import kept_scores, scores
+from dpm_ppl.diffusion import Diffusion
+from dpm_ppl.evaluation import kept_scores
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import GaussianKernel
+from dpm_ppl.methods import AbstractMethod
 from dpm_ppl.methods.program import Program
 from dpm_ppl.schedules import Erasure
 from tests.instances import small
@@ -35,14 +37,20 @@ METHODS = {"diffusion": DIFFUSION, "program": Program(standard, event_shape=(2,)
 @pytest.fixture
 def computed(monkeypatch):
     """The numbers of the draws that are computed."""
-    numbers, terms = [], scores._terms
+    numbers = []
 
-    def counted(method, x_0, key, draw, *chunks):
-        if not isinstance(x_0, jax.core.Tracer):
-            numbers.append(draw[0])
-        return terms(method, x_0, key, draw, *chunks)
+    def count(kind):
+        terms = kind.bound_terms
 
-    monkeypatch.setattr(scores, "_terms", counted)
+        def counted(self, x_0, key, draw, **chunks):
+            if not isinstance(x_0, jax.core.Tracer):
+                numbers.append(draw[0])
+            return terms(self, x_0, key, draw, **chunks)
+
+        monkeypatch.setattr(kind, "bound_terms", counted)
+
+    for kind in (AbstractMethod, Diffusion):
+        count(kind)
     return numbers
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from dpm_ppl.app.console.tables import print_scores
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.diffusion import diffusion as module
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
-from dpm_ppl.evaluation import scores
 from dpm_ppl.evaluation.scores import Scores, score
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.schedules import Erasure
@@ -50,7 +50,7 @@ def test_chunks_do_not_change_the_figures(name):
 def test_draws_are_averaged_datum_by_datum_before_the_standard_error(monkeypatch):
     K, L_null = RNG.normal(size=(2, 30)), RNG.normal(size=(2, 30))
     draws = iter(zip(K, L_null, strict=True))
-    monkeypatch.setattr(scores, "scored", lambda *_, **__: next(draws))
+    monkeypatch.setattr(module, "scored", lambda *_, **__: next(draws))
     result = score(nothing_learned(), Dataset.from_continuous(REAL), KEY, num_draws=2)
     for figure, both in ((result.K, K), (result.L_null, L_null), (result.K_minus_L_null, K - L_null)):
         expected = estimate(both.mean(axis=0) / LN_2)
@@ -61,13 +61,13 @@ def test_draws_are_averaged_datum_by_datum_before_the_standard_error(monkeypatch
 def test_each_draw_has_dequantisation_noise_of_its_own():
     data, seen = Dataset.from_levels(LEVELS, 6), []
 
-    def watching(diffusion, x_0, key, draw, num_draws, **_):
+    def watching(method, x_0, key, draw, num_draws, **_):
         seen.append((np.asarray(x_0), np.asarray(jax.random.key_data(key))))
         assert (draw, num_draws) == (len(seen) - 1, 2)
         return np.zeros(30), np.zeros(30)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(scores, "scored", watching)
+        patched.setattr(module, "scored", watching)
         score(nothing_learned(), data, KEY, num_draws=2)
     (first, first_key), (second, second_key) = seen
     assert not np.any(first == second)
