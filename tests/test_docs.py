@@ -1,8 +1,10 @@
 """The code of a page of the documentation runs from top to bottom, and what it says of the command line is so."""
 
+import ast
 import contextlib
 import inspect
 import io
+import operator
 import os
 import re
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import dpm_ppl as dpm
 from dpm_ppl.app import cli
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -53,6 +56,16 @@ def test_every_block_runs_and_prints_what_is_shown(page, tmp_path, monkeypatch):
             assert without_numbers(out.getvalue()) == without_numbers(shown)
     assert "±" in everything or not everything
     assert not re.search(r"^[A-Z_]+$", page.read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", PROGRAMS, ids=lambda page: page.stem)
+def test_names_in_examples_exist(page):
+    for code in blocks(page, "python"):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dpm_ppl"):
+                exec(ast.unparse(node), {})
+        for names in re.findall(r"\bdpm((?:\.\w+)+)", code):
+            operator.attrgetter(names[1:])(dpm)
 
 
 @pytest.mark.slow
