@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_exact, named
+from dpm_ppl._common.checks import check_exact, check_some, named
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import AT_LEAST, listed, percentage, short_repr
 from dpm_ppl.analysis.comparison.entry import Entry, entry_of, is_above, known_better
@@ -196,8 +196,7 @@ def compare_bounds(
 
     **Raises:** `InputError` for no results, results of another kind, and results of different data.
     """
-    if not results:
-        raise InputError("results", expected="at least one method", got="none", remedy="pass {'name': result}")
+    check_some("results", results, expected="at least one method", remedy="pass {'name': result}")
     known = None if exact is None else np.asarray(exact, np.float64)
     if known is not None:
         check_exact(known)

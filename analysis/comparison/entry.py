@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from dpm_ppl._common.checks import check_shape
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, short_repr
 from dpm_ppl.analysis.comparison.scale import FINITE, Scale
@@ -226,9 +227,9 @@ def is_above(advantage: Estimate, num_errors: float) -> bool:
 
 
 def _scores(name: str, K: np.ndarray, scale: Scale, exact: np.ndarray | None, num_draws: int) -> Scores:
-    if exact is not None and exact.shape != K.shape:
-        raise InputError(
-            "exact", expected=f"a value for each datum of {name}, shape {K.shape}", got=exact.shape, remedy="same data"
+    if exact is not None:
+        check_shape(
+            "exact", exact, K.shape, expected=f"a value for each datum of {name}, shape {K.shape}", remedy="same data"
         )
 
     def in_bits(values: Estimate) -> Estimate:

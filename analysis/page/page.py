@@ -17,6 +17,7 @@ from typing import Any, ClassVar, NamedTuple
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from dpm_ppl._common.checks import check_installed
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.files import replacing
 from dpm_ppl.analysis.text_table import TextTable
@@ -162,15 +163,9 @@ def _saved(figure: Figure, **options: Any) -> bytes:
 
 @cache
 def _template() -> Any:
-    try:
-        import jinja2
-    except ImportError as error:
-        raise InputError(
-            "jinja2",
-            expected="the package that fills the page",
-            got="no such package",
-            remedy="pip install 'dpm-ppl[analysis]'",
-        ) from error
+    check_installed("jinja2", expected="the package that fills the page", extra="analysis")
+    import jinja2
+
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("dpm_ppl.analysis.page", "."),
         autoescape=True,

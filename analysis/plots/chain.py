@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from arviz_plots.plot_collection import PlotCollection
 
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import check_some
 from dpm_ppl.analysis.plots._parts.axes import label_axes
 from dpm_ppl.analysis.plots._parts.inputs import Group, bits_or_nats, group, left_out
 from dpm_ppl.analysis.plots._parts.members import band, curves, draw, line
@@ -101,8 +101,7 @@ def plot_schedule(
     """
     if not isinstance(diffusions, Mapping):
         diffusions = {"schedule": diffusions}
-    if not diffusions:
-        raise InputError("diffusions", expected="at least one diffusion", got="none", remedy="pass them by name")
+    check_some("diffusions", diffusions, expected="at least one diffusion", remedy="pass them by name")
     labels = {
         "beta": "noise rate of step t, βₜ",
         "alpha_bar": "share of signal left, ᾱₜ",

@@ -9,10 +9,9 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.checks import check_sizes, finite_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
-from dpm_ppl.analysis.plots._parts.inputs import finite_array
 from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, panels
 from dpm_ppl.analysis.plots._parts.visuals import colour_image, image, set_equal_axes
 from dpm_ppl.analysis.plots.grids import mosaic

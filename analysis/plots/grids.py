@@ -8,8 +8,7 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_sizes
-from dpm_ppl.analysis.plots._parts.inputs import finite_array
+from dpm_ppl._common.checks import check_sizes, finite_array
 from dpm_ppl.analysis.plots._parts.panels import panels
 from dpm_ppl.analysis.plots._parts.visuals import Shade, colour_image, image, set_equal_axes
 

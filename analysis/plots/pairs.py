@@ -11,9 +11,9 @@ from arviz_plots import plot_pair, visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
+from dpm_ppl._common.checks import finite_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
-from dpm_ppl.analysis.plots._parts.inputs import finite_array
 from dpm_ppl.analysis.plots._parts.members import curves, steps, style_members
 from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, checked_backend, legend
 from dpm_ppl.data.columns import Column

@@ -8,11 +8,11 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.checks import check_sizes, finite_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.chain_slices import paper_times, reverse_slices
-from dpm_ppl.analysis.plots._parts.inputs import check_times, finite_array
+from dpm_ppl.analysis.plots._parts.inputs import check_times
 from dpm_ppl.analysis.plots._parts.panels import panels
 from dpm_ppl.analysis.plots._parts.visuals import image
 from dpm_ppl.diffusion.diffusion import Diffusion

@@ -7,6 +7,7 @@ import numpy as np
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import khat_words
 from dpm_ppl.analysis.plots._parts.axes import label_axes, whole_numbers
@@ -64,8 +65,7 @@ def plot_weights(
     **Raises:** `InputError` where no log-weights were kept, no finite ones are there, or a datum is not.
     """
     factor = bits_or_nats(unit)
-    if kind not in get_args(Kind):
-        raise InputError("kind", expected="'ecdf' or 'histogram'", got=repr(kind), remedy="choose one of these")
+    one_of("kind", kind, get_args(Kind))
     found = group(weights, "weights", "log_weights", "khat")
     known = found["datum"].values
     shown = known[:NUM_SHOWN] if data is None else np.asarray(data)

@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_key, check_sizes, named
+from dpm_ppl._common.checks import check_key, check_names, check_sizes, check_some, named, number_in
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.posteriors import tables
@@ -122,8 +122,7 @@ def compare_posteriors(
     with_chains, independent = ({str(name) for name in names} for names in (with_chains, independent))
     if isinstance(reference, int | np.integer) and not isinstance(reference, bool):
         reference = str(reference)
-    if not 0 < level < 1:
-        raise InputError("level", expected="a probability between 0 and 1", got=level, remedy="for example 0.05")
+    level = number_in("level", level, 0, 1, expected="a probability between 0 and 1", remedy="for example 0.05")
     if reference is not None and not isinstance(reference, str):
         if "reference" in given:
             raise InputError("reference", expected="its name", got="draws, and a name", remedy="pass 'reference'")
@@ -135,10 +134,7 @@ def compare_posteriors(
         ("log_weights", log_weights),
     ]
     for argument, names in of_names:
-        if unknown := [name for name in names if name not in given]:
-            raise InputError(
-                argument, expected=f"any of {', '.join(given)}", got=unknown[0], remedy="name one of posteriors"
-            )
+        check_names(argument, names, given, remedy="name one of posteriors")
 
     trees: dict[str, xr.DataTree] = {}
     for i, (name, draws) in enumerate(given.items()):
@@ -161,8 +157,7 @@ def _common_sites(
     trees: dict[str, xr.DataTree], reference: str | None
 ) -> tuple[list[str], dict[str, dict[str, tuple[int, ...]]]]:
     """Sites, in the order of the reference, that all have with the same shape; and the shapes of all others by name."""
-    if not trees:
-        raise InputError("posteriors", expected="at least one", got="none", remedy="pass draws by name")
+    check_some("posteriors", trees, expected="at least one", remedy="pass draws by name")
     shapes = {
         name: {str(site): array.shape[2:] for site, array in tree["posterior"].data_vars.items()}
         for name, tree in trees.items()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.checks import check_shape, check_sizes, number_in
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.estimates.widening import CHI_SQUARE_1, QUANTILE, widening
@@ -143,10 +143,9 @@ def maximum_mean_discrepancy(
         some = rng.permutation(len(pool))[:_MOST_FOR_BANDWIDTH]
         apart = pdist(pool[some])
         bandwidth = float(np.median(apart[apart > 0])) if apart.any() else 0.0
-    if not (bandwidth > 0 and math.isfinite(bandwidth)):
-        raise InputError(
-            "bandwidth", expected="a positive number", got=bandwidth, remedy="pass one, or check the draws"
-        )
+    bandwidth = number_in(
+        "bandwidth", bandwidth, 0, expected="a positive number", remedy="pass one, or check the draws"
+    )
 
     in_a = _relabelled(n, m, num_permutations, rng).T.astype(np.float64)
     # The sums over pairs within a, within b and across follow from three, for all labels at once.
@@ -250,10 +249,8 @@ def _checked(a: ArrayLike, b: ArrayLike, fewest: int = 2) -> tuple[np.ndarray, n
                 got=f"shape {draws.shape}{finite}",
                 remedy="put the draws on the first axis",
             )
-    if a.shape[1:] != b.shape[1:]:
-        raise InputError(
-            "b", expected=f"draws of shape {a.shape[1:]}", got=b.shape[1:], remedy="compare the same sites"
-        )
+    expected = f"draws of shape {a.shape[1:]}"
+    check_shape("b", b, (len(b), *a.shape[1:]), expected=expected, remedy="compare the same sites")
     return a.reshape(len(a), -1), b.reshape(len(b), -1)
 
 

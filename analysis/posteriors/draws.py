@@ -15,7 +15,7 @@ from numpyro import handlers
 from numpyro.infer import MCMC
 from numpyro.infer.autoguide import AutoGuide
 
-from dpm_ppl._common.checks import check_key, check_sizes, named, real_array
+from dpm_ppl._common.checks import check_key, check_sizes, check_some, finite_array, named, real_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import samples_of, set_up, weighed_draw
 from dpm_ppl._common.types import PRNGKey
@@ -135,15 +135,8 @@ def _check(posterior: xr.Dataset) -> None:
                 got=f"{array.dims} of shape {array.shape}",
                 remedy="name and order the axes so, or draw more",
             )
-        if array.dtype.kind not in "biuf" or not np.isfinite(array.values).all():
-            raise InputError(
-                f"draws, site {name}",
-                expected="finite numbers",
-                got=f"dtype {array.dtype}" if array.dtype.kind not in "biuf" else "NaN or infinite draws",
-                remedy="leave the site out, or find out why",
-            )
-    if not posterior.data_vars:
-        raise InputError("draws", expected="at least one site", got="none", remedy="pass draws")
+        finite_array(f"draws, site {name}", array, remedy="leave the site out, or find out why")
+    check_some("draws", posterior.data_vars, expected="at least one site", remedy="pass draws")
 
 
 def coordinates(posterior: xr.Dataset, sites: list[str]) -> np.ndarray:

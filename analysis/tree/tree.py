@@ -16,6 +16,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 
+from dpm_ppl._common.checks import check_names, check_shape, one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.tree.files import load, save
 from dpm_ppl.data.units import Units
@@ -144,10 +145,7 @@ def pointwise_group(log_likelihood: ArrayLike, *, name: str = "x_0", draws_of: D
     **Raises:** `InputError` for another shape or no numbers, and parameters without draws.
     """
     values = _array("log_likelihood", log_likelihood)
-    if draws_of not in get_args(DrawsOf):
-        raise InputError(
-            "draws_of", expected="'estimates' or 'parameters'", got=repr(draws_of), remedy="say what differs"
-        )
+    one_of("draws_of", draws_of, get_args(DrawsOf), "say what differs")
     fewest = 1 if draws_of == "estimates" else 2
     if not fewest <= values.ndim <= 3 or values.dtype.kind not in "iuf" or 0 in values.shape:
         raise InputError(
@@ -198,8 +196,7 @@ def held_out_elpd(log_likelihood: xr.Dataset | xr.DataTree, *, khat: ArrayLike |
     coords = {"datum": values["datum"]}
     shapes = None
     if khat is not None:
-        if np.shape(khat) != (num_data,):
-            raise InputError("khat", expected=f"shape ({num_data},)", got=np.shape(khat), remedy="one for each datum")
+        check_shape("khat", khat, (num_data,), remedy="one for each datum")
         shapes = xr.DataArray(np.asarray(khat), coords, name="pareto_shape")
     return ELPDData(
         elpd=float(pointwise.sum()),
@@ -236,9 +233,7 @@ def to_datatree(
 
     **Raises:** `InputError` for an unknown group, and arrays whose first axes are missing or differ in length.
     """
-    unknown = [name for name in groups if name not in GROUPS]
-    if unknown:
-        raise InputError("groups", expected=f"any of {', '.join(GROUPS)}", got=unknown[0], remedy="rename it")
+    check_names("groups", groups, GROUPS, remedy="rename it")
     given = {name: _dataset(name, group) for name, group in groups.items() if group is not None}
     described = {
         "creation_library": "dpm-ppl",

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import real_array, whole_number
+from dpm_ppl._common.checks import check_kind, real_array, whole_number
 from dpm_ppl._common.chunks import MOST_DATA, chunk_size, in_chunks, keys_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, PRNGKey
@@ -112,9 +112,8 @@ class Dataset:
 
         **Raises:** `InputError` for anything but a `Table`, NaN or infinite data, and columns that do not vary.
         """
-        if not isinstance(table, Table):
-            remedy = "make one of a data frame by Table.of_frame, or use Dataset.from_continuous for an array"
-            raise InputError("table", expected="a Table", got=type(table).__name__, remedy=remedy)
+        remedy = "make one of a data frame by Table.of_frame, or use Dataset.from_continuous for an array"
+        check_kind("table", table, Table, expected="a Table", remedy=remedy)
         source = _real_array(table.values)
         require(source, np.isfinite, expected="finite numbers", remedy="drop or repair these data")
         kind = "mixed" if any(column.is_discrete for column in table.columns) else "continuous"

@@ -1,14 +1,22 @@
 """`StepLaws`: the laws of a single step of both chains, from kernel, schedule and network, which must fit together."""
 
 import math
-from typing import Literal
+from typing import Literal, get_args
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._common.checks import as_jax_holds, check_finite, event_sizes, is_traced
+from dpm_ppl._common.checks import (
+    as_jax_holds,
+    check_event_shape,
+    check_finite,
+    check_kind,
+    event_sizes,
+    is_traced,
+    one_of,
+)
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Uniforms
@@ -32,20 +40,10 @@ class StepLaws(eqx.Module):
 
     def __check_init__(self):
         for name, kind in (("kernel", AbstractKernel), ("schedule", AbstractSchedule)):
-            if not isinstance(getattr(self, name), kind):
-                raise InputError(
-                    name,
-                    expected=f"an instance of {kind.__name__}",
-                    got=repr(getattr(self, name)),
-                    remedy="for example GaussianKernel() and Erasure(1000)",
-                )
-        if self.edge not in ("fixed", "learned"):
-            raise InputError(
-                "edge",
-                expected="'fixed' or 'learned'",
-                got=repr(self.edge),
-                remedy="'fixed' is the paper's rule, 'learned' trains the last step as well",
-            )
+            remedy = "for example GaussianKernel() and Erasure(1000)"
+            check_kind(name, getattr(self, name), kind, expected=f"an instance of {kind.__name__}", remedy=remedy)
+        remedy = "'fixed' is the paper's rule, 'learned' trains the last step as well"
+        one_of("edge", self.edge, get_args(Edge), remedy)
         if isinstance(self.schedule, Learned) and not self.kernel.reparametrised:
             raise InputError(
                 "schedule",
@@ -154,14 +152,7 @@ class StepLaws(eqx.Module):
         """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
         x_0 = as_jax_holds(x_0, argument)
         check_finite(x_0, argument)
-        shape = x_0.shape
-        if not shape or shape[1:] != self.event_shape:
-            raise InputError(
-                argument,
-                expected=f"data of event shape {self.event_shape} behind one data axis",
-                got=f"shape {shape}",
-                remedy="reshape the data, or build the diffusion for their shape",
-            )
+        check_event_shape(argument, x_0, self.event_shape)
         if not is_traced(x_0):
             self.kernel.check_data(x_0)
 

@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_known
+from dpm_ppl._common.checks import check_known, check_shape
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import listed
 from dpm_ppl.estimates.widening import standard_error
@@ -146,12 +146,7 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
     """
     check_known(a_values=a_values, b_values=b_values)
     a_values, b_values = np.asarray(a_values, np.float64), np.asarray(b_values, np.float64)
-    if a_values.shape != b_values.shape:
-        raise InputError(
-            "b_values",
-            expected=f"one value for each of a_values, shape {a_values.shape}",
-            got=f"shape {b_values.shape}",
-            remedy="score both on the same data",
-        )
+    expected = f"one value for each of a_values, shape {a_values.shape}"
+    check_shape("b_values", b_values, a_values.shape, expected=expected, remedy="score both on the same data")
     with np.errstate(invalid="ignore"):  # two infinite values have no difference
         return estimate(a_values - b_values)

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dpm_ppl._common.checks import check_key
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import check_key, one_of
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.data.units import Units
@@ -114,10 +113,7 @@ def weigh(
     **Raises:** `InputError` as `log_likelihood` does.
     """
     proposal = proposal or default_proposal(method)
-    if proposal not in PROPOSALS:
-        raise InputError(
-            "proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
-        )
+    one_of("proposal", proposal, PROPOSALS, "leave it out")
     key, rows = check_key(key), data.rows(np.arange(num_points))
     noisy = data.units.is_dequantised
     return log_likelihood(

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_exact, check_key, check_sizes
+from dpm_ppl._common.checks import check_exact, check_key, check_shape, check_sizes
 from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, watched
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.progress import count_display
@@ -95,13 +95,9 @@ def score(
     num_draws, steps_chunk, data_chunk = sizes
     rows = check_scored(method, data.rows(np.arange(data.num_points)))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
-    if known is not None and np.shape(known) != (data.num_points,):
-        raise InputError(
-            "exact",
-            expected=f"a function that gives shape ({data.num_points},)",
-            got=f"shape {np.shape(known)}",
-            remedy="return one log-density per datum",
-        )
+    if known is not None:
+        expected = f"a function that gives shape ({data.num_points},)"
+        check_shape("exact", known, (data.num_points,), expected=expected, remedy="return one log-density per datum")
     if known is not None:
         check_exact(known)
     draws = _draws(method, data, rows, key, (num_draws, steps_chunk, data_chunk), checkpoint, progress)

@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Callable
-from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._common.checks import real_number
+from dpm_ppl._common.checks import number_in
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import BernoulliLogits, Distribution
 from dpm_ppl._common.types import Array, Outputs, Values
@@ -45,6 +44,11 @@ def clean_rate(kernel: "BernoulliKernel", output: Array, x_t: Values, step: Step
     return log_mixture(1) - log_mixture(-1)
 
 
+def _rate(pi: Any) -> float:
+    remedy = "use the mean activity of the data, or 0.5"
+    return number_in("pi", pi, 0, 1, expected="a rate strictly between 0 and 1", remedy=remedy)
+
+
 class BernoulliKernel(AbstractKernel):
     """With probability beta a bit is drawn afresh from B(`pi`): P(x_t = 1) = x_{t-1} (1 - beta) + pi beta.
 
@@ -54,19 +58,10 @@ class BernoulliKernel(AbstractKernel):
     `direct_rate` (the paper) or `clean_rate`.
     """
 
-    pi: float = eqx.field(static=True, default=0.5, converter=partial(real_number, "pi"))
+    pi: float = eqx.field(static=True, default=0.5, converter=_rate)
     readout: Readout = eqx.field(static=True, default=direct_rate)
     num_outputs: ClassVar[int] = 1
     reparametrised: ClassVar[bool] = False
-
-    def __check_init__(self):
-        if not 0 < self.pi < 1:
-            raise InputError(
-                "pi",
-                expected="a rate strictly between 0 and 1",
-                got=repr(self.pi),
-                remedy="use the mean activity of the data, or 0.5",
-            )
 
     @property
     def prior_logit(self) -> float:

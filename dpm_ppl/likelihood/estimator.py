@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dpm_ppl._common.checks import check_devices, check_key, check_known, check_sizes
+from dpm_ppl._common.checks import check_devices, check_key, check_kind, check_known, check_sizes
 from dpm_ppl._common.chunks import chunk_like, chunk_size
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.interruption import interruptible
@@ -265,13 +265,8 @@ def _check(
     keep_log_weights: bool,
     checkpoint: str | os.PathLike[str] | None,
 ) -> None:
-    if not isinstance(proposal, AbstractProposal):
-        raise InputError(
-            "proposal",
-            expected="a way to draw particles",
-            got=repr(proposal),
-            remedy="for example Trajectories(), Trajectories(antithetic_noise, 2) or SequentialMonteCarlo(64)",
-        )
+    remedy = "for example Trajectories(), Trajectories(antithetic_noise, 2) or SequentialMonteCarlo(64)"
+    check_kind("proposal", proposal, AbstractProposal, expected="a way to draw particles", remedy=remedy)
     check_proposal(proposal, method)
     if keep_log_weights and checkpoint is not None:
         raise InputError(

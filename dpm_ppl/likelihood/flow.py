@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.distributions import Distribution, Independent
 
-from dpm_ppl._common.checks import check_key, check_sizes
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import check_installed, check_key, check_kind, check_sizes, number_in, one_of
 from dpm_ppl._common.memory import size_within_budget
 from dpm_ppl._common.types import Array, Batch, Datum, Float, Int, PerDatum, PRNGKey
 from dpm_ppl.diffusion.diffusion import Diffusion
@@ -88,8 +87,7 @@ def flow_log_likelihood(
 
     **Raises:** `InputError` where diffrax is missing, the kernel is not Gaussian, or the arguments do not fit.
     """
-    if trace not in get_args(Trace):
-        raise InputError("trace", expected="'exact' or 'hutchinson'", got=repr(trace), remedy="'exact' for few numbers")
+    one_of("trace", trace, get_args(Trace), "'exact' for few numbers")
     sizes = {"num_draws": num_draws, "num_probes": num_probes, "data_chunk": data_chunk}
     num_draws, num_probes, data_chunk = _check(diffusion, rtol, atol, **sizes)
     key, x_0 = check_key(key), check_scored(diffusion, x_0)
@@ -272,29 +270,17 @@ def _sample(diffusion: Diffusion, key: PRNGKey, num_samples: int, rtol: float, a
 
 
 def _diffrax() -> ModuleType:
-    try:
-        import diffrax
-    except ImportError as error:
-        raise InputError(
-            "diffrax",
-            expected="the package that solves the flow",
-            got="no such package",
-            remedy="pip install 'dpm-ppl[ode]'",
-        ) from error
+    check_installed("diffrax", expected="the package that solves the flow", extra="ode")
+    import diffrax
+
     return diffrax
 
 
 def _check(diffusion: Diffusion, rtol: float, atol: float, **sizes: int | None) -> list[Any]:
     _diffrax()
-    if not isinstance(diffusion.kernel, GaussianKernel):
-        raise InputError(
-            "diffusion",
-            expected="a Gaussian kernel, as only real data flow",
-            got=type(diffusion.kernel).__name__,
-            remedy="score it by importance weights",
-        )
+    expected, remedy = "a Gaussian kernel, as only real data flow", "score it by importance weights"
+    check_kind("diffusion", diffusion.kernel, GaussianKernel, expected=expected, remedy=remedy)
     diffusion.check_steps_move()
     for name, tolerance in (("rtol", rtol), ("atol", atol)):
-        if not 0 < tolerance < 1:
-            raise InputError(name, expected="a tolerance in (0, 1)", got=repr(tolerance), remedy="use the default")
+        number_in(name, tolerance, 0, 1, expected="a tolerance in (0, 1)", remedy="use the default")
     return check_sizes(**sizes)

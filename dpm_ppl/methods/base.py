@@ -12,9 +12,8 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import as_jax_holds
+from dpm_ppl._common.checks import as_jax_holds, check_event_shape, check_some
 from dpm_ppl._common.chunks import MOST_DATA, chunk_like, chunk_size, in_chunks, keys_of
-from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 
@@ -53,14 +52,7 @@ class AbstractMethod(eqx.Module):
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where data do not fit; traced ones are looked at as far as they are known."""
-        shape = as_jax_holds(x_0, argument).shape
-        if not shape or shape[1:] != self.event_shape:
-            raise InputError(
-                argument,
-                expected=f"data of event shape {self.event_shape} behind one data axis",
-                got=f"shape {shape}",
-                remedy="reshape the data, or build the method for their shape",
-            )
+        check_event_shape(argument, as_jax_holds(x_0, argument), self.event_shape)
 
     def check_trained(self, dtype: Any) -> None:
         """Raise `InputError` where parameters are still missing, for data of this dtype."""
@@ -138,6 +130,5 @@ def check_scored(method: AbstractMethod, x_0: Array | np.ndarray, argument: str 
     x_0 = as_jax_holds(x_0, argument)
     method.check_data(x_0, argument)
     method.check_trained(x_0.dtype)
-    if len(x_0) == 0:
-        raise InputError(argument, expected="at least one datum", got="none", remedy="pass data to score")
+    check_some(argument, x_0, expected="at least one datum", remedy="pass data to score")
     return x_0

@@ -14,7 +14,16 @@ import numpy as np
 from numpyro import handlers
 from numpyro.infer.util import log_density
 
-from dpm_ppl._common.checks import as_jax_holds, check_finite, check_key, event_sizes, is_traced, whole_number
+from dpm_ppl._common.checks import (
+    as_jax_holds,
+    check_event_shape,
+    check_finite,
+    check_key,
+    check_kind,
+    event_sizes,
+    is_traced,
+    whole_number,
+)
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PRNGKey
 from dpm_ppl.methods.base import AbstractMethod
@@ -59,13 +68,8 @@ class Program(AbstractMethod):
                 raise InputError(
                     name, expected="a NumPyro program", got=repr(getattr(self, name)), remedy="pass the function"
                 )
-        if not isinstance(self.params, dict):
-            raise InputError(
-                "params",
-                expected="values by site name",
-                got=type(self.params).__name__,
-                remedy="for example params=svi_result.params",
-            )
+        remedy = "for example params=svi_result.params"
+        check_kind("params", self.params, dict, expected="values by site name", remedy=remedy)
 
     def with_params(self, params: dict[str, Any]) -> "Program":
         """This program with the parameters that `SVI.get_params` or `SVIRunResult.params` holds."""
@@ -75,13 +79,7 @@ class Program(AbstractMethod):
         """Raise `InputError` where data do not fit, or what the program gives would not be their likelihood."""
         x_0 = as_jax_holds(x_0, argument)
         check_finite(x_0, argument)
-        if not x_0.shape or x_0.shape[1:] != self.event_shape:
-            raise InputError(
-                argument,
-                expected=f"data of event shape {self.event_shape} behind one data axis",
-                got=f"shape {x_0.shape}",
-                remedy="reshape the data, or write the program for their shape",
-            )
+        check_event_shape(argument, x_0, self.event_shape)
         if len(x_0):
             model = self.check_sites(jnp.asarray(x_0[:1])).model
             if not is_traced(x_0):

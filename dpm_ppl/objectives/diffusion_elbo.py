@@ -11,7 +11,7 @@ mask of a path are not the same in model and guide, what is left of E log q(path
 
 import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ from numpyro.infer import Trace_ELBO
 from numpyro.infer.elbo import ELBO
 from numpyro.primitives import Messenger, mutable
 
-from dpm_ppl._common.checks import whole_number
+from dpm_ppl._common.checks import one_of, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.memory import budget, memory_budget
 from dpm_ppl._common.numpyro_seam import prng_key
@@ -82,13 +82,7 @@ class DiffusionELBO(ELBO):
             steps("steps_chunk", steps_chunk),
         )
         num_particles = whole_number("num_particles", num_particles)
-        if step_sampling not in ("stratified", "importance"):
-            raise InputError(
-                "step_sampling",
-                expected="'stratified' or 'importance'",
-                got=repr(step_sampling),
-                remedy="'stratified' spreads the sampled steps evenly",
-            )
+        one_of("step_sampling", step_sampling, get_args(StepSampling), "'stratified' spreads the sampled steps evenly")
         if step_sampling == "importance" and (num_sampled_steps is None or num_particles > 1):
             raise InputError(
                 "step_sampling",

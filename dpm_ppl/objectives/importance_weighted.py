@@ -8,7 +8,6 @@ through the draws: every particle is run twice, first to draw its latents, then 
 between the gradient on its way back is multiplied by the particle's share once more (`_share_again`).
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpyro.infer import RenyiELBO
 from numpyro.infer.elbo import ELBO
 from numpyro.primitives import Messenger
 
-from dpm_ppl._common.checks import check_sizes
+from dpm_ppl._common.checks import check_sizes, number_in
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import with_all_particles
 from dpm_ppl._common.types import Array, Float, PRNGKey
@@ -47,13 +46,14 @@ def renyi_elbo(alpha: float, num_particles: int) -> RenyiELBO:
     integer.
     """
     check_sizes(num_particles=num_particles)
-    if not (math.isfinite(alpha) and alpha >= 0) or alpha == 1:
-        raise InputError(
-            "alpha",
-            expected="a finite number >= 0 other than 1",
-            got=repr(alpha),
-            remedy="alpha = 1 is Trace_ELBO or DiffusionELBO; below 0 there is no lower bound",
-        )
+    about = {
+        "expected": "a finite number >= 0 other than 1",
+        "remedy": "alpha = 1 is Trace_ELBO or DiffusionELBO; below 0 there is no lower bound",
+    }
+    alpha = number_in("alpha", alpha, 0, closed="low", **about)
+    if alpha == 1:
+        raise InputError("alpha", got="1", **about)
+
     return RenyiELBO(alpha=alpha, num_particles=num_particles)
 
 
@@ -114,7 +114,7 @@ class _Particle:
         value, _ = log_weight(key)
         return {name: site["value"] for name, site in self._latents.items()}, value
 
-    def weight_and_scale(self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]) -> tuple[Array, Array]:
+    def weight_and_scale(self, log_weight: Callable, key: PRNGKey, latents: dict[str, Array]) -> tuple[Array, Any]:
         """The log weight of these latents and its scale, with no gradient by the parameters of the guide's density."""
         self._given = latents
         return log_weight(key)

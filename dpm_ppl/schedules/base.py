@@ -20,10 +20,7 @@ def number_of_steps(num_steps: Any) -> int:
     """T as Python's integer, or an `InputError`."""
     expected = f"an integer T from 2 to {MOST_STEPS:,}"
     remedy = "a diffusion needs at least a first and a last step; typical values are 40 to 2000"
-    number = whole_number("num_steps", num_steps, least=2, expected=expected, remedy=remedy)
-    if number > MOST_STEPS:
-        raise InputError("num_steps", expected=expected, got=number, remedy=remedy)
-    return number
+    return whole_number("num_steps", num_steps, least=2, most=MOST_STEPS, expected=expected, remedy=remedy)
 
 
 def number(name: str, *, optional: bool = False) -> Callable[[Any], Any]:

@@ -5,12 +5,13 @@ They hold plain Python numbers, never arrays, so that no optimiser can move them
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import equinox as eqx
 import numpy as np
 from jaxtyping import Array
 
-from dpm_ppl._common.checks import real_number
+from dpm_ppl._common.checks import number_in, real_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.schedules.base import AbstractSchedule, check_rates, number, number_of_steps
 from dpm_ppl.schedules.steps import Step, fixed_steps
@@ -57,6 +58,11 @@ class Linear(AbstractSchedule):
         return fixed_steps(np.linspace(self.beta_1, self.beta_T, self.num_steps))
 
 
+def _offset(value: Any) -> float:
+    remedy = "the usual value is 0.008"
+    return number_in("offset", value, 0, closed="low", expected="a finite number >= 0", remedy=remedy)
+
+
 class Cosine(AbstractSchedule):
     """alpha_bar_t = cos^2 of an angle that rises linearly (Nichol and Dhariwal 2021, equation 17).
 
@@ -64,15 +70,11 @@ class Cosine(AbstractSchedule):
     """
 
     num_steps: int = eqx.field(static=True, converter=number_of_steps)
-    offset: float = eqx.field(static=True, default=0.008, converter=number("offset"))
+    offset: float = eqx.field(static=True, default=0.008, converter=_offset)
     max_beta: float = eqx.field(static=True, default=0.999, converter=number("max_beta"))
 
     def __check_init__(self):
         check_rates("max_beta", np.asarray([self.max_beta]))
-        if not (math.isfinite(self.offset) and self.offset >= 0):
-            raise InputError(
-                "offset", expected="a finite number >= 0", got=repr(self.offset), remedy="the usual value is 0.008"
-            )
 
     def steps(self) -> Step:
         angle = (np.arange(self.num_steps + 1) / self.num_steps + self.offset) / (1 + self.offset) * np.pi / 2

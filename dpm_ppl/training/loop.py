@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import SVI
 
-from dpm_ppl._common.checks import check_key, real_number, whole_number
+from dpm_ppl._common.checks import check_key, number_in, one_of, whole_number
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl._common.interruption import interruptible
@@ -104,11 +104,9 @@ def fit(
     updates_per_chunk = _count("updates_per_chunk", updates_per_chunk, optional=True)
     evaluate_every = _count("evaluate_every", evaluate_every, optional=True)
     checkpoint_every = _count("checkpoint_every", checkpoint_every, optional=True)
-    averaging = real_number("averaging", averaging)
-    if not 0.0 <= averaging < 1.0:
-        raise InputError("averaging", expected="a number in [0, 1)", got=averaging, remedy="use 0.999, or 0 for none")
-    if unit not in _NATS_PER_UNIT:
-        raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of them")
+    about = {"expected": "a number in [0, 1)", "remedy": "use 0.999, or 0 for none"}
+    averaging = number_in("averaging", averaging, 0, 1, closed="low", **about)
+    one_of("unit", unit, _NATS_PER_UNIT)
     if keep_best is not None and evaluate is None:
         raise InputError("keep_best", expected="an evaluation to go by", got="no evaluate", remedy="pass evaluate")
     if resume and checkpoint_dir is None:
@@ -231,7 +229,4 @@ def _count(name: str, count: Any, *, least: int = 1, most: int | None = None, op
     if count is None and optional:
         return None
     expected = f"an integer of at least {least}" + ("" if most is None else f" and at most {most}, the data")
-    number = whole_number(name, count, least=least, expected=expected, remedy="change it")
-    if most is not None and number > most:
-        raise InputError(name, expected=expected, got=repr(count), remedy="change it")
-    return number
+    return whole_number(name, count, least=least, most=most, expected=expected, remedy="change it")

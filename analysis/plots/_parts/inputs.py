@@ -4,27 +4,12 @@ from math import log
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.units import Units
 
 Group = xr.Dataset | xr.DataTree
-
-
-def finite_array(argument: str, values: ArrayLike, shape: tuple[int | str, ...]) -> np.ndarray:
-    """The array of finite numbers that `values` must be; a word in `shape` stands for any size but 0."""
-    array = np.asarray(values)
-    if array.dtype.kind not in "biuf" or not np.isfinite(array).all():
-        got = f"dtype {array.dtype}" if array.dtype.kind not in "biuf" else "NaN or infinity"
-        raise InputError(argument, expected="finite real numbers", got=got, remedy="convert, or drop these entries")
-    fits = len(shape) == array.ndim and all(
-        size > 0 if isinstance(wanted, str) else size == wanted for wanted, size in zip(shape, array.shape, strict=True)
-    )
-    if not fits:
-        expected = f"shape ({', '.join(map(str, shape))})"
-        raise InputError(argument, expected=expected, got=f"shape {array.shape}", remedy="reshape or select")
-    return array
 
 
 def left_out(shown: np.ndarray) -> str:
@@ -62,8 +47,7 @@ def bits_or_nats(unit: str) -> float:
 
     **Raises:** `InputError` for a unit other than bits and nats.
     """
-    if unit not in ("bits", "nats"):
-        raise InputError("unit", expected="'bits' or 'nats'", got=repr(unit), remedy="choose one of these")
+    one_of("unit", unit, ("bits", "nats"))
     return 1 / log(2) if unit == "bits" else 1.0
 
 

@@ -12,6 +12,7 @@ import xarray as xr
 from arviz_base import rcParams
 from arviz_plots.plot_collection import PlotCollection
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 
 Backend = Literal["matplotlib", "plotly", "bokeh", "none"]
@@ -82,12 +83,7 @@ def checked_backend(backend: str | None) -> str:
 
     **Raises:** `InputError` for an unknown one.
     """
-    backend = rcParams["plot.backend"] if backend is None else backend
-    if backend not in get_args(Backend):
-        raise InputError(
-            "backend", expected=f"one of {', '.join(get_args(Backend))}", got=repr(backend), remedy="name one"
-        )
-    return str(backend)
+    return one_of("backend", rcParams["plot.backend"] if backend is None else backend, get_args(Backend), "name one")
 
 
 def legend(

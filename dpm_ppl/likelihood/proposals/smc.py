@@ -21,7 +21,6 @@ twisted particle filters (Whiteley and Lee 2014). p(x_t) is not known, but rough
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -29,7 +28,7 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
-from dpm_ppl._common.checks import real_number, whole_number
+from dpm_ppl._common.checks import number_in, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Normal
 from dpm_ppl._common.sums import add_exactly
@@ -122,6 +121,11 @@ def _several(num_particles: Any) -> int:
     return whole_number("num_particles", num_particles, least=2, expected=expected, remedy=remedy)
 
 
+def _share(threshold: Any) -> float:
+    expected = "a share of the particles, from 0 (never resample) to 1 (always)"
+    return number_in("threshold", threshold, 0, 1, closed="low high", expected=expected, remedy="use 0.5")
+
+
 class SequentialMonteCarlo(AbstractProposal):
     """`num_particles` that are resampled along the way; the arguments are those of `step`.
 
@@ -133,18 +137,9 @@ class SequentialMonteCarlo(AbstractProposal):
 
     num_particles: int = eqx.field(static=True, converter=_several)
     resample: Resample = eqx.field(static=True, default=systematic)
-    threshold: float = eqx.field(static=True, default=0.5, converter=partial(real_number, "threshold"))
+    threshold: float = eqx.field(static=True, default=0.5, converter=_share)
     twist: Twist | None = None
     kind: ClassVar[str] = "smc"
-
-    def __check_init__(self):
-        if not 0 <= self.threshold <= 1:
-            raise InputError(
-                "threshold",
-                expected="a share of the particles, from 0 (never resample) to 1 (always)",
-                got=repr(self.threshold),
-                remedy="use 0.5",
-            )
 
     @property
     def independent_particles(self) -> bool:
