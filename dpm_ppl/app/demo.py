@@ -1,4 +1,4 @@
-"""The main job in small: digits and swiss roll, fitted, scored and drawn in a few minutes on two cores."""
+"""`dpm-ppl demo`: digits and swiss roll, fitted, scored and drawn in a few minutes on two cores."""
 
 from collections.abc import Callable
 from pathlib import Path

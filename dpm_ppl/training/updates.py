@@ -1,7 +1,7 @@
 """One update of any NumPyro `SVI`, the state it moves, and many updates in one compiled loop.
 
-`init` and `step` are pure: a user may own the loop. `fit` in `training` is the loop most people want, around the same
-`step`.
+`init` and `step` are pure: a user may own the loop. `fit` in `training.loop` is what most people want, around the
+same `step`.
 """
 
 import math
