@@ -19,7 +19,7 @@ import tyro
 
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.interruption import ends_by_exception
-from dpm_ppl.app.commands._options import experiment_in, flag_value, with_options
+from dpm_ppl.app.commands._options import experiment_in, flag_value, with_memory, with_options
 from dpm_ppl.app.commands._output import close_output, plain_output
 from dpm_ppl.app.commands._wording import spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
@@ -69,7 +69,7 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
     run_demo(out, print_json if json else None)
 
 
-COMMANDS = {command.__name__: command for command in (fit, bounds, sample, report, compare, demo)}
+COMMANDS = {command.__name__: with_memory(command) for command in (fit, bounds, sample, report, compare, demo)}
 
 
 def main() -> None:

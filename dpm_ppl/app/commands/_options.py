@@ -1,5 +1,6 @@
 """The options of an experiment as flags of a command, made from the one place where they are declared."""
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
+from dpm_ppl._common.memory import memory_budget, num_bytes
 from dpm_ppl.app.commands._arguments import RealOrNone, WholeOrNone
 from dpm_ppl.experiments.options import Option
 
@@ -31,11 +33,22 @@ def with_options(command: Callable[..., None], options: Iterable[Option]) -> Cal
         given = {name: value for name in added if (value := values.pop(name)) is not None}
         command(*arguments, **values, **({"options": given} if "options" in signature.parameters else {}))
 
-    parameters = [*own.values(), *map(_parameter, added.values())]
-    del taking.__wrapped__  # which would show the signature of the command itself
-    vars(taking)["__signature__"] = signature.replace(parameters=parameters)
-    taking.__annotations__ = {one.name: one.annotation for one in parameters}
-    return taking
+    return _with_parameters(taking, signature, [*own.values(), *map(_parameter, added.values())])
+
+
+def with_memory(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with a flag for the memory budget that it runs within."""
+    signature = inspect.signature(command)
+
+    @wraps(command)
+    def within(*arguments: Any, memory: str | None = None, **values: Any) -> None:
+        with contextlib.nullcontext() if memory is None else memory_budget(num_bytes(memory, "--memory")):
+            command(*arguments, **values)
+
+    about = "For what is computed side by side, as 2GB; an eighth of the device's, at most 1GiB, if not given."
+    annotation = Annotated[str | None, tyro.conf.arg(help=about, metavar="SIZE")]
+    flag = inspect.Parameter("memory", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+    return _with_parameters(within, signature, [*signature.parameters.values(), flag])
 
 
 def experiment_in(words: list[str], names: Iterable[str]) -> str | None:
@@ -59,6 +72,16 @@ def flag_value(words: list[str], flag: str) -> str | None:
 def as_text(options: Mapping[str, Any]) -> dict[str, Any]:
     """Paths among the values as the text that a run keeps."""
     return {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in options.items()}
+
+
+def _with_parameters(
+    command: Callable[..., None], signature: inspect.Signature, parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """The wrapped command, of which these are shown as its parameters."""
+    del command.__wrapped__  # which would show the signature of the command itself
+    vars(command)["__signature__"] = signature.replace(parameters=parameters)
+    command.__annotations__ = {one.name: one.annotation for one in parameters}
+    return command
 
 
 def _plain(parameter: inspect.Parameter) -> inspect.Parameter:
