@@ -9,6 +9,7 @@ from scipy.special import logsumexp
 from dpm_ppl.estimates.widening import widening
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import TAIL, RunningWeights
+from dpm_ppl.likelihood.saved import read_weights, write_weights
 
 LOG_WEIGHTS = np.random.default_rng(0).normal([[-300.0], [0.0], [500.0]], [[0.1], [1.0], [3.0]], (3, 1000))
 
@@ -132,3 +133,12 @@ def test_saved_and_read_they_go_on_alike():
         running.add(second)
     for name, array in whole.arrays().items():
         np.testing.assert_array_equal(again.arrays()[name], array)
+
+
+def test_files_of_the_old_names_are_read(tmp_path):
+    running, path = kept(LOG_WEIGHTS, 100), tmp_path / "weights.npz"
+    write_weights(path, "of something", [running])
+    with np.load(path) as archive:
+        np.savez(path, **{name.replace("group_means_", "rungs_"): archive[name] for name in archive})
+    (again,) = read_weights(path, "of something", 0, 1) or []
+    np.testing.assert_array_equal(again.group_means.mean, running.group_means.mean)
