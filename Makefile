@@ -11,11 +11,20 @@ PYTEST := $(BIN)/pytest -n 2 --dist loadfile
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.14; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 12))' >/dev/null 2>&1 && echo $$python && break; done)
 
+# The newest one, which pyenv hides where .python-version names another.
+NEWEST_PYTHON ?= $(shell for version in 3.14 3.13 3.12; do \
+	PYENV_VERSION=$$version python$$version -c 'import ensurepip, venv' >/dev/null 2>&1 && echo env PYENV_VERSION=$$version python$$version && break; done)
+
+# What leans on the dependencies most, in a minute or two; each set of versions has its own virtual environment.
+SHORT := -p no:cacheprovider tests/_common/test_numpyro_seam.py tests/_common/test_inputs.py tests/_common/test_checks.py \
+	tests/methods/test_programs.py tests/objectives/test_step_sampling.py
+SHORT_NEEDS := '.[analysis,ode]' beartype pytest
+
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all lint format docs bench clean
+.PHONY: help install demo test test-all test-lowest test-newest lint format docs bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
 
 install: $(STAMP) ## the virtual environment, with everything in it
 
@@ -33,6 +42,23 @@ test: $(STAMP) ## the tests, without the slow ones
 
 test-all: $(STAMP) ## all tests
 	$(PYTEST) -m ""
+
+test-lowest: .venv-lowest/.installed ## a few tests on the lowest versions that pyproject.toml allows
+	.venv-lowest/bin/python -m pytest $(SHORT)
+
+test-newest: .venv-newest/.installed ## a few tests on the newest Python that is there, with the newest versions
+	.venv-newest/bin/python -m pytest $(SHORT)
+
+.venv-lowest/.installed: pyproject.toml .ci/lowest.py
+	$(PYTHON) -m venv --clear .venv-lowest
+	.venv-lowest/bin/python .ci/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --disable-pip-version-check --quiet --constraint .venv-lowest/lowest.txt --editable $(SHORT_NEEDS)
+	@touch $@
+
+.venv-newest/.installed: pyproject.toml
+	$(NEWEST_PYTHON) -m venv --clear .venv-newest
+	.venv-newest/bin/python -m pip install --disable-pip-version-check --quiet --editable $(SHORT_NEEDS)
+	@touch $@
 
 lint: $(STAMP) ## style, format and types
 	$(BIN)/ruff check

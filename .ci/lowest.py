@@ -8,4 +8,4 @@ groups = [project["dependencies"], *project["optional-dependencies"].values()]
 for requirement in sorted({requirement for group in groups for requirement in group}):
     name, at_least, version = requirement.partition(">=")
     if at_least:  # this package's own extras have no version
-        print(f"{name.partition('[')[0]}=={version}")
+        print(f"{name.partition('[')[0]}=={version.partition(',')[0]}")
