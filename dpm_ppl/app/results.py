@@ -50,4 +50,4 @@ def tree_of(trained: Trained, measured: Measured) -> xr.DataTree:
 def _bound_of(diffusion: Diffusion, rows: np.ndarray, seed: int, heldout) -> xr.Dataset:
     keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 6))
     x_0 = heldout.draw(rows[:NUM_BOUND_POINTS], keys[0])
-    return bound_group(bound(diffusion, x_0, keys[1], num_draws=4, data_chunk=100), diffusion=diffusion)
+    return bound_group(bound(diffusion, x_0, keys[1], num_draws=4), diffusion=diffusion)
