@@ -90,7 +90,7 @@ def _fitted(experiment: Experiment, num_updates: int) -> tuple[Diffusion, Array]
 def _of_run(path: str) -> tuple[Diffusion, Array]:
     run = runs.open_run(Path(path), "RUN")
     experiment = run.declare(EXPERIMENTS)
-    trained = runs.trained(run, experiment)
+    trained, _ = runs.trained(run, experiment)
     assert isinstance(trained, Diffusion)
     return trained, _heldout(experiment)
 

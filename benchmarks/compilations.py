@@ -13,9 +13,8 @@ import numpy as np
 
 from benchmarks import roll
 from benchmarks.measurement import Measurement, compiled_programs
-from dpm_ppl import Dataset, DiffusionELBO, bound, log_likelihood, sample, training
+from dpm_ppl import Dataset, DiffusionELBO, bound, evaluation, log_likelihood, sample, training
 from dpm_ppl.diffusion import entropy_bounds, sample_path
-from dpm_ppl.evaluation import measured
 from dpm_ppl.evaluation.scores import score
 
 NUM_STEPS, NUM_DATA = 20, 64
@@ -47,7 +46,7 @@ def _calls() -> dict[str, Callable[[int], Any]]:
         "training.step": lambda i: step(states[i], points[i]),
         "fit": lambda i: fit(points[i], key=keys[i]),
         "score": lambda i: score(diffusions[i], datasets[i], keys[i]),
-        "measure": lambda i: measured.measure(diffusions[i], datasets[i], keys[i], num_particles=16, num_points=16),
+        "measure": lambda i: evaluation.measure(diffusions[i], datasets[i], keys[i], num_particles=16, num_points=16),
         "log_likelihood": lambda i: log_likelihood(diffusions[i], fewer[i], keys[i], 16),
     }
 

@@ -25,7 +25,7 @@ from dpm_ppl._common.memory import memory_budget
 from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, bound, forward_chain, reverse_chain, sample
 from dpm_ppl.estimates import estimate, paired_difference
-from dpm_ppl.evaluation.measured import measure
+from dpm_ppl.evaluation import measure
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, flow_log_likelihood, log_likelihood, sandwich
 from dpm_ppl.methods import Program

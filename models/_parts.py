@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-import jax
 import optax
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.experiments.streams import Stream, key_of
 
 VARIANT = '"paper" for the paper\'s own configuration.'
 EDGE = 'The last reverse step: "fixed", as in the paper, or "learned".'
@@ -31,8 +31,8 @@ def adam(
 
 
 def network_key(seed: int) -> PRNGKey:
-    """The key of a network's initial values; a run derives those of its training and its scores from the same seed."""
-    return jax.random.fold_in(jax.random.key(seed), 9)
+    """The key of a network's initial values."""
+    return key_of(seed, Stream.NETWORK)
 
 
 def chosen[Choice](argument: str, name: str, choices: Mapping[str, Choice]) -> Choice:

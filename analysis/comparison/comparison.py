@@ -24,7 +24,7 @@ from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
 from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none
 from dpm_ppl.estimates.subsets import extended_mean
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation import Measured
 from dpm_ppl.likelihood import LogLikelihood
 
 Result = Measured | LogLikelihood | Bound | ArrayLike

@@ -13,8 +13,8 @@ from dpm_ppl.analysis.comparison.scale import FINITE, Scale
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
 from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_difference
-from dpm_ppl.evaluation.importance_scores import Rung, sharpened, summarise
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation import Measured
+from dpm_ppl.evaluation.importance_scores import K_with_weights, LadderRow, summarise
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.likelihood import LogLikelihood
 
@@ -58,7 +58,7 @@ class Entry:
         importance = self.measured.importance
         if importance is None or self.is_exact:
             return False
-        K, best = self.measured.scores.K.mean, importance.rungs[-1].mean.mean
+        K, best = self.measured.scores.K.mean, importance.ladder[-1].mean.mean
         if not math.isfinite(K):  # where it failed, weights of all data alone can stand for it
             return math.isfinite(best) and bool(np.isneginf(K) or importance.num_points == len(self.K_values))
         return bool(best >= K) and is_above(importance.gain, 1.0)
@@ -83,7 +83,7 @@ class Entry:
     def control(self) -> np.ndarray:
         """What is known of all data and goes with `values`, nats: K, from all particles where there are weights."""
         weights = self._weights
-        return self.K_values if weights is None else sharpened(self.K_values, weights)
+        return self.K_values if weights is None else K_with_weights(self.K_values, weights)
 
     @property
     def K(self) -> Estimate:
@@ -97,9 +97,9 @@ class Entry:
         return None if gap is None else self.scale.advantage(gap)
 
     @property
-    def ladder(self) -> list[Rung]:
+    def ladder(self) -> list[LadderRow]:
         """The importance-weighted figures, from one particle upwards."""
-        return [] if self.measured.importance is None or self.is_exact else self.measured.importance.rungs
+        return [] if self.measured.importance is None or self.is_exact else self.measured.importance.ladder
 
     @property
     def best(self) -> Estimate:

@@ -99,9 +99,9 @@ def _run(commands: Mapping[str, Callable[..., None]]) -> None:
             print(f"dpm-ppl {version('dpm-ppl')}")
         else:
             app = tyro.extras.SubcommandApp()
-            app.command(list_experiments, name="list")
+            app.command(name="list")(list_experiments)
             for name, command in commands.items():
-                app.command(command, name=name)
+                app.command(name=name)(command)
             app.cli(prog="dpm-ppl", description=ABOUT)
     except SystemExit:  # as after --help
         sys.stdout.flush()

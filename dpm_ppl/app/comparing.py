@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +10,18 @@ from rich.console import Console
 
 from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.app import runs, weighing
-from dpm_ppl.evaluation.importance_scores import summarise
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.app import runs
+from dpm_ppl.app.evaluating import evaluate_run, particles_for
+from dpm_ppl.app.opened import OpenedRun, open_trained
+from dpm_ppl.evaluation import Measured
 from dpm_ppl.experiments import Experiment
 from dpm_ppl.experiments.options import DIFFUSION
-from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.models import EXPERIMENTS, METHODS
 
 _CONSOLE = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
-@dataclass(frozen=True, eq=False)
-class Trained:
-    """A run, its experiment and what it has trained."""
-
-    run: runs.Run
-    experiment: Experiment
-    method: AbstractMethod
-
-    @property
-    def method_name(self) -> str:
-        """Which of the methods it is."""
-        return self.run.options.get("method", DIFFUSION)
-
-
-def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int | None = None) -> dict[str, Trained]:
+def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int | None = None) -> dict[str, OpenedRun]:
     """The runs in these directories, by method and, where two have the same, by directory; `data` where these are now.
 
     Of the held-out data only the first `num_heldout` are looked at, or all if None.
@@ -45,13 +30,11 @@ def open_all(paths: Sequence[Path], data: Path | None = None, num_heldout: int |
     """
     opened = []
     for path in {path.resolve(): path for path in reversed(paths)}.values():
-        run = runs.open_run(path)
-        experiment = run.declare(EXPERIMENTS, data).scored_on(num_heldout)
-        opened.insert(0, Trained(run, experiment, runs.trained(run, experiment)))
+        opened.insert(0, open_trained(path, data, num_heldout))
     check_same_data({str(one.run.path): one.experiment for one in opened})
     names = [Counter(one.method_name for one in opened), Counter(_with_folder(one) for one in opened)]
 
-    def name(one: Trained) -> str:
+    def name(one: OpenedRun) -> str:
         if names[0][one.method_name] == 1:
             return one.method_name
         return _with_folder(one) if names[1][_with_folder(one)] == 1 else f"{one.method_name}, {one.run.path}"
@@ -121,26 +104,20 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | Non
 
 
 def measure_run(
-    trained: Trained, num_particles: int, num_points: int | None, *, with_sandwich: bool = False
+    opened: OpenedRun, num_particles: int, num_points: int | None, *, with_sandwich: bool = False
 ) -> Measured:
     """K of all held-out data and importance weights of some, kept in the run directory; Ctrl-C ends it, saved."""
-    run, experiment, method = trained.run, trained.experiment, trained.method
-    num_points, proposal = weighing.check_weighing(experiment, method, num_points, None)
-    how = num_particles, num_points, proposal
-    if unfinished := runs.standing(run):
-        _CONSOLE.print(unfinished)
-    with weighing.alone(run):
-        scores = runs.score_heldout(run, experiment, method)
-        weights = weighing.weigh_heldout(run, experiment, method, *how)
-        if weights.interrupted:
-            raise KeyboardInterrupt
-        bounds = weighing.sandwich_simulated(run, method, *how) if with_sandwich else None
-    units = experiment.task.heldout.units
-    return Measured(units, scores, weights, summarise(weights, units, scores), bounds)
+    if opened.standing:
+        _CONSOLE.print(opened.standing)
+    particles = particles_for(opened.experiment, opened.method, num_particles, num_points)
+    measured = evaluate_run(opened, particles, with_sandwich=with_sandwich)
+    if measured.interrupted:
+        raise KeyboardInterrupt
+    return measured
 
 
-def _with_folder(trained: Trained) -> str:
-    return f"{trained.method_name}, {trained.run.path.name}"
+def _with_folder(opened: OpenedRun) -> str:
+    return f"{opened.method_name}, {opened.run.path.name}"
 
 
 def _same_data(a: Experiment, b: Experiment) -> bool:

@@ -10,6 +10,8 @@ from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.console.tables import print_scores
+from dpm_ppl.app.evaluating import evaluate_run
+from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.app.pictures import draw_picture
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.models import EXPERIMENTS
@@ -43,9 +45,9 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
                 experiment = experiments.declare(EXPERIMENTS, name, {})
                 run = runs.create(path, experiment, num_updates=num_updates)
             result = runs.fit(run, experiment, resume=exists)
-        diffusion = experiment.recipe.method.with_params(result.params)
-        scores[name] = runs.score_heldout(run, experiment, diffusion, num_draws=NUM_DRAWS)
-        pictures[name] = str(draw_picture(run, experiment, diffusion))
+        opened = OpenedRun(run, experiment, experiment.recipe.method.with_params(result.params), run.num_updates)
+        scores[name] = evaluate_run(opened, num_draws=NUM_DRAWS).scores
+        pictures[name] = str(draw_picture(run, experiment, opened.method))
     if print_json is not None:
         print_json({name: {**score.as_json(), "picture": pictures[name]} for name, score in scores.items()})
         return

@@ -66,6 +66,12 @@ class Run:
         method = self.options.get("method", DIFFUSION)
         return self.experiment if method == DIFFUSION else f"{self.experiment}, {method}"
 
+    def standing(self, num_updates_done: int) -> str:
+        """Where its fit was stopped, in words; nothing where it has ended."""
+        if num_updates_done >= self.num_updates:
+            return ""
+        return f"{self.path} stands at update {num_updates_done:,} of {self.num_updates:,}"
+
     @property
     def files(self) -> list[str]:
         """Its options that say where data are; which they are their digest says."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from dpm_ppl._common.files import replacing
@@ -13,6 +12,7 @@ from dpm_ppl.app import runs
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.experiments import Experiment
 from dpm_ppl.experiments.options import DIFFUSION
+from dpm_ppl.experiments.streams import Stream, key_of
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.methods.base import AbstractMethod
 
@@ -81,7 +81,7 @@ def chain_picture(run: runs.Run, experiment: Experiment, method: AbstractMethod)
     diffusion = method.chain
     if diffusion is None or experiment.task.heldout.units.columns is not None:
         return None
-    key = jax.random.key(run.seed)
+    key = key_of(run.seed, Stream.CHAIN_PICTURE)
     if diffusion.event_shape == (2,) and not isinstance(diffusion.kernel, BernoulliKernel):
         num_points = min(2000, experiment.task.heldout.num_points)
         return plot_figure_one(
@@ -104,7 +104,7 @@ def draws_picture(methods: Mapping[str, tuple[runs.Run, AbstractMethod]], heldou
     num_draws = num if is_pairs else num_data  # only a pair plot may have more draws than data
     shown = {"held-out data": units.as_given(heldout.rows(np.arange(num_data)))}
     for name, (run, method) in methods.items():
-        key = jax.random.fold_in(jax.random.key(run.seed), 7)
+        key = key_of(run.seed, Stream.PICTURE)
         draws = method.sample(key, num_draws)
         shown[name] = units.as_given(np.asarray(draws))
     columns: Any = units.columns

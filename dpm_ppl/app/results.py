@@ -5,17 +5,18 @@ import numpy as np
 import xarray as xr
 
 from dpm_ppl.analysis.tree.tree import bound_group, pointwise_group, to_datatree, weights_group
-from dpm_ppl.app.comparing import Trained
+from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.diffusion.bounds import bound
 from dpm_ppl.diffusion.diffusion import Diffusion
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation import Measured
+from dpm_ppl.experiments.streams import Stream, key_of
 
 NUM_BOUND_POINTS = 200
 """Held-out data whose terms of K are kept step by step."""
 NUM_SAMPLES = 400
 
 
-def tree_of(trained: Trained, measured: Measured) -> xr.DataTree:
+def tree_of(trained: OpenedRun, measured: Measured) -> xr.DataTree:
     """Bound and weights per datum, pointwise log-likelihood, samples, data, schedule and provenance of a run.
 
     The groups `bound` (a diffusion's, of the first data), `weights`, `log_likelihood` and `observed_data` number the
@@ -23,7 +24,7 @@ def tree_of(trained: Trained, measured: Measured) -> xr.DataTree:
     """
     run, experiment, method = trained.run, trained.experiment, trained.method
     rows = experiment.task.heldout.rows(np.arange(len(measured.scores.K_values)))
-    draws = np.asarray(method.sample(jax.random.fold_in(jax.random.key(run.seed), 5), NUM_SAMPLES))
+    draws = np.asarray(method.sample(key_of(run.seed, Stream.DRAWS), NUM_SAMPLES))
     exact = measured.scores.exact_values
     weights = measured.weights
     settings = {f"option_{name}": value for name, value in run.options.items() if value is not None}
@@ -48,6 +49,6 @@ def tree_of(trained: Trained, measured: Measured) -> xr.DataTree:
 
 
 def _bound_of(diffusion: Diffusion, rows: np.ndarray, seed: int, heldout) -> xr.Dataset:
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), 6))
+    keys = jax.random.split(key_of(seed, Stream.TERMS))
     x_0 = heldout.draw(rows[:NUM_BOUND_POINTS], keys[0])
     return bound_group(bound(diffusion, x_0, keys[1], num_draws=4), diffusion=diffusion)

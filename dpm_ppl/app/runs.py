@@ -1,11 +1,9 @@
 """The work of a run: training it, from where it stands, and scoring what it has trained."""
 
 import json
-import os
 import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,8 +24,9 @@ from dpm_ppl.app.directories import (
     open_run,
 )
 from dpm_ppl.estimates.standard_errors import finite_or_none
-from dpm_ppl.evaluation.scores import Scores, score
+from dpm_ppl.evaluation import Keys, evaluate
 from dpm_ppl.experiments.experiment import Experiment
+from dpm_ppl.experiments.streams import Stream, key_of
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.training import checkpoint
 from dpm_ppl.training.resuming import check_settings
@@ -44,8 +43,6 @@ __all__ = [
     "is_run",
     "metrics",
     "open_run",
-    "score_heldout",
-    "standing",
     "trained",
     "updates_done",
 ]
@@ -94,8 +91,8 @@ def choice(metrics: list[dict[str, Any]], unit: str) -> str:
     )
 
 
-def trained(run: Run, experiment: Experiment) -> AbstractMethod:
-    """The method with the averaged parameters of the newest checkpoint.
+def trained(run: Run, experiment: Experiment) -> tuple[AbstractMethod, int]:
+    """The method with the averaged parameters of the newest checkpoint, and the number of updates behind these.
 
     **Raises:** `InputError` where there is none, or it is of something else than `run.json` says.
     """
@@ -109,7 +106,7 @@ def trained(run: Run, experiment: Experiment) -> AbstractMethod:
     keep_best = experiment.task.validation is not None
     like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)
     state, _ = checkpoint.load(newest, like)
-    return experiment.recipe.method.with_params(state.chosen)
+    return experiment.recipe.method.with_params(state.chosen), checkpoint.updates_of(newest)
 
 
 def metrics(run: Run) -> list[dict[str, Any]]:
@@ -131,50 +128,16 @@ def updates_done(run: Run) -> int:
     return 0 if newest is None else checkpoint.updates_of(newest)
 
 
-def standing(run: Run) -> str:
-    """Where a fit was stopped, in words; nothing where it has ended."""
-    done = updates_done(run)
-    return f"{run.path} stands at update {done:,} of {run.num_updates:,}" if done < run.num_updates else ""
-
-
-def score_heldout(run: Run, experiment: Experiment, method: AbstractMethod, *, num_draws: int | None = None) -> Scores:
-    """Scores of a trained method on all held-out data; what they cost is kept in the run directory."""
-    num_draws = experiment.task.num_draws if num_draws is None else num_draws
-    name = f"heldout-{experiment.task.heldout.num_points}-draws-{num_draws}-update-{updates_done(run)}.npz"
-    return score(
-        method,
-        experiment.task.heldout,
-        jax.random.fold_in(jax.random.key(run.seed), 10),  # not 1: that is how `fit` splits off a key of its own
-        num_draws=num_draws,
-        datum=experiment.task.datum,
-        exact=experiment.task.exact,
-        gaussian=experiment.task.gaussian,
-        checkpoint=folder / name if (folder := _scores_folder(run)) else None,
-        progress=True,
-    )
-
-
-def _scores_folder(run: Run) -> Path | None:
-    """Where scores are kept; nowhere in a directory that may only be read."""
-    folder = run.path / "scores"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
 def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]], dict[str, float]]:
     if experiment.task.validation is None:
         part = experiment.task.heldout.part(slice(HELDOUT_POINTS))
     else:
         part = experiment.task.validation.part(slice(VALIDATION_POINTS))
-    key = jax.random.fold_in(jax.random.key(seed), 2)
+    key = key_of(seed, Stream.EVALUATION)
 
-    def evaluate(params: dict[str, Any]) -> dict[str, float]:
-        scores = score(
-            experiment.recipe.method.with_params(params), part, key, num_draws=1, datum=experiment.task.datum
-        )
+    def evaluate_params(params: dict[str, Any]) -> dict[str, float]:
+        method = experiment.recipe.method.with_params(params)
+        scores = evaluate(method, part, Keys(key, key, key), num_draws=1, datum=experiment.task.datum).scores
         values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
         return {
             name + suffix: number
@@ -183,7 +146,7 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
             for suffix, number in (("", value.mean), ("_se", value.se))
         }
 
-    return evaluate
+    return evaluate_params
 
 
 def _as_json(row: dict[str, Any]) -> dict[str, Any]:

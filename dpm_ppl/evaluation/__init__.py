@@ -1,1 +1,22 @@
-"""What a method says of held-out data: the bound, importance weights, the exact value, each in bits with its error."""
+"""What a method says of held-out data: the bound, importance weights, the exact value, each in bits with its error.
+
+`measure` is for a method at hand; `score` gives K alone. Both keep the values of single data behind their figures.
+"""
+
+from dpm_ppl.evaluation.evaluation import Files, Keys, Measured, Particles, evaluate, measure
+from dpm_ppl.evaluation.importance_scores import ImportanceScores, importance_weights, summarise
+from dpm_ppl.evaluation.scores import Scores, score
+
+__all__ = [
+    "Files",
+    "ImportanceScores",
+    "Keys",
+    "Measured",
+    "Particles",
+    "Scores",
+    "evaluate",
+    "importance_weights",
+    "measure",
+    "score",
+    "summarise",
+]

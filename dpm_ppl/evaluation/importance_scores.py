@@ -27,11 +27,11 @@ NUM_POINTS = 100
 
 
 @dataclass(frozen=True)
-class Rung:
+class LadderRow:
     """The held-out mean by estimates from `num_particles` each, in `num_draws` of the proposal; unit of the scores.
 
     `mean` is for all held-out data (see `summarise`), and so is `gap`, what it lacks to the exact value, paired; `rise`
-    is what is gained over the rung below, paired over the data that were weighed.
+    is what is gained over the row below, paired over the data that have weights.
     """
 
     num_particles: int
@@ -53,18 +53,18 @@ class Rung:
 
 @dataclass(frozen=True)
 class ImportanceScores:
-    """Importance-weighted figures of `num_heldout` data, `num_points` of which were weighed, and how far to trust them.
+    """Importance-weighted figures of `num_heldout` data, `num_points` of which have weights, and how far to trust them.
 
-    `rungs` lead from K to the log-likelihood; `gain` is what the last of them is above K, paired, for all held-out
+    `ladder` leads from K to the log-likelihood; `gain` is what its last row is above K, paired, for all held-out
     data. `cumulant` is the second-order estimate, no bound. `bits_per_dim` (less is better) is there where the data
-    have levels. `ess_median`, the effective number of the last rung's draws, `khat` and `verdicts`, shares, are of the
-    weighed data.
+    have levels. `ess_median`, the effective number of the last row's draws, `khat` and `verdicts`, shares, are of the
+    data with weights.
     """
 
     unit: str
     num_heldout: int
     num_points: int
-    rungs: list[Rung]
+    ladder: list[LadderRow]
     gain: Estimate
     cumulant: Estimate
     bits_per_dim: Estimate | None
@@ -75,13 +75,13 @@ class ImportanceScores:
 
     @property
     def doubtful_share(self) -> float:
-        """Share of the weighed data whose estimate is not reliable."""
+        """Share of the data with weights whose estimate is not reliable."""
         return 1 - self.verdicts[RELIABLE]
 
     def as_json(self) -> dict[str, Any]:
-        """What `scores.as_json` leaves out; the rungs under `importance_weighted`."""
+        """What `scores.as_json` leaves out; the ladder under `importance_weighted`."""
         return {
-            "importance_weighted": [rung.as_json() for rung in self.rungs],
+            "importance_weighted": [row.as_json() for row in self.ladder],
             "importance_weighted_points": self.num_points,
             "importance_weighted_bits_per_dim": self.bits_per_dim.as_json() if self.bits_per_dim else None,
             "importance_weighted_gain": self.gain.as_json(),
@@ -93,7 +93,7 @@ class ImportanceScores:
         }
 
 
-def weigh(
+def importance_weights(
     method: AbstractMethod,
     data: Dataset,
     key: PRNGKey,
@@ -137,7 +137,7 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
     """
     known = np.flatnonzero(result.num_draws)
     columns = result.ladder.values.T
-    K, exact = sharpened(scores.K_values, result), scores.exact_values
+    K, exact = K_with_weights(scores.K_values, result), scores.exact_values
     with np.errstate(invalid="ignore"):  # infinite values are left out by extended_mean
         lacking = None if exact is None else exact - K
 
@@ -157,12 +157,12 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
             above = values - K[known]
         return in_bits(extended_mean(above, known, np.zeros(len(K)), [K] if lacking is None else [K, lacking]))
 
-    rungs = []
+    ladder = []
     particles_per_draw = int(result.num_particles[known[0]] // result.num_draws[known[0]])
     for num_particles, column, below in zip(result.ladder.num_particles, columns, [None, *columns], strict=False):
         num_draws = int(num_particles) // particles_per_draw
-        rungs.append(
-            Rung(
+        ladder.append(
+            LadderRow(
                 int(num_particles),
                 num_draws,
                 in_bits(extended(column)),
@@ -172,13 +172,13 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
         )
     final = result.log_likelihood[known]
     shares = result.ess[known] / result.num_draws[known]
-    ess, khat = (values[np.isfinite(values)] for values in (shares * rungs[-1].num_draws, result.khat[known]))
+    ess, khat = (values[np.isfinite(values)] for values in (shares * ladder[-1].num_draws, result.khat[known]))
     median, largest = (np.median(khat), np.max(khat)) if khat.size else (np.nan, np.nan)
     return ImportanceScores(
         unit=scores.unit,
         num_heldout=scores.num_points,
         num_points=len(known),
-        rungs=rungs,
+        ladder=ladder,
         gain=gain(final),
         cumulant=in_bits(extended(result.cumulant[known])),
         bits_per_dim=None if units.num_levels is None else units.bits_per_dim(extended(final)),
@@ -189,8 +189,8 @@ def summarise(result: LogLikelihood, units: Units, scores: Scores) -> Importance
     )
 
 
-def sharpened(K_values: np.ndarray, result: LogLikelihood) -> np.ndarray:
-    """K of every datum; of those weighed, from their many particles, with less noise than a score's few draws."""
+def K_with_weights(K_values: np.ndarray, result: LogLikelihood) -> np.ndarray:
+    """K of every datum; of those with weights from their many particles, with less noise than a score's few draws."""
     K, known = K_values.copy(), np.flatnonzero(result.num_draws)
     if result.ladder.num_particles[0] == 1:
         K[known] = result.K

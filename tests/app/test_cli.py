@@ -18,7 +18,7 @@ import pytest
 import dpm_ppl
 from dpm_ppl._common.errors import TrainingError
 from dpm_ppl._common.interruption import Ended
-from dpm_ppl.app import demo, runs
+from dpm_ppl.app import demo, evaluating, runs
 from dpm_ppl.diffusion import Diffusion
 from dpm_ppl.evaluation import scores
 from dpm_ppl.experiments import option
@@ -240,7 +240,7 @@ def test_what_goes_wrong_later_is_one_line_too(fitted, folder, monkeypatch, fail
     def fail(*_, **__):
         raise failure
 
-    monkeypatch.setattr(runs, "score_heldout", fail)
+    monkeypatch.setattr(evaluating, "evaluate", fail)
     called = call("bounds", folder / "run")
     assert (called.code, called.out, called.err) == (code, "", says)
 
@@ -353,7 +353,7 @@ def test_a_terminal_that_has_gone_changes_no_exit_code(fitted, folder, monkeypat
     def end(*_, **__):
         raise Ended(signal.SIGHUP)
 
-    monkeypatch.setattr(runs, "score_heldout", end)
+    monkeypatch.setattr(evaluating, "evaluate", end)
     monkeypatch.setattr("builtins.print", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EIO, "gone")))
     assert call("bounds", folder / "run").code == 129
 

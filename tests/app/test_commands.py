@@ -75,7 +75,7 @@ def empty(tmp_path, monkeypatch):
 
     monkeypatch.setattr(swissroll, "NUM_TRAIN", 2_000)
     monkeypatch.setattr(experiments, "declare", untrained)
-    monkeypatch.setattr(runs, "trained", lambda run, experiment: experiment.recipe.method)
+    monkeypatch.setattr(runs, "trained", lambda run, experiment: (experiment.recipe.method, run.num_updates))
     monkeypatch.setattr(training, "fit", without_training)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")

@@ -16,7 +16,7 @@ from dpm_ppl import experiments
 from dpm_ppl.analysis.page import page
 from dpm_ppl.analysis.tree import files
 from dpm_ppl.analysis.tree.tree import held_out_elpd, load
-from dpm_ppl.app import runs
+from dpm_ppl.app import evaluating
 from dpm_ppl.app.comparing import open_all
 from dpm_ppl.app.pages.settings import settings
 from dpm_ppl.app.pages.writing import default_folder
@@ -196,7 +196,7 @@ def test_arviz_compares_two_reports(folder, reported):
 def test_a_missing_extra_is_noticed_before_any_measurement(package, folder, compared, monkeypatch, unchecked):
     monkeypatch.setitem(sys.modules, "jinja2", None if package == "jinja2" else jinja2)
     monkeypatch.setattr(files, "find_spec", lambda name: None if name == package else name)
-    monkeypatch.setattr(runs, "score_heldout", lambda *_, **__: pytest.fail("it was measured"))
+    monkeypatch.setattr(evaluating, "evaluate", lambda *_, **__: pytest.fail("it was measured"))
     page._template.cache_clear()
     for command in ("report", "compare")[: 2 if package == "jinja2" else 1]:
         called = call(command, folder / "all" / "vae")

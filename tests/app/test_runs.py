@@ -8,6 +8,8 @@ import pytest
 from dpm_ppl import experiments, training
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
+from dpm_ppl.app.evaluating import evaluate_run
+from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.models.array import Array
 from dpm_ppl.models.methods import mixture
 from dpm_ppl.training import checkpoint
@@ -75,8 +77,11 @@ def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, 
     monkeypatch.setattr(mixture, "clusters", lambda values, most, seed: found(values, most, seed)[::-1])
     opened = runs.open_run(run.path)
     again = opened.declare(ZOO)
-    kept = runs.trained(opened, again)
-    scores = [runs.score_heldout(run, made, method).K_values for method in (runs.trained(run, made), kept)]
+    kept, num_updates = runs.trained(opened, again)
+    scores = [
+        evaluate_run(OpenedRun(run, made, method, num_updates)).scores.K_values
+        for method in (runs.trained(run, made)[0], kept)
+    ]
     np.testing.assert_array_equal(*scores)
     found_now = training.init(again.recipe.svi(), jax.random.key(0), again.task.train.rows(np.arange(2))).params
     assert not np.array_equal(found_now["start_loc"], kept.params["start_loc"])
@@ -102,7 +107,7 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     newest = checkpoint.latest(run.checkpoints)
     assert newest is not None
     expected = experiment.recipe.method.with_params(result.params)
-    np.testing.assert_array_equal(flat(runs.trained(run, experiment)), flat(expected))
+    np.testing.assert_array_equal(flat(runs.trained(run, experiment)[0]), flat(expected))
     # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
     assert [row["update"] for row in result.metrics] == [0, 1, 2, 3, 4]
     best = max(row["K"] for row in result.metrics)
@@ -111,8 +116,9 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
 
 def test_the_number_of_draws_may_be_chosen(experiment, tmp_path):
     run = runs.create(tmp_path, experiment, num_updates=4)
-    assert runs.score_heldout(run, experiment, experiment.recipe.method).num_draws == experiment.task.num_draws
-    scores = runs.score_heldout(run, experiment, experiment.recipe.method, num_draws=1)
+    opened = OpenedRun(run, experiment, experiment.recipe.method, 0)
+    assert evaluate_run(opened).scores.num_draws == experiment.task.num_draws
+    scores = evaluate_run(opened, num_draws=1).scores
     assert (scores.num_draws, scores.num_points) == (1, experiment.task.heldout.num_points)
 
 

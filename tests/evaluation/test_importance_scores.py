@@ -12,10 +12,11 @@ from dpm_ppl.app.console.tables import print_importance_scores, print_sandwich
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.estimates.standard_errors import Estimate
-from dpm_ppl.evaluation.importance_scores import PROPOSALS, sandwich_json, summarise, weigh
+from dpm_ppl.evaluation.importance_scores import importance_weights, sandwich_json, summarise
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.likelihood import sandwich
+from dpm_ppl.likelihood.proposals import PROPOSALS
 from dpm_ppl.schedules import Erasure
 from tests import reference
 from tests.instances import small
@@ -37,21 +38,21 @@ def weighed(num_particles=256, num_points=50, proposal="trajectories"):
     diffusion, data, exact = gaussian_case()
     scores = score(diffusion, data, KEY, num_draws=8, exact=exact)
     options = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
-    return scores, summarise(weigh(diffusion, data, KEY, **options), data.units, scores)
+    return scores, summarise(importance_weights(diffusion, data, KEY, **options), data.units, scores)
 
 
 @pytest.mark.parametrize("proposal", sorted(PROPOSALS.keys() - {"guide"}))
 @pytest.mark.parametrize("num_points", [50, 400])
 def test_the_exact_value_is_reached_and_not_passed(proposal, num_points):
     scores, result = weighed(256, num_points, proposal)
-    last = result.rungs[-1]
+    last = result.ladder[-1]
     assert last.num_particles == 256
     assert abs(last.gap.mean) < 4 * last.gap.se + 0.02
     assert last.gap.mean < scores.gap.mean - 4 * scores.gap.se
     assert last.mean.mean == pytest.approx(scores.exact.mean - last.gap.mean, abs=1e-9)
     assert last.mean.se < 1.1 * scores.exact.se
     if proposal == "trajectories":
-        first = result.rungs[0]
+        first = result.ladder[0]
         assert abs(first.gap.mean - scores.gap.mean) < 4 * np.hypot(first.gap.se, scores.gap.se)
 
 
@@ -62,8 +63,8 @@ def test_every_proposal_gives_the_same_figure_with_the_same_control():
     truth = exact(np.asarray(data.values)).mean() / np.log(2)
     means = []
     for proposal in sorted(PROPOSALS.keys() - {"guide"}):
-        weights = weigh(diffusion, data, KEY, num_particles=128, num_points=20, proposal=proposal)
-        means.append(summarise(weights, data.units, scores).rungs[-1].mean)
+        weights = importance_weights(diffusion, data, KEY, num_particles=128, num_points=20, proposal=proposal)
+        means.append(summarise(weights, data.units, scores).ladder[-1].mean)
     errors = np.array([mean.se for mean in means])
     assert errors.max() < 1.25 * errors.min()
     assert np.ptp([mean.mean for mean in means]) < errors.min()
@@ -76,7 +77,7 @@ def test_levels_have_their_noise_integrated_out():
     data = Dataset.from_levels(np.tile(np.arange(4)[:, None], (25, 1)), 4)
     scores = score(diffusion, data, KEY, num_draws=200)
     options = {"num_particles": 500, "num_points": 100}
-    result = summarise(weigh(diffusion, data, KEY, **options), data.units, scores)
+    result = summarise(importance_weights(diffusion, data, KEY, **options), data.units, scores)
     edges = data.units.standardise(np.arange(5)[:, None])[:, 0]
     bits = -np.log2(np.diff(norm.cdf(edges))).mean()
     assert result.bits_per_dim.mean == pytest.approx(bits, abs=0.01)
@@ -147,8 +148,8 @@ def test_one_draw_has_no_known_error(capsys):
 def test_without_an_exact_value(capsys):
     diffusion = small(GaussianKernel(), Erasure(6, beta_1=0.05), (1,))
     data = Dataset.from_continuous(REAL)
-    weights = weigh(diffusion, data, KEY, num_particles=8, num_points=10)
+    weights = importance_weights(diffusion, data, KEY, num_particles=8, num_points=10)
     result = summarise(weights, data.units, score(diffusion, data, KEY))
-    assert result.rungs[-1].gap is None
+    assert result.ladder[-1].gap is None
     print_importance_scores(result)
     assert "gap to exact" not in capsys.readouterr().out

@@ -11,7 +11,7 @@ from numpyro.infer import SVI, Trace_ELBO
 from scipy.stats import norm
 
 import dpm_ppl as dpm
-from dpm_ppl.evaluation.measured import measure
+from dpm_ppl.evaluation import measure
 from dpm_ppl.likelihood import FromGuide, estimator
 from dpm_ppl.methods.base import log_weights
 from dpm_ppl.methods.program import Program
@@ -82,7 +82,7 @@ def test_it_is_trained_by_fit_and_measured_like_a_diffusion():
     gained = dpm.paired_difference(after.scores.K_values, before.scores.K_values)
     assert gained.mean > 4 * gained.se
     assert after.scores.L_null is None
-    assert abs(after.importance.rungs[-1].gap.mean) < 4 * after.importance.rungs[-1].gap.se + 1e-3
+    assert abs(after.importance.ladder[-1].gap.mean) < 4 * after.importance.ladder[-1].gap.se + 1e-3
     assert after.scores.gap.mean > -4 * after.scores.gap.se
     assert (units.num_levels, after.units) == (None, units)
     assert measure(program(**BEST), data, KEY).importance is None

@@ -88,7 +88,8 @@ def _plain(parameter: inspect.Parameter) -> inspect.Parameter:
     """The parameter without a word of a default that says nothing."""
     if parameter.default is not None and parameter.default is not False:
         return parameter
-    quiet = tyro.conf.arg(help_behavior_hint="", **({"metavar": "PATH"} if parameter.annotation == Path | None else {}))
+    metavar = "PATH" if parameter.annotation == Path | None else None
+    quiet = tyro.conf.arg(help_behavior_hint="", metavar=metavar)
     return parameter.replace(annotation=Annotated[parameter.annotation, quiet])
 
 

@@ -1,7 +1,6 @@
 """`dpm-ppl bounds`."""
 
 from pathlib import Path
-from typing import Any
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app.commands._arguments import Directory, WholeOrNone
@@ -36,10 +35,10 @@ def bounds(
         data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
     """
-    from dpm_ppl.app import runs, weighing
     from dpm_ppl.app.console import reporting
+    from dpm_ppl.app.evaluating import particles_for
+    from dpm_ppl.app.opened import open_trained
     from dpm_ppl.experiments.options import check_range
-    from dpm_ppl.models import EXPERIMENTS
 
     for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
         if number is not None:
@@ -51,18 +50,10 @@ def bounds(
             got="none",
             remedy="for example --num-particles 1000",
         )
-    opened = runs.open_run(run)
-    experiment = opened.declare(EXPERIMENTS, data).scored_on(num_heldout)
-    trained = runs.trained(opened, experiment)
-    if num_particles is None:
-        reporting.report_scores(opened, experiment, trained, json, num_draws)
-        return
-    how = weighing.check_weighing(experiment, trained, num_points, proposal)
-
-    def weigh(scores: Any) -> dict[str, Any]:
-        return reporting.report_weights(opened, experiment, trained, scores, json, sandwich, num_particles, *how)
-
-    with weighing.alone(opened):
-        facts = reporting.report_scores(opened, experiment, trained, json, num_draws, weigh)
-    if facts["interrupted"]:
+    opened = open_trained(run, data, num_heldout)
+    particles = None
+    if num_particles is not None:
+        particles = particles_for(opened.experiment, opened.method, num_particles, num_points, proposal)
+    measured = reporting.report(opened, json, particles, with_sandwich=sandwich, num_draws=num_draws)
+    if measured.interrupted:
         raise KeyboardInterrupt

@@ -39,6 +39,7 @@ def fit(
     from dpm_ppl import experiments
     from dpm_ppl.app import runs
     from dpm_ppl.app.console import reporting
+    from dpm_ppl.app.opened import OpenedRun
     from dpm_ppl.app.pictures import draw_picture
     from dpm_ppl.experiments.options import check_range
     from dpm_ppl.models import EXPERIMENTS
@@ -71,6 +72,6 @@ def fit(
         if declared.task.validation is not None:
             print(runs.choice(result.metrics, declared.task.unit), file=sys.stderr)
     trained = declared.recipe.method.with_params(result.params)
-    reporting.report_scores(run, scored, trained, json)
+    reporting.report(OpenedRun(run, scored, trained, run.num_updates), json)
     picture = draw_picture(run, declared, trained)
     print(f"picture: {picture}", file=sys.stderr)

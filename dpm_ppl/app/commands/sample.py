@@ -56,7 +56,7 @@ def sample(
             remedy=f"leave it out for {default} in the run directory",
         )
     try:
-        trained = runs.trained(opened, experiment)
+        trained, _ = runs.trained(opened, experiment)
     except InputError as error:
         if data is not None or opened.missing is None:
             raise

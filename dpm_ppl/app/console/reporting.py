@@ -2,71 +2,63 @@
 
 import json as json_format
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.measure import Measurement
 
-from dpm_ppl.app import runs, weighing
 from dpm_ppl.app.console.tables import print_importance_scores, print_sandwich, print_scores
-from dpm_ppl.evaluation.importance_scores import sandwich_json, summarise
-from dpm_ppl.evaluation.scores import Scores
-from dpm_ppl.experiments.experiment import Experiment
-from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.app.evaluating import evaluate_run
+from dpm_ppl.app.opened import OpenedRun
+from dpm_ppl.evaluation import Measured, Particles, Scores
+from dpm_ppl.evaluation.importance_scores import sandwich_json
 
 if TYPE_CHECKING:
     from dpm_ppl.analysis.comparison.comparison import Comparison
     from dpm_ppl.analysis.text_table import TextTable
 
-Facts = dict[str, Any]
 
-
-def report_scores(
-    run: runs.Run,
-    experiment: Experiment,
-    method: AbstractMethod,
+def report(
+    opened: OpenedRun,
     json: bool,
+    particles: Particles | None = None,
+    *,
+    with_sandwich: bool = False,
     num_draws: int | None = None,
-    more: Callable[[Scores], Facts] | None = None,
-) -> Facts:
-    """Print the scores, and what `more` prints and knows beside them."""
-    scores = runs.score_heldout(run, experiment, method, num_draws=num_draws)
-    progress = {"num_updates": run.num_updates, "num_updates_done": runs.updates_done(run)}
-    if unfinished := runs.standing(run):
-        print(unfinished, file=sys.stderr)
-    if not json:
-        print_scores({run.name: scores}, references=experiment.task.references)
-    facts = {"experiment": run.experiment, "options": run.options, **progress, **scores.as_json()}
-    facts |= more(scores) if more else {}
-    if json:
-        print_json(facts)
-    return facts
+) -> Measured:
+    """Evaluate a run and print what comes of it: the scores as soon as they are there, then the rest."""
 
-
-def report_weights(
-    run: runs.Run,
-    experiment: Experiment,
-    method: AbstractMethod,
-    scores: Scores,
-    json: bool,
-    with_sandwich: bool,
-    num_particles: int,
-    num_points: int,
-    proposal: str,
-) -> Facts:
-    """Print the importance-weighted figures, and the sandwich."""
-    how = (num_particles, num_points, proposal)
-    weighed = summarise(weighing.weigh_heldout(run, experiment, method, *how), experiment.task.heldout.units, scores)
-    if not json:
-        print_importance_scores(weighed)
-    facts = weighed.as_json()
-    if with_sandwich and not weighed.interrupted:
-        bounds = weighing.sandwich_simulated(run, method, *how)
-        units = experiment.task.heldout.units
-        facts |= {"sandwich": sandwich_json(bounds, units), "interrupted": bounds.forward.interrupted}
+    def show_scores(scores: Scores) -> None:
+        if opened.standing:
+            print(opened.standing, file=sys.stderr)
         if not json:
-            print_sandwich(bounds, units, scores.unit)
+            print_scores({opened.run.name: scores}, references=opened.experiment.task.references)
+
+    measured = evaluate_run(opened, particles, with_sandwich=with_sandwich, num_draws=num_draws, on_scores=show_scores)
+    if json:
+        print_json(_as_json(opened, measured))
+        return measured
+    if measured.importance is not None:
+        print_importance_scores(measured.importance)
+    if measured.sandwich is not None:
+        print_sandwich(measured.sandwich, measured.units, measured.scores.unit)
+    return measured
+
+
+def _as_json(opened: OpenedRun, measured: Measured) -> dict[str, Any]:
+    run = opened.run
+    facts = {
+        "experiment": run.experiment,
+        "options": run.options,
+        "num_updates": run.num_updates,
+        "num_updates_done": opened.num_updates_done,
+        **measured.scores.as_json(),
+    }
+    if measured.importance is not None:
+        facts |= measured.importance.as_json() | {"interrupted": measured.interrupted}
+    if measured.sandwich is not None:
+        facts["sandwich"] = sandwich_json(measured.sandwich, measured.units)
     return facts
 
 

@@ -63,13 +63,13 @@ def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference
 def importance_table(scores: ImportanceScores) -> Table:
     """The ladder: one row per number of particles, with its error over data."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    has_exact = any(rung.gap for rung in scores.rungs)
+    has_exact = any(row.gap for row in scores.ladder)
     for heading in ["particles", "value", "rise"] + ["gap to exact"] * has_exact:
         table.add_column(heading, justify="right", no_wrap=True)
-    for rung in scores.rungs:
-        gap = [rung.gap.plus_minus() if rung.gap else ""] if has_exact else []
-        rise = rung.rise.plus_minus() if rung.rise else ""
-        table.add_row(f"{rung.num_particles:,}", rung.mean.plus_minus(), rise, *gap)
+    for row in scores.ladder:
+        gap = [row.gap.plus_minus() if row.gap else ""] if has_exact else []
+        rise = row.rise.plus_minus() if row.rise else ""
+        table.add_row(f"{row.num_particles:,}", row.mean.plus_minus(), rise, *gap)
     return table
 
 
@@ -83,24 +83,24 @@ def print_importance_scores(scores: ImportanceScores) -> None:
 
 
 def _conclusions(scores: ImportanceScores) -> list[str]:
-    last = scores.rungs[-1]
+    last = scores.ladder[-1]
     at_least, at_most = (AT_LEAST, AT_MOST) if scores.doubtful_share > 0 else ("", "")
-    weighed, heldout = f"{scores.num_points:,}", f"{scores.num_heldout:,}"
+    some, heldout = f"{scores.num_points:,}", f"{scores.num_heldout:,}"
     lines = [f"log-likelihood: {last.mean.plus_minus(side=at_least)} {scores.unit}"]
     if scores.bits_per_dim is not None:
         bits = scores.bits_per_dim.plus_minus(side=at_most)
         lines.append(f"code length: {bits} bits/dim, dequantisation noise integrated out")
-    if weighed != heldout:
-        lines.append(f"means over all {heldout} held-out data; {weighed} of them have weights, and give the rises.")
+    if some != heldout:
+        lines.append(f"means over all {heldout} held-out data; {some} of them have weights, and give the rises.")
     shares = [f"{percentage(share)} {verdict}" for verdict, share in scores.verdicts.items() if share]
-    lines.append(f"of the {weighed} data with weights: {', '.join(shares)}; {_weights(scores)}")
+    lines.append(f"of the {some} data with weights: {', '.join(shares)}; {_weights(scores)}")
     if last.num_draws > 1:
         lines.append(f"second-order cumulant estimate, no bound: {scores.cumulant.plus_minus()} {scores.unit}")
     return lines
 
 
 def _weights(scores: ImportanceScores) -> str:
-    last = scores.rungs[-1]
+    last = scores.ladder[-1]
     per_draw = last.num_particles // last.num_draws
     if last.num_draws == 1:
         return f"one draw of {per_draw:,} particles a datum: no error known"

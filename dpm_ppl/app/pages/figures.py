@@ -12,7 +12,7 @@ from dpm_ppl.analysis.page.page import PagePicture
 from dpm_ppl.analysis.plots.curves import plot_ladder_values
 from dpm_ppl.analysis.plots.forest import plot_figures
 from dpm_ppl.estimates.standard_errors import Estimate
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation import Measured
 
 DRAWN = {"backend": "matplotlib"}
 

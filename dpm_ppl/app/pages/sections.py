@@ -16,14 +16,15 @@ from dpm_ppl.analysis.plots.curves import plot_training
 from dpm_ppl.analysis.plots.weights import plot_exact_against_estimated, plot_khat_per_datum, plot_weights
 from dpm_ppl.analysis.tree.tree import weights_group
 from dpm_ppl.app import runs
-from dpm_ppl.app.comparing import Trained
+from dpm_ppl.app.evaluating import weights_one_by_one
+from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.app.pages.figures import DRAWN, figures_of_methods, figures_of_run, ladders
 from dpm_ppl.app.pages.settings import data_name, settings
 from dpm_ppl.app.pages.terms import TERMS
 from dpm_ppl.app.pictures import chain_picture, draws_picture, house_style
-from dpm_ppl.app.weighing import weights_one_by_one
 from dpm_ppl.diffusion.bounds import entropy_bounds
-from dpm_ppl.evaluation.measured import Measured
+from dpm_ppl.evaluation import Measured
+from dpm_ppl.experiments.streams import Stream, key_of
 from dpm_ppl.likelihood.diagnostics import FEWEST_FOR_VERDICT
 
 NUM_WEIGHED = 4
@@ -31,7 +32,7 @@ NUM_WEIGHED = 4
 FOOTER = "Made by dpm-ppl. Figures are of standardised data unless they are bits/dim."
 
 
-def write_run_page(path: Path, trained: Trained, measured: Measured, results: xr.DataTree) -> Comparison:
+def write_run_page(path: Path, trained: OpenedRun, measured: Measured, results: xr.DataTree) -> Comparison:
     """The report of one run, whose measurements as a tree are `results`; returns its figures."""
     name = trained.run.name
     compared = compare_bounds({name: measured})
@@ -52,7 +53,7 @@ def write_run_page(path: Path, trained: Trained, measured: Measured, results: xr
     return compared
 
 
-def write_comparison_page(path: Path, trained: Mapping[str, Trained], measured: Mapping[str, Measured]) -> Comparison:
+def write_comparison_page(path: Path, trained: Mapping[str, OpenedRun], measured: Mapping[str, Measured]) -> Comparison:
     """The comparison of several runs on the same data; returns it."""
     compared = compare_bounds(measured)
     order = [one.name for one in compared.entries]
@@ -83,7 +84,7 @@ def _own_units(measured: Measured) -> list[str]:
     ]
 
 
-def _picture_of_draws(trained: Mapping[str, Trained]) -> PagePicture:
+def _picture_of_draws(trained: Mapping[str, OpenedRun]) -> PagePicture:
     heldout = next(iter(trained.values())).experiment.task.heldout
     drawn = draws_picture({name: (one.run, one.method) for name, one in trained.items()}, heldout)
     caption = "Held-out data beside draws, in the units of the data."
@@ -113,7 +114,7 @@ def _exact_picture(name: str, measured: Measured) -> list[PagePicture]:
     return [PagePicture(drawn, caption, f"Scatter of the values of {name}")]
 
 
-def _weights_pictures(trained: Trained, measured: Measured, compared: Comparison) -> list[Any]:
+def _weights_pictures(trained: OpenedRun, measured: Measured, compared: Comparison) -> list[Any]:
     if measured.weights is None or compared.entries[0].is_exact:
         return ["All importance weights of a datum are equal: the figures are the log-likelihood itself."]
     blocks: list[Any] = [*ladders(compared)]
@@ -124,13 +125,13 @@ def _weights_pictures(trained: Trained, measured: Measured, compared: Comparison
     return [*blocks, *_histogram(trained, group), *_exact_picture(trained.run.name, measured)]
 
 
-def _histogram(trained: Trained, group: xr.Dataset) -> list[PagePicture]:
+def _histogram(trained: OpenedRun, group: xr.Dataset) -> list[PagePicture]:
     """The weights of the first data, drawn once more; none where there are so few draws that they say nothing."""
     if int(group["num_draws"].max()) < FEWEST_FOR_VERDICT:
         return []
     num_particles = int(group["num_draws"].max()) * group.attrs["particles_per_draw"]
     num_points = min(NUM_WEIGHED, group.sizes["datum"])
-    few = weights_one_by_one(trained.run, trained.experiment, trained.method, num_particles, num_points)
+    few = weights_one_by_one(trained, num_particles, num_points)
     if few.log_weights is None or not np.isfinite(few.log_weights).any():
         return []
     drawn = plot_weights(weights_group(few), kind="histogram", num_bins=30, **DRAWN)
@@ -138,11 +139,11 @@ def _histogram(trained: Trained, group: xr.Dataset) -> list[PagePicture]:
     return [PagePicture(drawn, caption, "Histogram of log-weights")]
 
 
-def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]:
+def _chain_sections(trained: OpenedRun, results: xr.DataTree) -> list[PageSection]:
     diffusion, data = trained.method.chain, trained.experiment.task.heldout
     if diffusion is None:
         return []
-    keys = jax.random.split(jax.random.fold_in(jax.random.key(trained.run.seed), 8))
+    keys = jax.random.split(key_of(trained.run.seed, Stream.ENTROPY))
     x_0 = data.draw(data.rows(np.arange(results["bound"].sizes["datum"])), keys[0])
     spent = plot_bound_per_step(results, log_y=True, **DRAWN)
     entropy = plot_entropy_bounds(entropy_bounds(diffusion, x_0, keys[1]), **DRAWN)
@@ -157,7 +158,7 @@ def _chain_sections(trained: Trained, results: xr.DataTree) -> list[PageSection]
     return [PageSection("The chain, step by step", blocks)]
 
 
-def _training_pictures(trained: Trained, name: str = "") -> list[Any]:
+def _training_pictures(trained: OpenedRun, name: str = "") -> list[Any]:
     rows = runs.metrics(trained.run)
     if not any(row.get("loss") is not None or row.get("K") is not None for row in rows):
         return ["The fit has not ended."]
@@ -170,9 +171,9 @@ def _training_pictures(trained: Trained, name: str = "") -> list[Any]:
 
 
 def _write(
-    path: Path, title: str, sections: Sequence[PageSection], compared: Comparison, trained: Iterable[Trained]
+    path: Path, title: str, sections: Sequence[PageSection], compared: Comparison, trained: Iterable[OpenedRun]
 ) -> None:
-    unfinished = [f"{words}: its fit has not ended." for one in trained if (words := runs.standing(one.run))]
+    unfinished = [f"{words}: its fit has not ended." for one in trained if (words := one.standing)]
     write_page(path, title, sections, abstract=[*compared.verdicts(), *unfinished], footer=FOOTER)
     for block in (block for section in sections for block in section.blocks):
         if isinstance(block, PagePicture):

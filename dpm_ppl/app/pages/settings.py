@@ -10,17 +10,17 @@ import jax
 
 from dpm_ppl.analysis.page.page import PageSettings
 from dpm_ppl.app import runs
-from dpm_ppl.app.comparing import Trained
+from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.models import EXPERIMENTS
 
 
-def data_name(trained: Trained) -> str:
+def data_name(trained: OpenedRun) -> str:
     """What a reader calls the data: the name of their file, or of the experiment."""
     files = [trained.run.options.get(name) for name in trained.run.files]
     return Path(files[0]).name if files and files[0] is not None else trained.run.experiment
 
 
-def settings(trained: Trained, name: str = "") -> PageSettings:
+def settings(trained: OpenedRun, name: str = "") -> PageSettings:
     """Of one run, what is known of it."""
     run, experiment = trained.run, trained.experiment
     values: dict[str, Any] = {
@@ -32,7 +32,7 @@ def settings(trained: Trained, name: str = "") -> PageSettings:
         **{name.replace("_", " "): value for name, value in run.options.items() if name != "learning_rate"},
         "seed": run.seed,
         "updates": f"{run.num_updates:,}",
-        "updates done": f"{runs.updates_done(run):,}",
+        "updates done": f"{trained.num_updates_done:,}",
         "batch size": experiment.recipe.batch_size,
         "training data": f"{experiment.task.train.num_points:,}",
         "validation data": None if experiment.task.validation is None else f"{experiment.task.validation.num_points:,}",
@@ -54,7 +54,7 @@ def command_of(run: runs.Run) -> str:
     return shlex.join(words)
 
 
-def network_of(trained: Trained) -> str:
+def network_of(trained: OpenedRun) -> str:
     """The kind of the network, or the method, and how many parameters were trained."""
     diffusion = trained.method.chain
     kind = trained.method_name if diffusion is None else type(diffusion.network).__name__

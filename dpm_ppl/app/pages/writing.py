@@ -12,9 +12,9 @@ from dpm_ppl.analysis.page.page import check_page
 from dpm_ppl.analysis.tree.files import check_store
 from dpm_ppl.analysis.tree.tree import save
 from dpm_ppl.app.comparing import check_same_data, data_of, declare_all, fit_all, measure_run, open_all
+from dpm_ppl.app.evaluating import particles_for
 from dpm_ppl.app.pages.sections import write_comparison_page, write_run_page
 from dpm_ppl.app.results import tree_of
-from dpm_ppl.app.weighing import check_weighing
 from dpm_ppl.experiments.options import check_range
 
 PAGE = "compare.html"
@@ -79,7 +79,7 @@ def write_comparison(
     check_same_data({str(one.run.path): one.experiment for one in trained.values()} | declared)
     for one in (*declared.values(), *(opened.experiment for opened in trained.values())):
         one = one.scored_on(num_heldout)
-        check_weighing(one, one.recipe.method, num_points, None)
+        particles_for(one, one.recipe.method, num_particles, num_points)
     out = out or default_folder(None if like is None else like.path, experiment, options)
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -14,8 +14,8 @@ from scipy.stats import norm
 import dpm_ppl as dpm
 from dpm_ppl.analysis.comparison.comparison import _difference, compare_bounds
 from dpm_ppl.analysis.comparison.entry import Scale, entry_of, known_better
+from dpm_ppl.evaluation import Measured, measure
 from dpm_ppl.evaluation.importance_scores import summarise
-from dpm_ppl.evaluation.measured import Measured, measure
 from dpm_ppl.likelihood import LogLikelihood
 from dpm_ppl.likelihood.running import RunningWeights
 from dpm_ppl.methods.program import Program

@@ -1,0 +1,64 @@
+"""A run that is opened once: its experiment, what it has trained, how far it got, and where what it cost is kept."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dpm_ppl.app import runs
+from dpm_ppl.app.directories import Run
+from dpm_ppl.experiments import Experiment
+from dpm_ppl.experiments.options import DIFFUSION
+from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.models import EXPERIMENTS
+
+
+@dataclass(frozen=True, eq=False)
+class OpenedRun:
+    """A run, its experiment, the method with the trained parameters, and the number of updates behind these."""
+
+    run: Run
+    experiment: Experiment
+    method: AbstractMethod
+    num_updates_done: int
+
+    @property
+    def method_name(self) -> str:
+        """Which of the methods it is."""
+        return self.run.options.get("method", DIFFUSION)
+
+    @property
+    def standing(self) -> str:
+        """Where its fit was stopped, in words; nothing where it has ended."""
+        return self.run.standing(self.num_updates_done)
+
+    def scored_on(self, num_heldout: int | None) -> "OpenedRun":
+        """The same with the first `num_heldout` of its held-out data; with all of them if None."""
+        return replace(self, experiment=self.experiment.scored_on(num_heldout))
+
+    def kept_scores(self, num_draws: int) -> Path | None:
+        """The file of the draws of K; None in a directory that may only be read."""
+        folder, num_points = self.run.path / "scores", self.experiment.task.heldout.num_points
+        try:
+            folder.mkdir(exist_ok=True)
+        except OSError:
+            return None
+        name = f"heldout-{num_points}-draws-{num_draws}-update-{self.num_updates_done}.npz"
+        return folder / name if os.access(folder, os.W_OK) else None
+
+    def kept_weights(self, of: str, num_points: int, proposal: str) -> Path:
+        """The file of the sums of importance weights `of` the data that are "heldout" or "simulated"."""
+        folder = self.run.path / "likelihood"
+        folder.mkdir(exist_ok=True)
+        return folder / f"{of}-{num_points}-{proposal}-update-{self.num_updates_done}.npz"
+
+
+def open_trained(path: Path, data: Path | None = None, num_heldout: int | None = None) -> OpenedRun:
+    """The run in a directory, of whose held-out data the first `num_heldout` are looked at, or all.
+
+    `data` says where its data are now, if they are no longer where they were.
+
+    **Raises:** `InputError` where there is no run, no checkpoint, or other data.
+    """
+    run = runs.open_run(path)
+    experiment = run.declare(EXPERIMENTS, data).scored_on(num_heldout)
+    return OpenedRun(run, experiment, *runs.trained(run, experiment))
