@@ -18,7 +18,7 @@ from dpm_ppl.analysis.tree.tree import bound_group, held_out_elpd, pointwise_gro
 from dpm_ppl.app.console.tables import print_importance_scores, print_scores
 from dpm_ppl.app.pages.figures import _limits
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.evaluation import _check_order, measure
+from dpm_ppl.evaluation.evaluation import _check_order, measure
 from tests.analysis.plots.backends import panel
 
 KEY = jax.random.key(0)
