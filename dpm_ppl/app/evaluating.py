@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterator
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl.app.opened import OpenedRun
@@ -28,10 +29,7 @@ def particles_for(
     **Raises:** `InputError` for more data than there are, and a proposal unknown or unfit for the method.
     """
     proposal = proposal or default_proposal(method)
-    if proposal not in PROPOSALS:
-        raise InputError(
-            "--proposal", expected=f"one of {', '.join(PROPOSALS)}", got=repr(proposal), remedy="leave it out"
-        )
+    one_of("--proposal", proposal, PROPOSALS, "leave it out")
     check_proposal(PROPOSALS[proposal], method)
     most = experiment.task.heldout.num_points
     if num_points is not None:

@@ -89,11 +89,14 @@ class _Law(Distribution):
     """The density as NumPyro has laws."""
 
     arg_constraints = {}
-    support = constraints.real
 
     def __init__(self, method: LogDensity):
         self.method = method
         Distribution.__init__(self, (), method.event_shape, validate_args=False)
+
+    @constraints.dependent_property
+    def support(self):
+        return constraints.independent(constraints.real, self.event_dim)
 
     def sample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
         (num_samples,) = sample_shape or (1,)
