@@ -15,6 +15,8 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.app import cli
+from dpm_ppl.experiments.options import flag
+from dpm_ppl.models import EXPERIMENTS
 
 DOCS = Path(__file__).parents[1] / "docs"
 COMMAND_LINE = DOCS / "command-line.md"
@@ -84,18 +86,25 @@ def sections() -> dict[str, str]:
 
 
 def options(command: str) -> set[str]:
+    """The command's own, which those of the experiments come on top of."""
     function = cli.list_experiments if command == "list" else getattr(cli, command)
     parameters = inspect.signature(function).parameters.values()
-    return {"--" + each.name.replace("_", "-") for each in parameters if each.kind is each.KEYWORD_ONLY}
+    return {flag(one.name) for one in parameters if one.kind is one.KEYWORD_ONLY} - {"--options"}
+
+
+def with_those_of_experiments(command: str) -> set[str]:
+    taken = command in ("fit", "compare")
+    return options(command) | {one.flag for kind in EXPERIMENTS.values() if taken for one in kind.all()}
 
 
 @pytest.mark.parametrize("command", sections())
 def test_a_section_names_all_options_of_its_command(command):
-    assert set(re.findall(r"`(--[a-z0-9-]+)`", sections()[command])) == options(command)
+    named = set(re.findall(r"`(--[a-z0-9-]+)`", sections()[command]))
+    assert options(command) <= named <= with_those_of_experiments(command)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_in_examples_exist(page):
     commands = r"dpm-ppl (fit|bounds|sample|demo|list|report|compare)\b([^`\n]*)"
     for command, rest in re.findall(commands, page.read_text()):
-        assert set(re.findall(r"--[a-z-]+", rest)) <= options(command)
+        assert set(re.findall(r"--[a-z-]+", rest)) <= with_those_of_experiments(command) | {"--help"}
