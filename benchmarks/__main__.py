@@ -10,7 +10,15 @@ import tyro
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import bound_memory, call_memory, compilations, fit_overhead, importance_weights, step_scaling
+from benchmarks import (
+    bound_memory,
+    call_memory,
+    compilations,
+    fit_overhead,
+    image_memory,
+    importance_weights,
+    step_scaling,
+)
 from benchmarks.measurement import Measurement
 
 
@@ -24,7 +32,15 @@ class Options:
 
 def main(options: Options) -> int:
     taken: list[Measurement] = []
-    for module in (fit_overhead, step_scaling, bound_memory, call_memory, importance_weights, compilations):
+    for module in (
+        fit_overhead,
+        step_scaling,
+        bound_memory,
+        call_memory,
+        image_memory,
+        importance_weights,
+        compilations,
+    ):
         print(f"{module.__name__} ...", file=sys.stderr, flush=True)
         taken += module.measure()
     kind = jax.devices()[0].device_kind

@@ -7,14 +7,13 @@ estimator uses; what the estimator adds is the forward chain's noise, the densit
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
 from benchmarks import roll
-from benchmarks.measurement import Measurement, median_ratio, seconds
+from benchmarks.measurement import Measurement, median_ratio, peak_so_far, seconds
 from dpm_ppl import Diffusion
 from dpm_ppl.likelihood import log_likelihood
 
@@ -46,12 +45,6 @@ def _memory() -> list[Measurement]:
 def _peak_of_a_process(*how: int | str) -> int:
     command = [sys.executable, "-m", "benchmarks.importance_weights", *map(str, how)]
     return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-
-
-def _peak_so_far() -> int:
-    """Bytes, as Linux counts them; `getrusage` would count what the process that started this one had held."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return 1024 * int(line.split()[1])
 
 
 def _time_per_particle() -> Measurement:
@@ -100,4 +93,4 @@ def _estimate(diffusion: Diffusion, num_particles: int, num_data: int = NUM_DATA
 
 if __name__ == "__main__":
     _estimate(_small(int(sys.argv[2])), int(sys.argv[1]), MEMORY_DATA, keep="keep" in sys.argv)
-    print(_peak_so_far())
+    print(peak_so_far())
