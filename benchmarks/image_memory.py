@@ -1,4 +1,4 @@
-"""Peak memory of scoring, weighing and training networks of five million parameters on 3 x 32 x 32 data.
+"""Peak memory of scores, importance weights and training with networks of five million parameters on 3 x 32 x 32 data.
 
 Nobody says how many data, steps or particles are evaluated side by side: the memory budget does. Each network has a
 process of its own, whose peak holds everything, the libraries too.
@@ -24,7 +24,7 @@ from dpm_ppl import (
     noise_prediction,
 )
 from dpm_ppl._common.memory import budget
-from dpm_ppl.evaluation.importance_scores import weigh
+from dpm_ppl.evaluation.importance_scores import importance_weights
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.networks.temporal import time_features
@@ -79,14 +79,14 @@ def _of_network(name: str) -> Measurement:
     begun = peak_so_far()
     score(diffusion, data.part(slice(NUM_HELDOUT)), key, num_draws=1)
     scored = peak_so_far()
-    weigh(diffusion, data, key, num_particles=NUM_PARTICLES, num_points=NUM_POINTS)
-    weighed = peak_so_far()
+    importance_weights(diffusion, data, key, num_particles=NUM_PARTICLES, num_points=NUM_POINTS)
+    with_weights = peak_so_far()
     svi = roll.svi(diffusion, DiffusionELBO(num_sampled_steps=4))
     fit(svi, data, num_updates=1, batch_size=BATCH_SIZE, key=key, progress=False)
-    peaks = ", ".join(f"{peak / 2**30:.2f}" for peak in (begun, scored, weighed, peak_so_far()))
+    peaks = ", ".join(f"{peak / 2**30:.2f}" for peak in (begun, scored, with_weights, peak_so_far()))
     return Measurement(
         f"memory of images, GiB, {name}",
         peak_so_far() / 2**30,
         MOST_GIB,
-        f"{num_params:,} parameters, budget {budget() / 2**30:.2f}; at first, scored, weighed, trained: {peaks}",
+        f"{num_params:,} parameters, budget {budget() / 2**30:.2f}; at first, scored, with weights, trained: {peaks}",
     )

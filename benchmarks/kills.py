@@ -34,12 +34,12 @@ ENDS = {0, *(128 + number for number in SIGNALS), *(-number for number in SIGNAL
 MOST_IN_A_ROW = 8
 """Kills of one command before it is left to end."""
 FIT = "fit array --data x.npy --kernel gaussian --num-steps 6 --width 16 --depth 1 --updates 300 --resume --json --out"
-WEIGH = "--num-particles 512 --num-points 16 --json"
+WITH_WEIGHTS = "--num-particles 512 --num-points 16 --json"
 COMMANDS = {
     "fit": f"{FIT} DIR/run",
-    "bounds": f"bounds DIR/run {WEIGH}",
-    "report": f"report DIR/run {WEIGH}",
-    "compare": f"compare DIR/run --experiment array --methods gaussian vae --updates 100 {WEIGH} --out DIR/all",
+    "bounds": f"bounds DIR/run {WITH_WEIGHTS}",
+    "report": f"report DIR/run {WITH_WEIGHTS}",
+    "compare": f"compare DIR/run --experiment array --methods gaussian vae --updates 100 {WITH_WEIGHTS} --out DIR/all",
 }
 
 

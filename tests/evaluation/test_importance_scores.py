@@ -34,7 +34,7 @@ def gaussian_case():
     return diffusion, Dataset.from_continuous(REAL), lambda z: norm.logpdf(z[:, 0], scale=np.sqrt(0.3925))
 
 
-def weighed(num_particles=256, num_points=50, proposal="trajectories"):
+def with_weights(num_particles=256, num_points=50, proposal="trajectories"):
     diffusion, data, exact = gaussian_case()
     scores = score(diffusion, data, KEY, num_draws=8, exact=exact)
     options = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
@@ -44,7 +44,7 @@ def weighed(num_particles=256, num_points=50, proposal="trajectories"):
 @pytest.mark.parametrize("proposal", sorted(PROPOSALS.keys() - {"guide"}))
 @pytest.mark.parametrize("num_points", [50, 400])
 def test_the_exact_value_is_reached_and_not_passed(proposal, num_points):
-    scores, result = weighed(256, num_points, proposal)
+    scores, result = with_weights(256, num_points, proposal)
     last = result.ladder[-1]
     assert last.num_particles == 256
     assert abs(last.gap.mean) < 4 * last.gap.se + 0.02
@@ -85,7 +85,7 @@ def test_levels_have_their_noise_integrated_out():
 
 
 def test_json_and_tables(capsys):
-    scores, result = weighed(100, 30)
+    scores, result = with_weights(100, 30)
     shown = json.loads(json.dumps(scores.as_json() | result.as_json(), allow_nan=False))
     rows = shown["importance_weighted"]
     assert [row["num_particles"] for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
@@ -122,7 +122,7 @@ def told(result, capsys):
 
 def test_a_figure_says_which_data_it_is_of_and_whether_it_is_a_bound(capsys):
     for num_points in (30, 400):
-        _, result = weighed(100, num_points)
+        _, result = with_weights(100, num_points)
         text = told(result, capsys)
         assert ("means over all 400 held-out data; 30 of them have weights" in text) == (num_points == 30)
         assert f"of the {num_points} data with weights: " in text
@@ -137,7 +137,7 @@ def test_a_figure_says_which_data_it_is_of_and_whether_it_is_a_bound(capsys):
 
 
 def test_one_draw_has_no_known_error(capsys):
-    _, result = weighed(64, 30, "smc")
+    _, result = with_weights(64, 30, "smc")
     text = told(result, capsys)
     assert "at least" in text
     assert "one draw of 64 particles a datum: no error known" in text
