@@ -19,7 +19,7 @@ from tests.models.methods.test_methods import DATA, draw, trained
 @pytest.mark.parametrize("kind", ["continuous", "levels"])
 def test_the_gaussian_has_the_moments_of_the_data(kind):
     data = DATA[kind]
-    program = METHODS["gaussian"](data).program
+    program = METHODS["gaussian"](data).method
     x_0 = draw(data, 300)
     if kind == "levels":
         x = data.source.reshape(300, -1)
@@ -34,7 +34,7 @@ def test_the_gaussian_has_the_moments_of_the_data(kind):
 
 def test_independent_bits():
     data = DATA["binary"]
-    program = METHODS["gaussian"](data).program
+    program = METHODS["gaussian"](data).method
     rate = data.source.mean(axis=0)
     expected = np.where(data.source, np.log(rate), np.log(1 - rate)).sum(axis=(1, 2))
     found = log_weights(program, jnp.asarray(data.values), jax.random.key(0))
@@ -43,7 +43,7 @@ def test_independent_bits():
 
 def test_a_mixture_of_gaussians_is_the_sum_of_its_components():
     data = DATA["continuous"]
-    program = METHODS["mixture"](data).program
+    program = METHODS["mixture"](data).method
     z = np.asarray(data.values, np.float64).reshape(300, -1)
     labels = mixture.clusters(data.values, 2)
     parts = [z[labels == label] for label in range(labels.max() + 1)]

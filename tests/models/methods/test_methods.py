@@ -110,7 +110,7 @@ def test_params_say_all_that_was_drawn_or_found_in_the_training_data(name, kind)
     """With the params of one recipe, that of another seed and other training data is the same program."""
     data, key = DATA[kind], jax.random.key(5)
     other = replace(data, source=make_data(kind, seed=1).source)
-    program, elsewhere = METHODS[name](data).program, METHODS[name](other, seed=1).program
+    program, elsewhere = METHODS[name](data).method, METHODS[name](other, seed=1).method
     params, others = (training.init(svi_of(one), key, draw(data, 4)).params for one in (program, elsewhere))
     assert not np.array_equal(flat(params), flat(others))
     expected, got = (log_weights(one.with_params(params), draw(data, 20), key) for one in (program, elsewhere))
@@ -120,7 +120,7 @@ def test_params_say_all_that_was_drawn_or_found_in_the_training_data(name, kind)
 @pytest.mark.parametrize("name", [name for name in METHODS if name not in ("iwae", "gaussian")])
 def test_a_seed_decides_where_a_method_begins(name):
     data = Dataset.from_continuous(np.random.default_rng(0).normal(size=(300, 2)))
-    programs = [METHODS[name](data, seed=seed).program for seed in (0, 0, 1)]
+    programs = [METHODS[name](data, seed=seed).method for seed in (0, 0, 1)]
     first, again, other = (
         flat(training.init(svi_of(one), jax.random.key(0), draw(data, 4)).params) for one in programs
     )
@@ -163,7 +163,7 @@ SINGLE = {
 @pytest.mark.parametrize("kind", SINGLE)
 def test_data_of_a_single_coordinate(name, kind):
     data = SINGLE[kind]
-    program = METHODS[name](data).program
+    program = METHODS[name](data).method
     assert np.isfinite(np.asarray(log_weights(program, jnp.asarray(data.values[:4]), jax.random.key(0)))).all()
     assert program.sample(jax.random.key(0), 3).shape == (3,)
 
@@ -172,7 +172,7 @@ def test_data_of_a_single_coordinate(name, kind):
 def test_streamed_data_begin_as_resident_ones_do(name, kind):
     data = DATA[kind]
     streamed = replace(data, resident=False)
-    ours, theirs = (METHODS[name](given).program for given in (streamed, data))
+    ours, theirs = (METHODS[name](given).method for given in (streamed, data))
     x_0, key = draw(data, 10), jax.random.key(0)
     np.testing.assert_array_equal(log_weights(ours, x_0, key), log_weights(theirs, x_0, key))
 
