@@ -26,7 +26,7 @@ from dpm_ppl.data import Dataset
 from dpm_ppl.diffusion import Diffusion, bound, forward_chain, reverse_chain, sample
 from dpm_ppl.estimates import estimate, paired_difference
 from dpm_ppl.evaluation import measure
-from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
+from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.likelihood import SequentialMonteCarlo, Trajectories, flow_log_likelihood, log_likelihood, sandwich
 from dpm_ppl.methods import Program
 from dpm_ppl.networks import TimeMLP, gaussian_network, level_network
@@ -53,6 +53,7 @@ __all__ = [
     "TimeMLP",
     "Trajectories",
     "bound",
+    "clean_rate",
     "estimate",
     "fit",
     "flow_log_likelihood",
