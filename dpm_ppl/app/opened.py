@@ -1,7 +1,7 @@
 """A run that is opened once: its experiment, what it has trained, how far it got, and where what it cost is kept."""
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from dpm_ppl.app import runs
@@ -30,10 +30,6 @@ class OpenedRun:
     def standing(self) -> str:
         """Where its fit was stopped, in words; nothing where it has ended."""
         return self.run.standing(self.num_updates_done)
-
-    def scored_on(self, num_heldout: int | None) -> "OpenedRun":
-        """The same with the first `num_heldout` of its held-out data; with all of them if None."""
-        return replace(self, experiment=self.experiment.scored_on(num_heldout))
 
     def kept_scores(self, num_draws: int) -> Path | None:
         """The file of the draws of K; None in a directory that may only be read."""

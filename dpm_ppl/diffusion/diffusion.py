@@ -81,7 +81,7 @@ class Diffusion(StepLaws, AbstractMethod):
         return sample(self, key, num_samples)
 
     def simulate(self, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
-        return _simulate(self, key, num_data)
+        return simulate_paths(self, key, num_data)
 
     def bound_terms(
         self,
@@ -100,8 +100,3 @@ class Diffusion(StepLaws, AbstractMethod):
         if self.kernel.reparametrised:
             return np.empty((len(x_0), 0, 2))
         return np.asarray(jumps(self, x_0, number, key, steps_chunk), np.float64)
-
-
-@eqx.filter_jit
-def _simulate(diffusion: Diffusion, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
-    return simulate_paths(diffusion, key, num_data)

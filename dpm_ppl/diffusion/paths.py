@@ -13,6 +13,7 @@ edge has a first term of zero, and float32 loses nothing on normalisers that can
 
 from collections.abc import Callable
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 
@@ -84,6 +85,7 @@ def as_noise(diffusion: StepLaws, x_0: Batch) -> Batch:
     return x_0.astype(dtype_of_draws(diffusion))
 
 
+@eqx.filter_jit
 def simulate_paths(diffusion: StepLaws, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
     """Data that the reverse chain makes, and the log-weight of the path that made each."""
 
