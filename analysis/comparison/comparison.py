@@ -16,13 +16,13 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.checks import check_exact, check_some, named
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import AT_LEAST, listed, percentage, short_repr
-from dpm_ppl.analysis.comparison.entry import Entry, entry_of, is_above, known_better
+from dpm_ppl.analysis.comparison.entry import Entry, entry_of, known_better
 from dpm_ppl.analysis.comparison.scale import FINITE, Scale
 from dpm_ppl.analysis.comparison.tables import differences_table, figures_table, summary_table
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
-from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none
+from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none, is_above
 from dpm_ppl.estimates.subsets import extended_mean
 from dpm_ppl.evaluation import Measured
 from dpm_ppl.likelihood import LogLikelihood

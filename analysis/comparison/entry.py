@@ -12,7 +12,7 @@ from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, short_repr
 from dpm_ppl.analysis.comparison.scale import FINITE, Scale
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
-from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_difference
+from dpm_ppl.estimates.standard_errors import Estimate, estimate, is_above, paired_difference
 from dpm_ppl.evaluation import Measured
 from dpm_ppl.evaluation.importance_scores import K_with_weights, LadderRow, summarise
 from dpm_ppl.evaluation.scores import Scores
@@ -22,8 +22,6 @@ GIVEN = "values as given"
 """The form of figures of which nothing else is known."""
 SIGNIFICANT = 2.0
 """Standard errors between two methods from which on their order counts as known."""
-RESOLUTION = 1e-5
-"""What float32 leaves of a difference, in the unit of the table."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,23 +43,13 @@ class Entry:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all weights of a datum are equal, so that K is the log-likelihood itself."""
-        weights = self.measured.weights
-        return weights is not None and bool(weights.is_exact.all())
+        """Whether K is the log-likelihood itself."""
+        return self.measured.is_exact
 
     @property
     def is_importance_weighted(self) -> bool:
-        """Whether its best bound is the importance-weighted one: above K by more than the error of the difference.
-
-        Otherwise K is, which is as good a bound and knows all data. So weights of few data never make a method worse.
-        """
-        importance = self.measured.importance
-        if importance is None or self.is_exact:
-            return False
-        K, best = self.measured.scores.K.mean, importance.ladder[-1].mean.mean
-        if not math.isfinite(K):  # where it failed, weights of all data alone can stand for it
-            return math.isfinite(best) and bool(np.isneginf(K) or importance.num_points == len(self.K_values))
-        return bool(best >= K) and is_above(importance.gain, 1.0)
+        """Whether its best bound is the importance-weighted one."""
+        return self.measured.is_importance_weighted
 
     @property
     def _weights(self) -> LogLikelihood | None:
@@ -104,7 +92,7 @@ class Entry:
     @property
     def best(self) -> Estimate:
         """The best lower bound, over all data."""
-        return self.scale.figure(self.ladder[-1].mean) if self.is_importance_weighted else self.K
+        return self.scale.figure(self.measured.best)
 
     @property
     def gap(self) -> Estimate | None:
@@ -127,8 +115,7 @@ class Entry:
     @property
     def side(self) -> str:
         """`at least` or `at most` where `best` is a bound that may lie far from what it bounds; nothing elsewhere."""
-        far = bool(self.doubtful_share) if self.is_importance_weighted else self.form != GIVEN and not self.is_exact
-        return self.scale.side if far else ""
+        return "" if self.form == GIVEN or self.measured.is_reached else self.scale.side
 
     @property
     def kind_of_best(self) -> str:
@@ -217,13 +204,6 @@ def entry_of(name: str, result: Any, scale: Scale, exact: np.ndarray | None) -> 
 def known_better(advantage: Estimate) -> bool:
     """Whether a paired advantage is more than two standard errors, so that the order of two methods counts as known."""
     return is_above(advantage, SIGNIFICANT)
-
-
-def is_above(advantage: Estimate, num_errors: float) -> bool:
-    """Whether it is positive by so many standard errors; unknown errors tell nothing, but of an infinite advantage."""
-    if np.isposinf(advantage.mean):
-        return True
-    return bool(advantage.mean > num_errors * advantage.se + RESOLUTION)  # False where the error is not a number
 
 
 def _scores(name: str, K: np.ndarray, scale: Scale, exact: np.ndarray | None, num_draws: int) -> Scores:

@@ -14,6 +14,9 @@ from dpm_ppl.estimates.widening import standard_error
 
 type Value = float | np.ndarray
 
+RESOLUTION = 1e-5
+"""What float32 leaves of a difference of bits."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -150,3 +153,10 @@ def paired_difference(a_values: ArrayLike, b_values: ArrayLike) -> Estimate:
     check_shape("b_values", b_values, a_values.shape, expected=expected, remedy="score both on the same data")
     with np.errstate(invalid="ignore"):  # two infinite values have no difference
         return estimate(a_values - b_values)
+
+
+def is_above(advantage: Estimate, num_errors: float) -> bool:
+    """Whether it is positive by so many standard errors; unknown errors tell nothing, but of an infinite advantage."""
+    if np.isposinf(advantage.mean):
+        return True
+    return bool(advantage.mean > num_errors * advantage.se + RESOLUTION)  # False where the error is not a number

@@ -3,8 +3,9 @@
 `measure` is for a method at hand; `score` gives K alone. Both keep the values of single data behind their figures.
 """
 
-from dpm_ppl.evaluation.evaluation import Files, Keys, Measured, Particles, evaluate, measure
+from dpm_ppl.evaluation.evaluation import Files, Keys, Particles, evaluate, measure
 from dpm_ppl.evaluation.importance_scores import ImportanceScores, importance_weights, summarise
+from dpm_ppl.evaluation.measured import Measured
 from dpm_ppl.evaluation.scores import Scores, score
 
 __all__ = [

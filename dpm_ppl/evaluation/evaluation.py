@@ -1,7 +1,6 @@
 """What a method says of held-out data, datum by datum: the one form in which methods are evaluated and compared."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,46 +10,17 @@ import numpy as np
 from dpm_ppl._common.checks import check_key, check_known, check_sizes, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
-from dpm_ppl._common.wording import short_repr
 from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.data.units import Units
 from dpm_ppl.estimates.standard_errors import estimate
-from dpm_ppl.evaluation.importance_scores import (
-    NUM_POINTS,
-    ImportanceScores,
-    importance_weights,
-    summarise,
-)
+from dpm_ppl.evaluation.importance_scores import NUM_POINTS, importance_weights, summarise
+from dpm_ppl.evaluation.measured import Measured
 from dpm_ppl.evaluation.scores import Scores, score
-from dpm_ppl.likelihood import LogLikelihood, Sandwich, sandwich
+from dpm_ppl.likelihood import sandwich
 from dpm_ppl.likelihood.proposals import PROPOSALS, default_proposal
 from dpm_ppl.methods.base import AbstractMethod
 
 MOST_DISTANCE = 6.0
 """Standard errors between the data with weights and the others, from which on they are no sample of the same."""
-
-
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """Figures of one method and the values of single data behind them, nats of standardised data.
-
-    `scores` has K of all data. `weights`, if any were drawn, has the importance-weighted log-likelihood of the first of
-    them, and `importance` what follows from both for all. `sandwich` bounds the likelihood of simulated data.
-    """
-
-    __repr__ = short_repr
-
-    units: Units
-    scores: Scores
-    weights: LogLikelihood | None = None
-    importance: ImportanceScores | None = None
-    sandwich: Sandwich | None = None
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether Ctrl-C has ended it before all particles were drawn."""
-        certified = self.sandwich is not None and self.sandwich.forward.interrupted
-        return certified or (self.weights is not None and self.weights.interrupted)
 
 
 class Particles(NamedTuple):

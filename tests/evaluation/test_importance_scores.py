@@ -13,6 +13,7 @@ from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.estimates.standard_errors import Estimate
 from dpm_ppl.evaluation.importance_scores import importance_weights, sandwich_json, summarise
+from dpm_ppl.evaluation.measured import Measured
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.kernels import GaussianKernel
 from dpm_ppl.likelihood import sandwich
@@ -38,13 +39,15 @@ def with_weights(num_particles=256, num_points=50, proposal="trajectories"):
     diffusion, data, exact = gaussian_case()
     scores = score(diffusion, data, KEY, num_draws=8, exact=exact)
     options = {"num_particles": num_particles, "num_points": num_points, "proposal": proposal}
-    return scores, summarise(importance_weights(diffusion, data, KEY, **options), data.units, scores)
+    weights = importance_weights(diffusion, data, KEY, **options)
+    return Measured(data.units, scores, weights, summarise(weights, data.units, scores))
 
 
 @pytest.mark.parametrize("proposal", sorted(PROPOSALS.keys() - {"guide"}))
 @pytest.mark.parametrize("num_points", [50, 400])
 def test_the_exact_value_is_reached_and_not_passed(proposal, num_points):
-    scores, result = with_weights(256, num_points, proposal)
+    measured = with_weights(256, num_points, proposal)
+    scores, result = measured.scores, measured.importance
     last = result.ladder[-1]
     assert last.num_particles == 256
     assert abs(last.gap.mean) < 4 * last.gap.se + 0.02
@@ -85,7 +88,8 @@ def test_levels_have_their_noise_integrated_out():
 
 
 def test_json_and_tables(capsys):
-    scores, result = with_weights(100, 30)
+    measured = with_weights(100, 30)
+    scores, result = measured.scores, measured.importance
     shown = json.loads(json.dumps(scores.as_json() | result.as_json(), allow_nan=False))
     rows = shown["importance_weighted"]
     assert [row["num_particles"] for row in rows] == [1, 2, 4, 8, 16, 32, 64, 100]
@@ -99,7 +103,7 @@ def test_json_and_tables(capsys):
     certificate = sandwich_json(bounds, data.units)
     assert certificate["certifies"] == "data simulated from the model"
     assert certificate["lower"]["mean"] < certificate["upper"]["mean"] + 4 * certificate["gap"]["se"]
-    print_importance_scores(result)
+    print_importance_scores(measured)
     print_sandwich(bounds, data.units, "bits/point")
     text = capsys.readouterr().out
     assert max(map(len, text.splitlines())) <= 80
@@ -115,30 +119,31 @@ def test_json_and_tables(capsys):
         assert part in text
 
 
-def told(result, capsys):
-    print_importance_scores(result)
+def told(measured, capsys):
+    print_importance_scores(measured)
     return " ".join(capsys.readouterr().out.split())
 
 
 def test_a_figure_says_which_data_it_is_of_and_whether_it_is_a_bound(capsys):
     for num_points in (30, 400):
-        _, result = with_weights(100, num_points)
-        text = told(result, capsys)
+        measured = with_weights(100, num_points)
+        text = told(measured, capsys)
         assert ("means over all 400 held-out data; 30 of them have weights" in text) == (num_points == 30)
         assert f"of the {num_points} data with weights: " in text
-        assert ("at least" in text) == (result.doubtful_share > 0)
+        assert ("at least" in text) == (measured.importance.doubtful_share > 0)
     doubtful = replace(
-        result, verdicts={"reliable": 0.5, "some new verdict": 0.5}, bits_per_dim=Estimate(2.0, 0.01, 30)
+        measured.importance,
+        verdicts={"reliable": 0.5, "some new verdict": 0.5},
+        bits_per_dim=Estimate(2.0, 0.01, 30),
     )
-    text = told(doubtful, capsys)
+    text = told(replace(measured, importance=doubtful), capsys)
     assert "log-likelihood: at least" in text
     assert "code length: at most 2.000 ± 0.010 bits/dim" in text
     assert "50% reliable, 50% some new verdict" in text
 
 
 def test_one_draw_has_no_known_error(capsys):
-    _, result = with_weights(64, 30, "smc")
-    text = told(result, capsys)
+    text = told(with_weights(64, 30, "smc"), capsys)
     assert "at least" in text
     assert "one draw of 64 particles a datum: no error known" in text
     assert "nan" not in text
@@ -149,7 +154,8 @@ def test_without_an_exact_value(capsys):
     diffusion = small(GaussianKernel(), Erasure(6, beta_1=0.05), (1,))
     data = Dataset.from_continuous(REAL)
     weights = importance_weights(diffusion, data, KEY, num_particles=8, num_points=10)
-    result = summarise(weights, data.units, score(diffusion, data, KEY))
+    scores = score(diffusion, data, KEY)
+    result = summarise(weights, data.units, scores)
     assert result.ladder[-1].gap is None
-    print_importance_scores(result)
+    print_importance_scores(Measured(data.units, scores, weights, result))
     assert "gap to exact" not in capsys.readouterr().out

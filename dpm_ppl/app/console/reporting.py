@@ -39,8 +39,7 @@ def report(
     if json:
         print_json(_as_json(opened, measured))
         return measured
-    if measured.importance is not None:
-        print_importance_scores(measured.importance)
+    print_importance_scores(measured)
     if measured.sandwich is not None:
         print_sandwich(measured.sandwich, measured.units, measured.scores.unit)
     return measured

@@ -12,6 +12,7 @@ from rich.table import Table
 from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
 from dpm_ppl.data.units import Units
 from dpm_ppl.evaluation.importance_scores import ImportanceScores
+from dpm_ppl.evaluation.measured import Measured
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.experiments import Reference
 from dpm_ppl.likelihood import Sandwich
@@ -73,23 +74,33 @@ def importance_table(scores: ImportanceScores) -> Table:
     return table
 
 
-def print_importance_scores(scores: ImportanceScores) -> None:
-    """The ladder, and below it what comes out and how far to trust it."""
+def print_importance_scores(measured: Measured) -> None:
+    """The ladder, and below it the best bound and how far to trust it; nothing where no weights were drawn."""
+    if measured.importance is None:
+        return
     console = Console(highlight=False)
-    console.print(f"Importance-weighted lower bounds of the log-likelihood, {scores.unit}:")
-    console.print(importance_table(scores))
-    for line in _conclusions(scores):
+    console.print(f"Importance-weighted lower bounds of the log-likelihood, {measured.scores.unit}:")
+    console.print(importance_table(measured.importance))
+    for line in [*_best(measured), *_weights_behind(measured.importance)]:
         console.print(Padding(line, (0, 0, 0, 2)))
 
 
-def _conclusions(scores: ImportanceScores) -> list[str]:
-    last = scores.ladder[-1]
-    at_least, at_most = (AT_LEAST, AT_MOST) if scores.doubtful_share > 0 else ("", "")
+def _best(measured: Measured) -> list[str]:
+    at_least, at_most = ("", "") if measured.is_reached else (AT_LEAST, AT_MOST)
+    lines = [f"log-likelihood: {measured.best.plus_minus(side=at_least)} {measured.scores.unit}"]
+    bits, integrated = measured.best_bits_per_dim, ""
+    if measured.is_importance_weighted:
+        integrated = ", dequantisation noise integrated out"
+    elif not measured.is_exact and math.isfinite(measured.best.mean):
+        lines[0] += ", which is K: weights do not raise it by more than the error"
+    if bits is not None:
+        lines.append(f"code length: {bits.plus_minus(side=at_most)} bits/dim{integrated}")
+    return lines
+
+
+def _weights_behind(scores: ImportanceScores) -> list[str]:
+    lines, last = [], scores.ladder[-1]
     some, heldout = f"{scores.num_points:,}", f"{scores.num_heldout:,}"
-    lines = [f"log-likelihood: {last.mean.plus_minus(side=at_least)} {scores.unit}"]
-    if scores.bits_per_dim is not None:
-        bits = scores.bits_per_dim.plus_minus(side=at_most)
-        lines.append(f"code length: {bits} bits/dim, dequantisation noise integrated out")
     if some != heldout:
         lines.append(f"means over all {heldout} held-out data; {some} of them have weights, and give the rises.")
     shares = [f"{percentage(share)} {verdict}" for verdict, share in scores.verdicts.items() if share]

@@ -126,7 +126,7 @@ def test_a_diffusion_that_fails_on_one_datum_says_so_and_keeps_the_others(measur
     assert one.importance.khat["largest"] == pytest.approx(np.nanmax(one.weights.khat[kept]))
     assert one.importance.doubtful_share >= 1 / NUM_WEIGHED
     print_scores({"one": one.scores})
-    print_importance_scores(one.importance)
+    print_importance_scores(one)
     shown = capsys.readouterr().out
     assert "one: K is not a number for 1 of 80 data" in shown
     assert "no figure" in shown
@@ -154,7 +154,7 @@ def test_it_stands_last_in_a_comparison(measured):
 
 
 def test_without_any_tail_nothing_is_said_of_one(measured, capsys):
-    print_importance_scores(measured["all"].importance)
+    print_importance_scores(measured["all"])
     shown = capsys.readouterr().out
     assert "ESS unknown of 64 draws (median); no tail that k-hat could be fitted to" in " ".join(shown.split())
     assert "nan" not in shown
