@@ -1,14 +1,12 @@
 """`AbstractNetwork`: a map from one noisy datum and its step to the raw outputs of a kernel; and parts of such maps."""
 
 import abc
-import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.checks import event_sizes, whole_number
 from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
 from dpm_ppl.schedules.steps import Step
 
@@ -40,12 +38,3 @@ def linear_layers(sizes: Sequence[int], keys: Sequence[PRNGKey] | Array) -> list
 def zero_linear(num_inputs: int, num_outputs: int, *, key: PRNGKey) -> eqx.nn.Linear:
     """A linear layer that starts at zero."""
     return jax.tree.map(jnp.zeros_like, eqx.nn.Linear(num_inputs, num_outputs, key=key))
-
-
-def check_sizes(event_shape: tuple[int, ...] = (), **sizes: int) -> list[int]:
-    """The number of coordinates of `event_shape`, and then the sizes, as Python's integers.
-
-    **Raises:** `InputError` naming the first size that is not.
-    """
-    about = {"expected": "whole numbers of at least 1", "remedy": "give a positive size"}
-    return [math.prod(event_sizes(event_shape)), *(whole_number(name, size, **about) for name, size in sizes.items())]

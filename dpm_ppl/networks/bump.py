@@ -1,14 +1,15 @@
 """`BumpMLP`: the dense path of the paper's image network. Its layers do not see the step; the readout does."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.checks import check_key, check_sizes, event_sizes
 from dpm_ppl._common.types import Datum, Float, PRNGKey
-from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers
+from dpm_ppl.networks.base import AbstractNetwork, flatten, linear_layers
 from dpm_ppl.networks.temporal import BumpReadout
 from dpm_ppl.schedules.steps import Step
 
@@ -31,7 +32,8 @@ class BumpMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size, num_outputs, _ = check_sizes(event_shape, num_outputs=num_outputs, widths=min(widths, default=0))
+        size = math.prod(event_sizes(event_shape))
+        num_outputs, _ = check_sizes(num_outputs=num_outputs, widths=min(widths, default=0))
         sizes = [size, *widths]
         *layer_keys, readout_key = jax.random.split(key, len(widths) + 1)
         self.layers = linear_layers(sizes, layer_keys)

@@ -1,14 +1,15 @@
 """Multilayer perceptrons: `SigmoidMLP`, the paper's, and `TimeMLP`, which reads the step as an input."""
 
+import math
 from collections.abc import Sequence
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.checks import check_key, check_sizes, event_sizes
 from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
-from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten, linear_layers, zero_linear
+from dpm_ppl.networks.base import AbstractNetwork, flatten, linear_layers, zero_linear
 from dpm_ppl.networks.temporal import StepReadouts, time_features
 from dpm_ppl.schedules.steps import Step
 
@@ -33,8 +34,9 @@ class SigmoidMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size, num_outputs, num_steps, _ = check_sizes(
-            event_shape, num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0)
+        size = math.prod(event_sizes(event_shape))
+        num_outputs, num_steps, _ = check_sizes(
+            num_outputs=num_outputs, num_steps=num_steps, widths=min(widths, default=0)
         )
         sizes = [size, *widths]
         self.layers = linear_layers(sizes, jax.random.split(key, len(widths)))
@@ -99,8 +101,8 @@ class TimeMLP(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size, num_outputs, num_steps, width, depth, num_time_frequencies = check_sizes(
-            event_shape,
+        size = math.prod(event_sizes(event_shape))
+        num_outputs, num_steps, width, depth, num_time_frequencies = check_sizes(
             num_outputs=num_outputs,
             num_steps=num_steps,
             width=width,

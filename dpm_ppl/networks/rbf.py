@@ -1,12 +1,14 @@
 """`RBFNetwork`: the paper's network for the swiss roll."""
 
+import math
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.checks import check_key, check_sizes, event_sizes
 from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
-from dpm_ppl.networks.base import AbstractNetwork, check_sizes, flatten
+from dpm_ppl.networks.base import AbstractNetwork, flatten
 from dpm_ppl.networks.temporal import StepReadouts
 from dpm_ppl.schedules.steps import Step
 
@@ -33,8 +35,9 @@ class RBFNetwork(AbstractNetwork):
         key: PRNGKey,
     ):
         key = check_key(key)
-        size, num_outputs, num_steps, num_centres = check_sizes(
-            event_shape, num_outputs=num_outputs, num_steps=num_steps, num_centres=num_centres
+        size = math.prod(event_sizes(event_shape))
+        num_outputs, num_steps, num_centres = check_sizes(
+            num_outputs=num_outputs, num_steps=num_steps, num_centres=num_centres
         )
         side = round(num_centres ** (1 / size))
         if side > 1 and side**size == num_centres:

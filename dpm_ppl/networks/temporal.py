@@ -4,8 +4,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._common.checks import check_sizes
 from dpm_ppl._common.types import Array, Float, Int, PRNGKey
-from dpm_ppl.networks.base import check_sizes, zero_linear
+from dpm_ppl.networks.base import zero_linear
 from dpm_ppl.schedules.steps import Step
 
 # Beyond this log-SNR a float32 signal cannot be told from no noise, nor noise from no signal.
@@ -33,7 +34,7 @@ class BumpReadout(eqx.Module):
     num_bumps: int = eqx.field(static=True)
 
     def __init__(self, num_features: int, num_outputs: int, num_steps: int, *, num_bumps: int = 10, key: PRNGKey):
-        _, num_features, num_outputs, num_steps, num_bumps = check_sizes(
+        num_features, num_outputs, num_steps, num_bumps = check_sizes(
             num_features=num_features, num_outputs=num_outputs, num_steps=num_steps, num_bumps=num_bumps
         )
         self.linear = zero_linear(num_features, num_outputs * num_bumps, key=key)
@@ -52,7 +53,7 @@ class StepReadouts(eqx.Module):
     biases: Float[Array, "steps outputs"]
 
     def __init__(self, num_features: int, num_outputs: int, num_steps: int):
-        _, num_features, num_outputs, num_steps = check_sizes(
+        num_features, num_outputs, num_steps = check_sizes(
             num_features=num_features, num_outputs=num_outputs, num_steps=num_steps
         )
         self.weights = jnp.zeros((num_steps, num_outputs, num_features))

@@ -76,5 +76,5 @@ def test_time_features_are_bounded_smooth_and_tell_steps_apart():
     ],
 )
 def test_bad_sizes(make):
-    with pytest.raises(InputError, match="at least 1, got 0"):
+    with pytest.raises(InputError, match="positive integer, got 0"):
         make()
