@@ -102,8 +102,8 @@ def test_every_public_name_is_in_the_reference(pages):
     anchors = set.union(*(page.anchors for page in pages.values() if page.path.parent.name == "reference"))
     assert [name for name in dpm_ppl.__all__ if f"dpm_ppl.{name}" not in anchors] == []
     others = ("analysis", "app", "models")  # there only if another test has imported them
-    found = {name: room for name, room in vars(dpm_ppl).items() if isinstance(room, ModuleType) and name not in others}
-    rooms = {f"dpm_ppl.{name}": room for name, room in found.items()}
+    found = {name: getattr(dpm_ppl, name) for name in dir(dpm_ppl) if name not in others}
+    rooms = {f"dpm_ppl.{name}": room for name, room in found.items() if isinstance(room, ModuleType)}
     rooms |= {room.__name__: room for room in (comparison, plots, posteriors, results_page, tree)}
     names = [(head, name) for head, room in rooms.items() for name in getattr(room, "__all__", ())]
     everyday = {f"dpm_ppl.{name}" for name in dpm_ppl.__all__}

@@ -21,6 +21,11 @@ def sources(root: Path) -> set[str]:
     return set(glob.glob("dpm_ppl/**/*.py", root_dir=root, recursive=True))
 
 
+def stubs(root: Path) -> set[str]:
+    """Those that say what is imported on first use, and from where."""
+    return set(glob.glob("dpm_ppl/**/*.pyi", root_dir=root, recursive=True))
+
+
 def test_package_list_equals_the_folders():
     folders = {str(Path(file).parent) for file in sources(ROOT)}
     assert sorted(SETUPTOOLS["packages"]) == sorted(folder.replace("/", ".") for folder in folders)
@@ -46,11 +51,23 @@ def test_wheel_holds_the_package_and_nothing_else(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     page = {"dpm_ppl/analysis/page/page.css", "dpm_ppl/analysis/page/page.html.j2"}
-    assert names == sources(source) | page | {"dpm_ppl/py.typed"}
+    assert names == sources(source) | stubs(source) | page | {"dpm_ppl/py.typed"}
 
 
-def test_import_is_light():
-    heavy = ("arviz", "matplotlib", "sklearn", "tyro", "dpm_ppl.models", "dpm_ppl.analysis", "dpm_ppl.app.cli")
-    program = f"import sys, dpm_ppl; print(*[name for name in {heavy!r} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+def modules_after(program: str, **environment: str) -> set[str]:
+    """What a Python of its own has imported when the program has run."""
+    program = f"import sys\n{program}\nprint(*sys.modules, file=sys.stderr)"
+    command, environment = [sys.executable, "-c", program], {**os.environ, **environment}
+    return set(subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stderr.split())
+
+
+def test_all_names_are_light():
+    heavy = {"arviz", "matplotlib", "sklearn", "tyro", "dpm_ppl.models", "dpm_ppl.analysis", "dpm_ppl.app.cli"}
+    loaded = modules_after("import dpm_ppl", EAGER_IMPORT="1")
+    assert "dpm_ppl.likelihood.flow" in loaded
+    assert loaded & heavy == set()
+
+
+def test_import_loads_nothing():
+    loaded = modules_after("import dpm_ppl")
+    assert {name for name in loaded if name.startswith("dpm_ppl.")} == {"dpm_ppl._common", "dpm_ppl._common.lazy"}

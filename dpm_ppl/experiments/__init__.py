@@ -1,8 +1,5 @@
 """Experiments, declared by options: a task (data, and what is known of them) and a recipe (a method and its fit)."""
 
-from dpm_ppl.experiments.experiment import Experiment
-from dpm_ppl.experiments.options import AbstractOptions, declare, option
-from dpm_ppl.experiments.recipe import Recipe
-from dpm_ppl.experiments.task import Reference, Task
+from dpm_ppl._common.lazy import attach_stub
 
-__all__ = ["AbstractOptions", "Experiment", "Recipe", "Reference", "Task", "declare", "option"]
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)
