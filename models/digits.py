@@ -1,21 +1,17 @@
 """Handwritten digits (scikit-learn's: 8 x 8 pixels of 17 levels), scored in bits per dimension."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal
 
 import numpy as np
 
-from dpm_ppl._common.types import PRNGKey
-from dpm_ppl.data.dataset import Dataset, split
-from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments import Recipe, Task, option
-from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
+import dpm_ppl as dpm
+from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
-from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
-from dpm_ppl.networks import BumpMLP, TimeMLP, level_network
-from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
-from dpm_ppl.schedules import Erasure, LogSNR
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
 
 NUM_LEVELS, SHAPE = 17, (8, 8)
 NUM_TRAIN = 1500
@@ -35,17 +31,17 @@ class Digits(ZooOptions):
     edge: Edge = option("fixed", EDGE, of_diffusion=True)
     num_steps: int = option(1000, NUM_STEPS, of_diffusion=True)
 
-    def task(self, seed: int) -> Task:
-        train_levels, heldout_levels = split(_levels(), NUM_TRAIN, seed)
-        train = Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
-        heldout = Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train)
-        return Task(train=train, heldout=heldout, datum="image", picture="samples")
+    def task(self, seed: int) -> dpm.experiments.Task:
+        train_levels, heldout_levels = dpm.data.split(_levels(), NUM_TRAIN, seed)
+        train = dpm.Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
+        heldout = dpm.Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train)
+        return dpm.experiments.Task(train=train, heldout=heldout, datum="image", picture="samples")
 
-    def diffusion(self, task: Task, seed: int) -> Recipe:
+    def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
         build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
-        return Recipe(
-            method=build(task.train, self.edge, self.num_steps, network_key(seed)),
-            objective=DiffusionELBO(num_sampled_steps=4),
+        return dpm.experiments.Recipe(
+            method=build(task.train, self.edge, self.num_steps, seed),
+            objective=dpm.DiffusionELBO(num_sampled_steps=4),
             optimiser=partial(adam, learning_rate=1e-3, weight_decay=0.05),
             num_updates=400 if self.variant == "default" else 5000,
             batch_size=125,
@@ -53,18 +49,19 @@ class Digits(ZooOptions):
         )
 
 
-def _today(train: Dataset, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
-    inner = TimeMLP(SHAPE, NUM_LEVELS, num_steps, width=256, depth=3, key=key)
+def _today(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    inner = dpm.TimeMLP(SHAPE, NUM_LEVELS, num_steps, width=256, depth=3, key=network_key(seed))
     units = train.units
-    network = level_network(inner, train.source, NUM_LEVELS, shift=float(units.shift), scale=float(units.scale))
-    return Diffusion(GaussianKernel(noise_prediction), LogSNR(num_steps, 11.5, -9.0), network, SHAPE, edge)
+    network = dpm.level_network(inner, train.source, NUM_LEVELS, shift=float(units.shift), scale=float(units.scale))
+    schedule = dpm.LogSNR(num_steps, 11.5, -9.0)
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), schedule, network, SHAPE, edge)
 
 
-def _paper(_: Dataset, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
-    network = BumpMLP(SHAPE, 2, num_steps, key=key)
+def _paper(_: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    network = dpm.networks.BumpMLP(SHAPE, 2, num_steps, key=network_key(seed))
     # The paper's 1/(T - t + 1), but for beta_1, which it leaves open: 1e-4 lies below the variance within a level.
-    schedule = Erasure(num_steps, beta_1=1e-4)
-    return Diffusion(GaussianKernel(perturbation), schedule, network, SHAPE, edge)
+    schedule = dpm.Erasure(num_steps, beta_1=1e-4)
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.kernels.perturbation), schedule, network, SHAPE, edge)
 
 
 def _levels() -> np.ndarray:

@@ -1,5 +1,7 @@
 """The binary heartbeat (paper, section 3.1.2 and figure 2): 20 bits, a pulse in every fifth, in one of five phases."""
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import partial
@@ -7,21 +9,13 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from dpm_ppl._common.types import PRNGKey
-from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments import Recipe, Reference, Task, option
-from dpm_ppl.kernels import BernoulliKernel, clean_rate, direct_rate
+import dpm_ppl as dpm
+from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
-from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
-from dpm_ppl.networks import SigmoidMLP, TimeMLP
-from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
-from dpm_ppl.schedules import Erasure
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
 
 NUM_BITS, PERIOD = 20, 5
 NUM_TRAIN, NUM_HELDOUT = 5_000, 2_000
-
-REFERENCES = (Reference("Sohl-Dickstein et al. (2015), table 1, K", -2.414, "bits/sequence"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,37 +35,38 @@ class Heartbeat(ZooOptions):
     edge: Edge = option("fixed", EDGE, of_diffusion=True)
     num_steps: int = option(2000, NUM_STEPS, of_diffusion=True)
 
-    def task(self, seed: int) -> Task:
-        return Task(
-            train=Dataset.from_binary(sequences(NUM_TRAIN)),
-            heldout=Dataset.from_binary(sequences(NUM_HELDOUT)),
+    def task(self, seed: int) -> dpm.experiments.Task:
+        paper = dpm.experiments.Reference("Sohl-Dickstein et al. (2015), table 1, K", -2.414, "bits/sequence")
+        return dpm.experiments.Task(
+            train=dpm.Dataset.from_binary(sequences(NUM_TRAIN)),
+            heldout=dpm.Dataset.from_binary(sequences(NUM_HELDOUT)),
             datum="sequence",
             exact=exact_log_probability,
-            references=REFERENCES,
+            references=(paper,),
             num_draws=8,
             picture="figure2",
         )
 
-    def diffusion(self, task: Task, seed: int) -> Recipe:
+    def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
         build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
-        return Recipe(
-            method=build(self.pi, self.edge, self.num_steps, network_key(seed)),
-            objective=DiffusionELBO(num_sampled_steps=4),
+        return dpm.experiments.Recipe(
+            method=build(self.pi, self.edge, self.num_steps, seed),
+            objective=dpm.DiffusionELBO(num_sampled_steps=4),
             optimiser=partial(adam, learning_rate=1e-2),
             num_updates=20_000,
             batch_size=250,
         )
 
 
-def _today(pi: float, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
-    network = TimeMLP((NUM_BITS,), 1, num_steps, width=64, depth=2, key=key)
-    return Diffusion(BernoulliKernel(pi, clean_rate), Erasure(num_steps), network, (NUM_BITS,), edge)
+def _today(pi: float, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    network = dpm.TimeMLP((NUM_BITS,), 1, num_steps, width=64, depth=2, key=network_key(seed))
+    return dpm.Diffusion(dpm.BernoulliKernel(pi, dpm.clean_rate), dpm.Erasure(num_steps), network, (NUM_BITS,), edge)
 
 
-def _paper(pi: float, edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
-    schedule = Erasure(num_steps)  # which knows how many are too many, before the network makes a readout for each
-    network = SigmoidMLP((NUM_BITS,), 1, num_steps, key=key)
-    return Diffusion(BernoulliKernel(pi, direct_rate), schedule, network, (NUM_BITS,), edge)
+def _paper(pi: float, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    schedule = dpm.Erasure(num_steps)  # which knows how many are too many, before the network makes a readout for each
+    network = dpm.networks.SigmoidMLP((NUM_BITS,), 1, num_steps, key=network_key(seed))
+    return dpm.Diffusion(dpm.BernoulliKernel(pi, dpm.kernels.direct_rate), schedule, network, (NUM_BITS,), edge)
 
 
 def sequences(num_points: int) -> np.ndarray:

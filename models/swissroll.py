@@ -4,6 +4,8 @@ The paper gives neither its generator nor its noise; this one is (t cos t, t sin
 (1.5 pi, 4.5 pi), standardised per coordinate by the training data. Its exact log-density is a one-dimensional integral.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,18 +13,10 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.types import PRNGKey
-from dpm_ppl.data.dataset import Dataset
-from dpm_ppl.data.units import Units
-from dpm_ppl.diffusion import Diffusion, Edge
-from dpm_ppl.experiments import Recipe, Task, option
-from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
+import dpm_ppl as dpm
+from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
-from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, adam, chosen, network_key
-from dpm_ppl.networks import RBFNetwork, TimeMLP
-from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
-from dpm_ppl.schedules import Erasure, LogSNR
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
 
 FIRST_ANGLE, LAST_ANGLE = 1.5 * math.pi, 4.5 * math.pi
 NUM_TRAIN, NUM_HELDOUT = 100_000, 10_000
@@ -45,30 +39,31 @@ class SwissRoll(ZooOptions):
     edge: Edge = option("fixed", EDGE, of_diffusion=True)
     num_steps: int | None = option(None, f"{NUM_STEPS}; 4,000, and 40 of the paper's variant.", of_diffusion=True)
 
-    def task(self, seed: int) -> Task:
+    def task(self, seed: int) -> dpm.experiments.Task:
         if not (math.isfinite(self.noise) and self.noise > 0):
-            raise InputError("noise", expected="a positive number", got=repr(self.noise), remedy="the default is 0.02")
+            got = repr(self.noise)
+            raise dpm.InputError("noise", expected="a positive number", got=got, remedy="the default is 0.02")
         generator = np.random.default_rng(FIRST_DATA_SEED + seed)
-        train = Dataset.from_continuous(generate(NUM_TRAIN, self.noise, generator), per_coordinate=True)
-        return Task(
+        train = dpm.Dataset.from_continuous(generate(NUM_TRAIN, self.noise, generator), per_coordinate=True)
+        return dpm.experiments.Task(
             train=train,
-            heldout=Dataset.from_continuous(generate(NUM_HELDOUT, self.noise, generator), reference=train),
+            heldout=dpm.Dataset.from_continuous(generate(NUM_HELDOUT, self.noise, generator), reference=train),
             exact=partial(exact_log_density, noise=self.noise, units=train.units),
             num_draws=2 if self.variant == "paper" else 1,
             picture="figure1",
         )
 
-    def filled(self, task: Task) -> "SwissRoll":
+    def filled(self, task: dpm.experiments.Task) -> SwissRoll:
         # With fewer steps the kernel's independent coordinates cost 0.02 bits where the roll runs aslant.
         steps = {"default": 4000, "paper": 40}
         return self if self.num_steps is not None else replace(self, num_steps=chosen("variant", self.variant, steps))
 
-    def diffusion(self, task: Task, seed: int) -> Recipe:
+    def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
         is_paper = self.variant == "paper"
         build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
-        return Recipe(
-            method=build(self.edge, self.num_steps, network_key(seed)),
-            objective=DiffusionELBO(num_sampled_steps=None if is_paper else 2),
+        return dpm.experiments.Recipe(
+            method=build(self.edge, self.num_steps, seed),
+            objective=dpm.DiffusionELBO(num_sampled_steps=None if is_paper else 2),
             optimiser=partial(adam, learning_rate=2e-3),
             num_updates=20_000 if is_paper else 24_000,
             # At equal cost 2,048 data in fewer updates end 0.01 bits above 512 in more.
@@ -77,26 +72,28 @@ class SwissRoll(ZooOptions):
         )
 
 
-def _today(edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
+def _today(edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
     # The fixed edge wants beta_1 = 1e-7, far below the default roll's own variance of about 1e-5 in standardised units;
     # a learned one does without, and leaves more of the steps to the rest.
     first_log_snr = 16.1 if edge == "fixed" else 13.8
-    network = TimeMLP(
+    network = dpm.TimeMLP(
         (2,),
         2,
         num_steps,
         width=128,
         depth=3,
         fourier_frequencies=FREQUENCIES,
-        key=key,
+        key=network_key(seed),
     )
-    return Diffusion(GaussianKernel(noise_prediction), LogSNR(num_steps, first_log_snr, -8.0), network, (2,), edge)
+    schedule = dpm.LogSNR(num_steps, first_log_snr, -8.0)
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), schedule, network, (2,), edge)
 
 
-def _paper(edge: Edge, num_steps: int, key: PRNGKey) -> Diffusion:
-    network = RBFNetwork((2,), 2, num_steps, num_centres=16, key=key)
+def _paper(edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    network = dpm.networks.RBFNetwork((2,), 2, num_steps, num_centres=16, key=network_key(seed))
     # The paper does not give beta_1; with its edge K <= 2.35 needs 0.0115 or less, and 1/T would cap K at 1.23 bits.
-    return Diffusion(GaussianKernel(perturbation), Erasure(num_steps, beta_1=1e-3), network, (2,), edge)
+    schedule = dpm.Erasure(num_steps, beta_1=1e-3)
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.kernels.perturbation), schedule, network, (2,), edge)
 
 
 def generate(num_points: int, noise: float, generator: np.random.Generator) -> np.ndarray:
@@ -105,7 +102,7 @@ def generate(num_points: int, noise: float, generator: np.random.Generator) -> n
     return _spiral(angle) + noise * generator.standard_normal((num_points, 2))
 
 
-def exact_log_density(z: np.ndarray, *, noise: float, units: Units, data_chunk: int = 200) -> np.ndarray:
+def exact_log_density(z: np.ndarray, *, noise: float, units: dpm.data.Units, data_chunk: int = 200) -> np.ndarray:
     """Log-density of standardised points, nats, `(datum, 2)` to `(datum,)`, by Gauss-Legendre quadrature over t.
 
     A panel is at most one noise width of arc long, which leaves an error far below float64's share of the noise. The

@@ -1,17 +1,28 @@
 """Other variational methods by name: a builder takes training data and a seed, and returns a `Recipe` to fit."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 
-from dpm_ppl.experiments import Recipe
-from dpm_ppl.models.methods import flow, gaussian, hierarchical, mixture, vae
+import dpm_ppl as dpm
 
-METHODS: dict[str, Callable[..., Recipe]] = {
-    "vae": vae.vae,
-    "iwae": vae.iwae,
-    "hvae": hierarchical.hvae,
-    "flow": flow.flow,
-    "mixture": mixture.mixture,
-    "gaussian": gaussian.gaussian,
+MODULES = {
+    "vae": "vae",
+    "iwae": "vae",
+    "hvae": "hierarchical",
+    "flow": "flow",
+    "mixture": "mixture",
+    "gaussian": "gaussian",
 }
+"""The module of each method, which has its builder under its name and is imported when it is called."""
 
-__all__ = ["METHODS", "Recipe"]
+
+def _build(name: str, train: dpm.Dataset, seed: int = 0) -> dpm.experiments.Recipe:
+    return getattr(import_module(f"{__name__}.{MODULES[name]}"), name)(train, seed)
+
+
+METHODS: dict[str, Callable[..., dpm.experiments.Recipe]] = {name: partial(_build, name) for name in MODULES}
+
+__all__ = ["METHODS"]

@@ -8,9 +8,10 @@ import pytest
 
 import dpm_ppl
 from dpm_ppl import experiments
+from dpm_ppl.models import own_data
 
 
-@pytest.mark.parametrize("package", [dpm_ppl, experiments], ids=lambda package: package.__name__)
+@pytest.mark.parametrize("package", [dpm_ppl, experiments, own_data], ids=lambda package: package.__name__)
 def test_every_name_of_a_stub_is_there(package):
     stub = ast.parse(Path(package.__file__).with_suffix(".pyi").read_text())
     lines = [node for node in stub.body if isinstance(node, ast.ImportFrom)]

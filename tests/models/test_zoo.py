@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl import experiments
+from dpm_ppl import diffusion, experiments
 from dpm_ppl.models import EXPERIMENTS
-from dpm_ppl.models._parts import TAIL
+from dpm_ppl.models._parts import TAIL, Edge
 from tests.tiny import flat
 
 # T of each variant where none is asked for.
@@ -33,23 +33,27 @@ def test_every_variant_is_looked_at():
     assert {name for name, _ in NUM_STEPS} | {"array"} == set(EXPERIMENTS)
 
 
+def test_an_experiment_has_the_edges_of_a_diffusion():
+    assert Edge == diffusion.Edge
+
+
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
 def test_declaration(name, variant, edge):
     asked = {"variant": variant, "edge": edge, "num_steps": 7}
     experiment = experiments.declare(EXPERIMENTS, name, asked)
-    diffusion = experiment.recipe.method
-    assert (experiment.name, diffusion.num_steps, diffusion.edge) == (name, 7, edge)
+    method = experiment.recipe.method
+    assert (experiment.name, method.num_steps, method.edge) == (name, 7, edge)
     assert experiment.options.recorded().items() >= asked.items()
     assert set(experiment.options.recorded()) == {option.name for option in EXPERIMENTS[name].all()}
-    assert experiment.task.train.event_shape == experiment.task.heldout.event_shape == diffusion.event_shape
+    assert experiment.task.train.event_shape == experiment.task.heldout.event_shape == method.event_shape
     assert experiment.task.heldout.units.kind == experiment.task.train.units.kind
     assert experiment.recipe.batch_size <= experiment.task.train.num_points
     # A fixed schedule holds nothing that an optimiser could move.
-    assert jax.tree.leaves(eqx.filter(diffusion.schedule, eqx.is_array)) == []
+    assert jax.tree.leaves(eqx.filter(method.schedule, eqx.is_array)) == []
     units = {experiment.task.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.task.references} <= units
     assert all(re.search(r"\(\d{4}\)", reference.name) for reference in experiment.task.references)  # published
-    np.testing.assert_allclose(diffusion.steps.alpha_bar[-1], 0, atol=2e-3)
+    np.testing.assert_allclose(method.steps.alpha_bar[-1], 0, atol=2e-3)
 
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)

@@ -1,0 +1,10 @@
+from dpm_ppl.models.own_data.parts import build_network as build_network
+from dpm_ppl.models.own_data.parts import first_rate as first_rate
+from dpm_ppl.models.own_data.parts import log_snr_schedule as log_snr_schedule
+from dpm_ppl.models.own_data.parts import rate_of_bits as rate_of_bits
+from dpm_ppl.models.own_data.parts import updates_for as updates_for
+from dpm_ppl.models.own_data.reading import read_own as read_own
+from dpm_ppl.models.own_data.reading import without_data as without_data
+from dpm_ppl.models.own_data.task import OwnTask as OwnTask
+from dpm_ppl.models.own_data.task import task_of as task_of
+from dpm_ppl.schedules.steps import smallest_rates as smallest_rates
