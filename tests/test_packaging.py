@@ -71,3 +71,12 @@ def test_all_names_are_light():
 def test_import_loads_nothing():
     loaded = modules_after("import dpm_ppl")
     assert {name for name in loaded if name.startswith("dpm_ppl.")} == {"dpm_ppl._common", "dpm_ppl._common.lazy"}
+
+
+@pytest.mark.parametrize("words", ["list --json", "fit array --help", "--version"])
+def test_the_command_line_answers_without_jax(words):
+    """So that it answers at once."""
+    program = "from dpm_ppl.app import cli\ntry:\n    cli.main()\nexcept SystemExit:\n    pass"
+    loaded = modules_after(f"sys.argv[1:] = {words.split()}\n{program}")
+    assert "dpm_ppl.app.cli" in loaded
+    assert loaded & {"jax", "equinox", "numpyro", "optax", "scipy", "pandas", "matplotlib"} == set()

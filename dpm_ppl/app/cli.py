@@ -20,7 +20,7 @@ import tyro
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.interruption import ends_by_exception
 from dpm_ppl.app.commands._options import experiment_in, flag_value, with_memory, with_options
-from dpm_ppl.app.commands._output import close_output, plain_output
+from dpm_ppl.app.commands._output import close_output, plain_output, print_json
 from dpm_ppl.app.commands._wording import spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
 from dpm_ppl.app.commands.compare import compare
@@ -40,7 +40,6 @@ def list_experiments(*, json: bool = False) -> None:
     Args:
         json: Print one JSON object.
     """
-    from dpm_ppl.app.console.reporting import print_json
     from dpm_ppl.models import EXPERIMENTS
 
     described = {
@@ -63,7 +62,6 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
         out: Directory for the two runs; what is there from an earlier demo is continued.
         json: Print one JSON object.
     """
-    from dpm_ppl.app.console.reporting import print_json
     from dpm_ppl.app.demo import run_demo
 
     run_demo(out, print_json if json else None)

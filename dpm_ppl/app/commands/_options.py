@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
-from dpm_ppl._common.memory import memory_budget, num_bytes
 from dpm_ppl.app.commands._arguments import RealOrNone, WholeOrNone
 from dpm_ppl.experiments.options import Option
 
@@ -42,6 +41,8 @@ def with_memory(command: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(command)
     def within(*arguments: Any, memory: str | None = None, **values: Any) -> None:
+        from dpm_ppl._common.memory import memory_budget, num_bytes
+
         with contextlib.nullcontext() if memory is None else memory_budget(num_bytes(memory, "--memory")):
             command(*arguments, **values)
 

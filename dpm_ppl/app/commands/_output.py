@@ -2,10 +2,12 @@
 
 import codecs
 import contextlib
+import json
 import os
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 _PLAIN = {"±": "+-", "…": "...", "≤": "<=", "≥": ">="}
 
@@ -28,6 +30,11 @@ def plain_output() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *_, **__: print(f"dpm-ppl: {message}", file=sys.stderr)
         yield
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output, as strict readers take it."""
+    print(json.dumps(value, indent=2, allow_nan=False))
 
 
 def close_output() -> None:

@@ -9,6 +9,7 @@ import tyro
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app.commands._arguments import Whole, WholeOrNone
 from dpm_ppl.app.commands._options import as_text
+from dpm_ppl.app.commands._output import print_json
 
 
 def compare(
@@ -50,7 +51,7 @@ def compare(
         json: Print one JSON object.
         options: Those of the experiment's data that were given.
     """
-    from dpm_ppl.app.console.reporting import print_json, print_tables
+    from dpm_ppl.app.console.reporting import print_tables
     from dpm_ppl.app.pages.writing import write_comparison
     from dpm_ppl.experiments.options import check_range
 

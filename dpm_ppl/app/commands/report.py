@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dpm_ppl.app.commands._arguments import Directory, Whole, WholeOrNone
+from dpm_ppl.app.commands._output import print_json
 
 
 def report(
@@ -26,7 +27,7 @@ def report(
         data: The file of the data, where it is no longer where it was.
         json: Print one JSON object.
     """
-    from dpm_ppl.app.console.reporting import print_json, print_tables
+    from dpm_ppl.app.console.reporting import print_tables
     from dpm_ppl.app.pages.writing import write_report
 
     page, tree, compared = write_report(run, out or run / "report.html", num_particles, num_points, num_heldout, data)

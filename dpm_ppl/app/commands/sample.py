@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app.commands._arguments import Directory, Whole
+from dpm_ppl.app.commands._output import print_json
 
 
 def sample(
@@ -33,7 +34,6 @@ def sample(
     from dpm_ppl._common.files import replacing
     from dpm_ppl._common.progress import count_display
     from dpm_ppl.app import runs
-    from dpm_ppl.app.console.reporting import print_json
     from dpm_ppl.data.columns import frame_of
     from dpm_ppl.data.frames import SUFFIXES, suffix_like, write_frame
     from dpm_ppl.experiments.options import LAST_SEED, check_range

@@ -1,6 +1,5 @@
 """What the commands print: tables for a person, or one JSON object."""
 
-import json as json_format
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.measure import Measurement
 
+from dpm_ppl.app.commands._output import print_json
 from dpm_ppl.app.console.tables import print_importance_scores, print_sandwich, print_scores
 from dpm_ppl.app.evaluating import evaluate_run
 from dpm_ppl.app.opened import OpenedRun
@@ -70,8 +70,3 @@ def print_tables(compared: "Comparison", tables: "Sequence[TextTable]") -> None:
         Console(highlight=False, width=max(console.width, width)).print(drawn)
     for sentence in compared.verdicts():
         console.print(sentence)
-
-
-def print_json(value: Any) -> None:
-    """One JSON value on standard output, as strict readers take it."""
-    print(json_format.dumps(value, indent=2, allow_nan=False))
