@@ -237,13 +237,8 @@ def _difference(a: Entry, b: Entry) -> Estimate:
     Where only some of the data have weights, K of all and the exact values help (see `extended_mean`).
     """
     both, places_a, places_b = np.intersect1d(a.places, b.places, return_indices=True)
-    if both.size == 0:
-        raise InputError(
-            "results",
-            expected="weights of some of the same data",
-            got="none",
-            remedy="take weights of the first data of each",
-        )
+    remedy = "take weights of the first data of each"
+    check_some("results", both, expected="weights of some of the same data", remedy=remedy)
     exact, control = a.measured.scores.exact_values, _minus(a.control, b.control)
     others = [] if exact is None else [_minus(exact, (a.control + b.control) / 2)]
     return extended_mean(_minus(a.values[places_a], b.values[places_b]), both, control, others)

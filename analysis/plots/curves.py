@@ -7,6 +7,7 @@ import numpy as np
 import xarray as xr
 from arviz_plots.plot_collection import PlotCollection
 
+from dpm_ppl._common.checks import check_some
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots._parts.axes import label_axes, powers_of_two, whole_numbers
 from dpm_ppl.analysis.plots._parts.inputs import Group, group, left_out, log_density_in
@@ -159,8 +160,7 @@ def _has_ladder(weights: xr.Dataset) -> np.ndarray:
 def _mean_ladder(weights: xr.Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, errors = (weights[name].transpose("datum", ...).values for name in ("ladder", "ladder_se"))
     drawn = _has_ladder(weights)
-    if not drawn.any():
-        raise InputError("weights", expected="data with a ladder", got="none", remedy="draw at least once per datum")
+    check_some("weights", drawn[drawn], expected="data with a ladder", remedy="draw at least once per datum")
     mean = estimate(values[drawn])
     se = errors[drawn][0] if mean.num == 1 else np.asarray(mean.se)
     return weights["num_particles"].values, np.asarray(mean.mean), se

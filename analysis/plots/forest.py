@@ -7,7 +7,7 @@ import numpy as np
 from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import check_some
 from dpm_ppl.analysis.plots._parts.axes import label_axes, set_ticks
 from dpm_ppl.analysis.plots._parts.members import curves, draw, error_bars, line, points, style_members
 from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, legend, panels
@@ -40,8 +40,7 @@ def plot_figures(
 
     **Raises:** `InputError` where there are no figures.
     """
-    if not rows or not any(rows.values()):
-        raise InputError("rows", expected="figures by method", got="none", remedy="measure at least one")
+    check_some("rows", [*filter(None, rows.values())], expected="figures by method", remedy="measure at least one")
     kinds = list(dict.fromkeys(kind for figures in rows.values() for kind in figures))
     height = 90 + 46.0 * len(rows)
     collection = panels(["figures"], backend, plot_collection, figure_kwargs, title, panel_size=(FIGURE_WIDTH, height))

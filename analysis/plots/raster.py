@@ -8,7 +8,7 @@ from arviz_plots import visuals
 from arviz_plots.plot_collection import PlotCollection
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_sizes, finite_array
+from dpm_ppl._common.checks import check_sizes, finite_array, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.chain_slices import paper_times, reverse_slices
@@ -44,10 +44,8 @@ def plot_raster(
     if other.size:
         raise InputError("samples", expected="bits, 0 or 1", got=f"also {other[0]}", remedy="threshold the samples")
     num_sequences, num_bins = samples.shape[1:]
-    if not 1 <= pulse_column <= num_bins:
-        raise InputError(
-            "pulse_column", expected=f"a column, 1 ... {num_bins}", got=pulse_column, remedy="1 is what the paper shows"
-        )
+    about = {"expected": f"a column, 1 ... {num_bins}", "remedy": "1 is what the paper shows"}
+    pulse_column = whole_number("pulse_column", pulse_column, most=num_bins, **about)
 
     bits = xr.Dataset(
         {"bits": (("time", "sample", "bin"), _rolled(samples, pulse_column))},

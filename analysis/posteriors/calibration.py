@@ -20,7 +20,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 from numpyro import handlers
 
-from dpm_ppl._common.checks import check_key, check_sizes
+from dpm_ppl._common.checks import check_key, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import PRNGKey
@@ -147,12 +147,9 @@ def calibrate(
 
     **Raises:** `InputError` where draws do not fit the parameters, or either are not finite.
     """
-    num_simulations, simulations_chunk = check_sizes(
-        num_simulations=num_simulations, simulations_chunk=simulations_chunk
-    )
+    num_simulations = whole_number("num_simulations", num_simulations, least=2, expected="two or more")
+    simulations_chunk = whole_number("simulations_chunk", simulations_chunk)
     key = check_key(key)
-    if num_simulations < 2:
-        raise InputError("num_simulations", expected="two or more", got=num_simulations, remedy="use the default")
     keys = jax.random.split(key, num_simulations)
     chunk = min(simulations_chunk, num_simulations) if compiled else 1
     found = []

@@ -139,10 +139,8 @@ def compare_posteriors(
     trees: dict[str, xr.DataTree] = {}
     for i, (name, draws) in enumerate(given.items()):
         if isinstance(draws, FittedGuide):
-            if key is None:
-                raise InputError("key", expected="a key to draw from guides", got="none", remedy="jax.random.key(0)")
             independent.add(name)
-            draws, own_weights = weighted_draws(draws, jax.random.fold_in(key, i), num_draws)
+            draws, own_weights = weighted_draws(draws, jax.random.fold_in(check_key(key), i), num_draws)
             if own_weights is not None:
                 log_weights.setdefault(name, own_weights)
         trees[name] = posterior_tree(draws, with_chains=name in with_chains)

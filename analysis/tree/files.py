@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 import numpy as np
 import xarray as xr
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.files import replacing
 
@@ -64,8 +65,7 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
 def check_store(path: str | os.PathLike[str]) -> Path:
     """Raise `InputError` where no tree can be written to such a path; to be known before long work."""
     path = Path(path)
-    if path.suffix not in STORES:
-        raise InputError("path", expected="a name that ends in .zarr or .nc", got=path.name, remedy="rename it")
+    one_of("path", path.suffix, STORES, "rename it")
     missing = [package for package in STORES[path.suffix] if find_spec(package) is None]
     if missing:
         raise InputError(

@@ -212,13 +212,9 @@ def split(values: np.ndarray, num_train: int, seed: int) -> tuple[Source, Source
 
     Those of a memory map are read when they are asked for.
     """
-    if not 0 < num_train < len(values):
-        raise InputError(
-            "num_train",
-            expected=f"between 1 and {len(values) - 1}, so that both splits hold data",
-            got=num_train,
-            remedy="choose a smaller training split or bring more data",
-        )
+    expected = f"between 1 and {len(values) - 1}, so that both splits hold data"
+    remedy = "choose a smaller training split or bring more data"
+    whole_number("num_train", num_train, most=len(values) - 1, expected=expected, remedy=remedy)
     order = np.random.default_rng(seed).permutation(len(values))
     parts = order[:num_train], order[num_train:]
     train, heldout = (Rows(values, part) if isinstance(values, np.memmap) else values[part] for part in parts)

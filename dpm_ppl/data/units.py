@@ -12,6 +12,7 @@ import numpy as np
 from jax.tree_util import Partial
 from numpy.typing import ArrayLike
 
+from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, PRNGKey
 from dpm_ppl._common.wording import listed, short_repr
@@ -144,16 +145,9 @@ class Units:
 
         **Raises:** `InputError` for any other unit.
         """
-        factors = {"nats": 1.0, "bits": 1 / math.log(2), "point": 1.0, "coordinate": 1 / self.num_coordinates}
-        amount, _, whole = unit.partition("/")
-        if amount not in ("nats", "bits") or whole not in ("point", "coordinate"):
-            raise InputError(
-                "unit",
-                expected="nats/point, bits/point, nats/coordinate or bits/coordinate",
-                got=repr(unit),
-                remedy="choose one of these",
-            )
-        return figure * (factors[amount] * factors[whole])
+        bits, share = 1 / math.log(2), 1 / self.num_coordinates
+        factors = {"nats/point": 1.0, "bits/point": bits, "nats/coordinate": share, "bits/coordinate": bits * share}
+        return figure * factors[one_of("unit", unit, factors)]
 
     def bits_per_dim[F: (float, np.ndarray, Array, Estimate)](self, log_density: F) -> F:
         """Bits per dimension of data with levels, from a log-density per point of z in nats; less is better.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpyro
 from numpyro.distributions import constraints
 
-from dpm_ppl._common.checks import as_jax_holds
+from dpm_ppl._common.checks import as_jax_holds, check_shape
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution, eqx_module, subsample
 from dpm_ppl._common.numpyro_seam import sample as sample_site
@@ -88,13 +88,10 @@ class ForwardChain(_Chain):
     def __init__(self, diffusion: StepLaws, x_0: Batch, *, steps_chunk: int | None = None):
         x_0 = jnp.asarray(as_jax_holds(x_0))
         batch_dim = x_0.ndim - diffusion.event_dim
-        if batch_dim < 0 or x_0.shape[batch_dim:] != diffusion.event_shape:
-            raise InputError(
-                "x_0",
-                expected=f"event shape {diffusion.event_shape} behind any batch axes",
-                got=f"shape {x_0.shape}",
-                remedy="reshape the data, or build the diffusion for their shape",
-            )
+        expected = f"event shape {diffusion.event_shape} behind any batch axes"
+        remedy = "reshape the data, or build the diffusion for their shape"
+        shape = *x_0.shape[: max(batch_dim, 0)], *diffusion.event_shape
+        check_shape("x_0", x_0, shape, expected=expected, remedy=remedy)
         self.x_0 = x_0
         _Chain.__init__(self, diffusion, x_0.shape[:batch_dim], steps_chunk)
 

@@ -13,6 +13,7 @@ from dpm_ppl._common.checks import (
     check_event_shape,
     check_finite,
     check_kind,
+    check_shape,
     event_sizes,
     is_traced,
     one_of,
@@ -83,13 +84,9 @@ class StepLaws(eqx.Module):
                 got=f"{type(error).__name__}: {error}",
                 remedy="build the network with the event shape of the diffusion",
             ) from error
-        if getattr(got, "shape", None) != expected:
-            raise InputError(
-                "network",
-                expected=f"outputs of shape {expected}: event shape, then {self.kernel.num_outputs} per coordinate",
-                got=f"shape {getattr(got, 'shape', type(got).__name__)}",
-                remedy="build it with event_shape=diffusion's and num_outputs=kernel.num_outputs",
-            )
+        told = f"outputs of shape {expected}: event shape, then {self.kernel.num_outputs} per coordinate"
+        remedy = "build it with event_shape=diffusion's and num_outputs=kernel.num_outputs"
+        check_shape("network", got, expected, expected=told, remedy=remedy)
 
     @property
     def num_steps(self) -> int:

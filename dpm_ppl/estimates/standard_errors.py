@@ -7,7 +7,7 @@ from typing import Any, SupportsFloat
 import numpy as np
 from numpy.typing import ArrayLike
 
-from dpm_ppl._common.checks import check_known, check_shape
+from dpm_ppl._common.checks import check_known, check_shape, real_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.wording import listed
 from dpm_ppl.estimates.widening import standard_error
@@ -110,11 +110,7 @@ def _constant(value: Any, operation: str) -> float:
             got="two estimates, whose common error is unknown",
             remedy="use paired_difference of the values behind both, or estimate of their sum",
         )
-    if np.ndim(value) or not isinstance(value, SupportsFloat):
-        raise InputError(
-            f"estimate {operation}", expected="a number", got=type(value).__name__, remedy="use one number at a time"
-        )
-    return float(value)
+    return real_number(f"estimate {operation}", value)
 
 
 def estimate(values: ArrayLike) -> Estimate:

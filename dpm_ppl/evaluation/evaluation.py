@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_key, check_known, check_sizes, whole_number
+from dpm_ppl._common.checks import check_key, check_kind, check_known, check_sizes, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset
@@ -132,13 +132,10 @@ def measure(
     **Raises:** `InputError` for data that do not fit the method, sizes that are not positive, and data in an order in
     which the first ones are no random sample of all.
     """
-    if not isinstance(method, AbstractMethod) or not isinstance(data, Dataset):
-        raise InputError(
-            "method" if isinstance(data, Dataset) else "data",
-            expected="a Diffusion or a Program, and a Dataset",
-            got=f"{type(method).__name__} and {type(data).__name__}",
-            remedy="Program(model, guide, event_shape=..., params=...), and Dataset.from_continuous(values)",
-        )
+    remedy = "for example Program(model, guide, event_shape=..., params=...)"
+    check_kind("method", method, AbstractMethod, expected="a Diffusion or a Program", remedy=remedy)
+    remedy = "for example Dataset.from_continuous(values)"
+    check_kind("data", data, Dataset, expected="a Dataset", remedy=remedy)
     num_draws, num_points = check_sizes(num_draws=num_draws, num_points=num_points)
     num_particles = None if num_particles is None else whole_number("num_particles", num_particles)
     key = check_key(key)

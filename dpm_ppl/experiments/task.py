@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import whole_number
 from dpm_ppl.data.dataset import Dataset
 
 
@@ -63,11 +63,6 @@ class Task:
         if num_heldout is None:
             return self
         most = self.heldout.num_points
-        if not 1 <= num_heldout <= most:
-            raise InputError(
-                "--num-heldout",
-                expected=f"1 to {most:,} held-out data",
-                got=num_heldout,
-                remedy="leave it out for all",
-            )
+        about = {"expected": f"1 to {most:,} held-out data", "remedy": "leave it out for all"}
+        whole_number("--num-heldout", num_heldout, most=most, **about)
         return replace(self, heldout=self.heldout.part(slice(num_heldout)))

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from dpm_ppl._common.checks import check_devices, check_key, check_kind, check_known, check_sizes
+from dpm_ppl._common.checks import check_devices, check_key, check_kind, check_known, check_sizes, whole_number
 from dpm_ppl._common.chunks import chunk_like, chunk_size
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.interruption import interruptible
@@ -81,8 +81,8 @@ def log_likelihood(
     key, x_0 = check_key(key), check_scored(method, x_0)
     _check(method, proposal, keep_log_weights, checkpoint)
     num_draws = -(-num_particles // proposal.num_particles)
-    if num_draws > MOST_DRAWS:
-        raise InputError("num_particles", expected=f"at most {MOST_DRAWS:,} draws", got=num_draws, remedy="use fewer")
+    about = {"expected": f"at most {MOST_DRAWS:,} draws", "remedy": "use fewer"}
+    whole_number("num_particles", num_draws, most=MOST_DRAWS, **about)
     # What is kept stands in chunks of so many data, whatever number of them is looked at side by side.
     chunks = _Chunks(np.asarray(x_0), data_chunk or _MOST_DATA, check_devices(devices))
     parts = (method, proposal, draw)

@@ -13,8 +13,7 @@ import numpy as np
 import numpyro
 from numpyro.distributions import Distribution, constraints
 
-from dpm_ppl._common.checks import as_jax_holds, check_finite, check_key, event_sizes, whole_number
-from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.checks import as_jax_holds, check_finite, check_key, check_kind, event_sizes, whole_number
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.methods.program import no_latents
@@ -39,11 +38,8 @@ class LogDensity(AbstractMethod):
     draw: Callable[[PRNGKey, int], Batch] | None = eqx.field(static=True, kw_only=True, default=None)
 
     def __check_init__(self):
-        if not callable(self.log_density):
-            got = type(self.log_density).__name__
-            raise InputError(
-                "log_density", expected="a function of data", got=got, remedy="for example lambda x: law.log_prob(x)"
-            )
+        remedy = "for example lambda x: law.log_prob(x)"
+        check_kind("log_density", self.log_density, Callable, expected="a function of data", remedy=remedy)
 
     @property
     def model(self) -> Callable[..., Any]:
@@ -74,11 +70,9 @@ class LogDensity(AbstractMethod):
         return self.log_density(x_0[None])[0]
 
     def sample(self, key: PRNGKey, num_samples: int) -> Batch:
-        if self.draw is None:
-            raise InputError(
-                "draw", expected="a function that draws data", got="none", remedy="LogDensity(..., draw=...)"
-            )
-        return self.draw(check_key(key), whole_number("num_samples", num_samples))
+        draw: Any = self.draw
+        check_kind("draw", draw, Callable, expected="a function that draws data", remedy="LogDensity(..., draw=...)")
+        return draw(check_key(key), whole_number("num_samples", num_samples))
 
     def simulate(self, key: PRNGKey, num_data: int) -> tuple[Batch, Cost]:
         x_0 = self.sample(key, num_data)

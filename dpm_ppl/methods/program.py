@@ -64,10 +64,7 @@ class Program(AbstractMethod):
 
     def __check_init__(self):
         for name in ("model", "guide"):
-            if not callable(getattr(self, name)):
-                raise InputError(
-                    name, expected="a NumPyro program", got=repr(getattr(self, name)), remedy="pass the function"
-                )
+            check_kind(name, getattr(self, name), Callable, expected="a NumPyro program", remedy="pass the function")
         remedy = "for example params=svi_result.params"
         check_kind("params", self.params, dict, expected="values by site name", remedy=remedy)
 

@@ -11,7 +11,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array
 
-from dpm_ppl._common.checks import number_in, real_number
+from dpm_ppl._common.checks import check_shape, number_in, real_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.schedules.base import AbstractSchedule, check_rates, number, number_of_steps
 from dpm_ppl.schedules.steps import Step, fixed_steps
@@ -113,10 +113,7 @@ class Fixed(AbstractSchedule):
 
     def __init__(self, betas: Sequence[float] | np.ndarray | Array):
         rates = np.asarray(betas, np.float64)
-        if rates.ndim != 1:
-            raise InputError(
-                "betas", expected="one axis (T,)", got=f"shape {rates.shape}", remedy="pass the rates in order t = 1..T"
-            )
+        check_shape("betas", rates, ("T",), expected="one axis (T,)", remedy="pass the rates in order t = 1..T")
         number_of_steps(len(rates))
         check_rates("betas", rates)
         self.rates = tuple(rates.tolist())

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import SVI
 
-from dpm_ppl._common.checks import check_key, number_in, one_of, whole_number
+from dpm_ppl._common.checks import check_key, check_names, number_in, one_of, whole_number
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl._common.interruption import interruptible
@@ -181,10 +181,7 @@ def _looked_at(
     record.close_period(int(state.num_updates), int(state.num_skipped), values)
     if keep_best is None:
         return state
-    if keep_best not in values:
-        raise InputError(
-            "keep_best", expected=f"a value that evaluate gives ({', '.join(values)})", got=keep_best, remedy="name one"
-        )
+    check_names("keep_best", [keep_best], values, remedy="name a value that evaluate gives")
     *earlier, newest = (row[keep_best] for row in record.rows)
     is_best = newest > max((value for value in earlier if not math.isnan(value)), default=-math.inf)
     return state._replace(best=jax.tree.map(jnp.copy, state.params)) if is_best else state

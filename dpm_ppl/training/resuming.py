@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.training import checkpoint
 from dpm_ppl.training.updates import TrainingState
@@ -66,13 +67,8 @@ def restored_from(
     check_settings(path, meta, settings)
     if not jnp.array_equal(jax.random.key_data(restored.data_key), jax.random.key_data(state.data_key)):
         raise InputError("key", expected=f"the key of the fit in {path}", got="another", remedy="use the same seed")
-    if restored.num_updates > num_updates:
-        raise InputError(
-            "num_updates",
-            expected=f"at least the {restored.num_updates} done in {path}",
-            got=num_updates,
-            remedy="ask for more updates or name another folder",
-        )
+    expected, remedy = f"at least the {restored.num_updates} done in {path}", "ask for more or name another folder"
+    whole_number("num_updates", num_updates, least=int(restored.num_updates), expected=expected, remedy=remedy)
     return restored, Record(**meta["record"])
 
 
