@@ -146,7 +146,7 @@ CASES = {
         "100000000",
     ),
     "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "--num-steps", "T from 2 to 100,000", "1"),
-    "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "--num-steps", "at least 1", "0"),
+    "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "--num-steps", "a positive integer", "0"),
     # Networks.
     "too few outputs": Bad(lambda: diffusion_with(network(num_outputs=1)), "network", r"shape \(2, 2\)", r"\(2, 1\)"),
     "too many outputs": Bad(
