@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from dpm_ppl._common.checks import check_installed
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import replacing
+from dpm_ppl._common.files import check_folder_of, replacing
 from dpm_ppl.analysis.text_table import TextTable
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -122,8 +122,7 @@ def write_page(
     **Raises:** `InputError` where there is no such folder, or jinja2 is missing.
     """
     path = Path(path)
-    if not path.parent.is_dir():
-        raise InputError("path", expected="a file in a folder", got=f"no folder {path.parent}", remedy="make it")
+    check_folder_of(path, "path")
     text = html_page(title, sections, abstract=abstract, footer=footer)
     with replacing(path) as file:
         file.write(text.encode())

@@ -10,7 +10,7 @@ import xarray as xr
 
 from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import replacing
+from dpm_ppl._common.files import check_folder_of, intact, replacing
 
 STORES = {".zarr": ("zarr",), ".nc": ("h5netcdf", "h5py")}
 """The packages that write a file of this suffix."""
@@ -29,9 +29,9 @@ def save(tree: xr.DataTree, path: str | os.PathLike[str], *, replace: bool = Fal
     integers of more than 64 bits, and text with a NUL.
     """
     path = check_store(path)
-    if (path.exists() and not replace) or not path.parent.is_dir():
-        got = f"{path}, which exists" if path.exists() else f"no folder {path.parent}"
-        raise InputError("path", expected="a new path in a folder", got=got, remedy="name another")
+    check_folder_of(path, "path")
+    if path.exists() and not replace:
+        raise InputError("path", expected="a new path", got=f"{path}, which exists", remedy="name another")
     tree = _as_kept(tree)
     if path.suffix == ".zarr":
         tree.to_zarr(path, mode="w" if replace else "w-", consolidated=False, zarr_format=3)
@@ -49,17 +49,10 @@ def load(path: str | os.PathLike[str]) -> xr.DataTree:
     if not path.exists():
         raise InputError("path", expected="a tree written by save", got=f"nothing at {path}", remedy="name another")
     options = {"engine": "zarr", "consolidated": False} if path.suffix == ".zarr" else {"engine": "h5netcdf"}
-    try:
-        # Whole numbers whose unit is seconds are to stay whole numbers.
-        with xr.open_datatree(path, decode_times=False, **options) as opened:
-            return _as_saved(opened.load())
-    except Exception as failure:  # damaged files fail in many ways, all of which mean the same
-        raise InputError(
-            "path",
-            expected="a tree written by save",
-            got=f"a damaged or foreign {path} ({type(failure).__name__})",
-            remedy="name another, or make it again",
-        ) from failure
+    about = {"expected": f"a tree written by save in {path}", "remedy": "name another, or make it again"}
+    # Whole numbers whose unit is seconds are to stay whole numbers.
+    with intact("path", **about), xr.open_datatree(path, decode_times=False, **options) as opened:
+        return _as_saved(opened.load())
 
 
 def check_store(path: str | os.PathLike[str]) -> Path:

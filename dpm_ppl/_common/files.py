@@ -42,6 +42,40 @@ def alone_in(folder: Path, argument: str) -> Iterator[None]:
         lock.release()
 
 
+def make_folder(
+    folder: Path, argument: str, *, expected: str = "a directory that can be made", remedy: str = "name another"
+) -> None:
+    """Makes a folder and those above it, where they are not there yet.
+
+    **Raises:** `InputError` that names `argument` where that is not possible.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(argument, expected=expected, got=error, remedy=remedy) from error
+
+
+def check_folder_of(path: str | os.PathLike[str], argument: str) -> None:
+    """Raise `InputError` that names `argument` unless the folder in which a file is to be written is there."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        got = f"no directory {folder}"
+        raise InputError(argument, expected="a file in a directory that exists", got=got, remedy="make the directory")
+
+
+@contextlib.contextmanager
+def intact(argument: str, *, expected: str, remedy: str) -> Iterator[None]:
+    """Around what reads a file: damage shows in many ways, all of which mean the same.
+
+    **Raises:** `InputError` that names `argument` in place of whatever is raised.
+    """
+    try:
+        yield
+    except Exception as failure:
+        got = f"a truncated, damaged or foreign one ({failure})"
+        raise InputError(argument, expected=expected, got=got, remedy=remedy) from failure
+
+
 def is_unused(folder: Path) -> bool:
     """Whether a folder holds nothing but what a process that was killed has left unfinished."""
     return all(path.match(_UNFINISHED) or path.name == _LOCK for path in folder.iterdir())

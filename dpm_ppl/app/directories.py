@@ -23,7 +23,7 @@ from numpyro.infer import SVI
 
 from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import alone_in, is_unused, replacing
+from dpm_ppl._common.files import alone_in, is_unused, make_folder, replacing
 from dpm_ppl.experiments import Experiment
 from dpm_ppl.experiments.options import DIFFUSION, Zoo, check_range, flag
 from dpm_ppl.models import EXPERIMENTS
@@ -176,10 +176,7 @@ def extended(run: Run, num_updates: int | None) -> Run:
 def _make(path: Path) -> None:
     if path.exists() and not is_run(path) and not (path.is_dir() and is_unused(path)):
         raise _taken(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
+    make_folder(path, "--out")
 
 
 def _taken(path: Path) -> InputError:

@@ -4,8 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 
 from dpm_ppl._common.checks import one_of
-from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import alone_in
+from dpm_ppl._common.files import alone_in, make_folder
 from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.evaluation import Files, Keys, Measured, Particles, Scores, evaluate, importance_weights
 from dpm_ppl.evaluation.importance_scores import NUM_POINTS
@@ -92,9 +91,6 @@ def _files(opened: OpenedRun, particles: Particles | None, num_draws: int) -> Fi
 def _alone(opened: OpenedRun) -> Iterator[None]:
     """Keeps other processes from drawing weights for the run, so that none writes over those of another."""
     folder = opened.run.path / "likelihood"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise InputError("run", expected="a directory to write to", got=error, remedy="copy the run") from error
+    make_folder(folder, "run", expected="a directory to write to", remedy="copy the run")
     with alone_in(folder, "run"):
         yield

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -15,6 +14,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dpm_ppl._common.checks import check_devices, check_key, check_kind, check_known, check_sizes, whole_number
 from dpm_ppl._common.chunks import chunk_like, chunk_size
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.files import check_folder_of
 from dpm_ppl._common.interruption import interruptible
 from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.progress import count_display
@@ -275,7 +275,5 @@ def _check(
             got="True",
             remedy="leave out one of them",
         )
-    if checkpoint is not None and not Path(checkpoint).parent.is_dir():
-        raise InputError(
-            "checkpoint", expected="a file in a directory that exists", got=checkpoint, remedy="make the directory"
-        )
+    if checkpoint is not None:
+        check_folder_of(checkpoint, "checkpoint")

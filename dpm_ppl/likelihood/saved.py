@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import replacing, whole_archive
+from dpm_ppl._common.files import intact, replacing, whole_archive
 from dpm_ppl.likelihood.running import RunningWeights
 
 FORMAT, OLD_FORMAT = "dpm_ppl running weights 2", "dpm_ppl running weights 1"
@@ -41,7 +41,8 @@ def read_weights(
     """
     if path is None or not Path(path).exists():
         return None
-    try:
+    expected = f"a file written by log_likelihood in {path}"
+    with intact("checkpoint", expected=expected, remedy="delete it, or name another"):
         with whole_archive(Path(path)) as archive:
             arrays = dict(archive)
         form = str(arrays.pop("format"))
@@ -49,13 +50,6 @@ def read_weights(
             raise KeyError("format")
         found = str(arrays.pop("identity"))
         version = str(arrays.pop("jax", ""))
-    except Exception as failure:  # a damaged archive fails in many ways, all of which mean the same
-        raise InputError(
-            "checkpoint",
-            expected="a file written by log_likelihood",
-            got=f"a damaged or foreign one, {path} ({type(failure).__name__})",
-            remedy="delete it, or name another",
-        ) from failure
     if form == OLD_FORMAT or found != identity:
         older = f"those of an older version, which did not know what they are of, in {path}"
         other = f"those of something else in {path}"

@@ -113,7 +113,7 @@ class Fixed(AbstractSchedule):
 
     def __init__(self, betas: Sequence[float] | np.ndarray | Array):
         rates = np.asarray(betas, np.float64)
-        check_shape("betas", rates, ("T",), expected="one axis (T,)", remedy="pass the rates in order t = 1..T")
+        check_shape("betas", rates, (rates.size,), expected="one axis (T,)", remedy="pass the rates in order t = 1..T")
         number_of_steps(len(rates))
         check_rates("betas", rates)
         self.rates = tuple(rates.tolist())

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.files import replacing, whole_archive
+from dpm_ppl._common.files import intact, replacing, whole_archive
 
 FORMAT = "dpm_ppl checkpoint"
 VERSION = 1
@@ -134,15 +134,8 @@ def _open(path: Path) -> Iterator[Any]:
             str(path), expected="a checkpoint file", got="no such file", remedy="check the path or train first"
         )
     with contextlib.ExitStack() as stack:
-        try:
+        with intact(str(path), expected="a whole checkpoint file", remedy="use an older checkpoint or train again"):
             archive = stack.enter_context(whole_archive(path))
-        except Exception as failure:  # a damaged archive fails in many ways, all of which mean the same
-            raise InputError(
-                str(path),
-                expected="a whole checkpoint file",
-                got=f"a truncated, damaged or foreign one ({failure})",
-                remedy="use an older checkpoint or train again",
-            ) from failure
         yield archive
 
 

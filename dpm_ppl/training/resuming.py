@@ -11,6 +11,7 @@ import numpy as np
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.files import make_folder
 from dpm_ppl.training import checkpoint
 from dpm_ppl.training.updates import TrainingState
 
@@ -42,12 +43,7 @@ class Record:
 
 def newest_in(folder: Path, resume: bool) -> Path | None:
     """The newest checkpoint in the folder, made if need be; there must be none unless they are to be resumed."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as failure:
-        raise InputError(
-            "checkpoint_dir", expected="a folder that can be made", got=failure, remedy="name another folder"
-        ) from failure
+    make_folder(folder, "checkpoint_dir", expected="a folder that can be made")
     newest = checkpoint.latest(folder)
     if newest is not None and not resume:
         raise InputError(

@@ -82,5 +82,5 @@ def test_no_bits_per_dim_without_levels():
 
 @pytest.mark.parametrize("unit", ["bits", "bits/dim", "bananas/point"])
 def test_unknown_unit(unit):
-    with pytest.raises(InputError, match="unit: expected nats/point"):
+    with pytest.raises(InputError, match="unit: expected one of nats/point"):
         Dataset.from_continuous(CORRELATED).units.in_units(1.0, unit)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.files import make_folder
 from dpm_ppl.analysis.comparison.comparison import Comparison
 from dpm_ppl.analysis.page.page import check_page
 from dpm_ppl.analysis.tree.files import check_store
@@ -81,10 +82,7 @@ def write_comparison(
         one = one.scored_on(num_heldout)
         particles_for(one, one.recipe.method, num_particles, num_points)
     out = out or default_folder(None if like is None else like.path, experiment, options)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError("--out", expected="a directory that can be made", got=error, remedy="name another") from error
+    make_folder(out, "--out")
     _check_target(out / PAGE)
     fitted = fit_all(declared, out, updates=updates)
     trained = open_all([*paths, *fitted], data, num_heldout)
