@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
-from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,7 +125,14 @@ def options_of(zoo: Zoo, name: str) -> type[AbstractOptions]:
 
     **Raises:** `InputError` where there is no such experiment.
     """
-    return zoo[one_of("experiment", name, zoo, "'dpm-ppl list' describes them; 'array' fits data of your own")]
+    if name not in zoo:
+        raise InputError(
+            "experiment",
+            expected=f"one of {', '.join(zoo)}",
+            got=repr(name),
+            remedy="'dpm-ppl list' describes them; 'array' fits data of your own",
+        )
+    return zoo[name]
 
 
 def flag(option: str) -> str:
