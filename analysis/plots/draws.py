@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.checks import check_sizes, finite_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import as_vectors
 from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, panels
 from dpm_ppl.analysis.plots._parts.visuals import colour_image, image, set_equal_axes
 from dpm_ppl.analysis.plots.grids import mosaic
@@ -36,7 +37,7 @@ def plot_draws(
 
     Sequences of bits are rows of cells, arrays of two axes grey images, those of three axes, the last or first of them
     of length 3, images in colours. Points of the plane without names of their columns have a panel for each method too;
-    all other vectors, and those of named `columns`, are drawn by `plot_pairs`.
+    all other vectors, and those of named `columns`, are drawn by `plot_pairs`. Scalars are vectors of one coordinate.
 
     The limits and the scale of shades are those of the first of `draws`, so that the data themselves, put first, show
     what the others miss; the others' points beyond them are not seen.
@@ -46,7 +47,7 @@ def plot_draws(
 
     **Raises:** `InputError` for no draws, shapes that differ, and events of other axes.
     """
-    arrays = {name: as_images(np.asarray(values)) for name, values in draws.items()}
+    arrays = {name: as_images(as_vectors(values)) for name, values in draws.items()}
     first = next(iter(arrays.values()), np.zeros(0))
     if first.ndim == 2 and 0 not in first.shape and (columns is not None or not _in_panels(arrays)):
         return plot_pairs(arrays, columns=columns, title=title, backend=backend)

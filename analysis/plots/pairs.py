@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.checks import finite_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.plots._parts.axes import set_ticks, whole_numbers
+from dpm_ppl.analysis.plots._parts.inputs import as_vectors
 from dpm_ppl.analysis.plots._parts.members import curves, steps, style_members
 from dpm_ppl.analysis.plots._parts.panels import FIGURE_WIDTH, checked_backend, legend
 from dpm_ppl.data.columns import Column
@@ -41,13 +42,14 @@ def plot_pairs(
     The axes are those of the first of `draws`, the data themselves, and half their extent more on either side; what
     lies beyond is not seen. Of more than five columns the first five that vary are shown.
 
-    **Arguments:** `draws`, by name, arrays `(draw, column)`, of which each may have another number of draws. `columns`,
-    the names, or a `Column` for each: whole numbers then have ticks at whole numbers, categories their names.
+    **Arguments:** `draws`, by name, arrays `(draw, column)`, or `(draw,)` for one column, each of any number of draws.
+    `columns`, the names, or a `Column` for each: whole numbers then have ticks at whole numbers, categories their
+    names.
 
     **Raises:** `InputError` for no draws, numbers of columns that differ, and values that are not finite numbers.
     """
     backend = checked_backend(backend)
-    arrays = {name: np.asarray(values) for name, values in draws.items()}
+    arrays = {name: as_vectors(values) for name, values in draws.items()}
     widths = {array.shape[1:] for array in arrays.values()}
     if len(widths) != 1 or len(next(iter(widths))) != 1:
         raise InputError(

@@ -97,7 +97,7 @@ def draws_picture(methods: Mapping[str, tuple[runs.Run, AbstractMethod]], heldou
     from dpm_ppl.analysis.plots.draws import as_images, plot_draws
 
     units, shape = heldout.units, heldout.event_shape
-    is_vector, are_bits = len(shape) == 1, units.kind == "binary"
+    is_vector, are_bits = len(shape) <= 1, units.kind == "binary"
     num = (NUM_SEQUENCES if are_bits else NUM_VECTORS) if is_vector else NUM_IMAGES
     num_data = min(num, heldout.num_points)
     is_pairs = is_vector and not are_bits and (shape != (2,) or units.columns is not None)

@@ -9,6 +9,7 @@ import shlex
 from pathlib import Path
 
 import jax.numpy as jnp
+import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
@@ -93,6 +94,14 @@ def run_commands(page):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_runs_as_it_stands(page, empty):
     run_commands(page)
+
+
+@pytest.mark.slow
+def test_every_command_takes_data_that_are_single_numbers(empty):
+    np.save("x.npy", np.random.default_rng(0).normal(size=60))
+    for command in ("fit array --data x.npy", "bounds", "sample", "report", "fit array --resume"):
+        call_well(*command.split(), *(["--out", "run"] if "fit" in command else ["run"]))
+    assert np.load("run/samples.npy").shape == (100,)
 
 
 def test_two_rows_that_begin_a_run_in_one_directory_are_found(tmp_path, empty):

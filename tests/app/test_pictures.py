@@ -23,6 +23,8 @@ BEERS = pd.DataFrame({"strength": RNG.normal(5, 1, 30), "kind": ["ale", "bock", 
 KINDS = {
     "table": (Dataset.from_table(Table.of_frame(BEERS)), (2, 2)),
     "vectors": (Dataset.from_continuous(RNG.normal(size=(30, 3))), (3, 3)),
+    "numbers": (Dataset.from_continuous(RNG.normal(size=30)), (1, 1)),
+    "single bits": (Dataset.from_binary(RNG.integers(0, 2, 30)), (2,)),
     "wide": (Dataset.from_continuous(RNG.normal(size=(30, 8))), (5, 5)),
     "points": (Dataset.from_continuous(RNG.normal(size=(30, 2))), (2,)),
     "bits": (Dataset.from_binary(RNG.integers(0, 2, (30, 7))), (2,)),

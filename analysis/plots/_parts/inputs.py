@@ -4,12 +4,19 @@ from math import log
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.units import Units
 
 Group = xr.Dataset | xr.DataTree
+
+
+def as_vectors(draws: ArrayLike) -> np.ndarray:
+    """Draws with the axis of their coordinates: scalars, `(draw,)`, are vectors of one, `(draw, 1)`."""
+    array = np.asarray(draws)
+    return array[:, None] if array.ndim == 1 else array
 
 
 def left_out(shown: np.ndarray) -> str:
