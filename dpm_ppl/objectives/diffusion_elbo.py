@@ -24,7 +24,7 @@ from numpyro.primitives import Messenger, mutable
 from dpm_ppl._common.checks import one_of, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.memory import budget, memory_budget
-from dpm_ppl._common.numpyro_seam import prng_key
+from dpm_ppl._common.numpyro_seam import Distribution, prng_key
 from dpm_ppl._common.sums import accurate_sum
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain
@@ -59,7 +59,8 @@ class DiffusionELBO(ELBO):
     The path is never drawn: of its values a program may read x_1 only, all others are NaN. A path that the user's own
     handlers fix (`substitute`, `replay`, `condition`) is costed like any other site.
 
-    **Raises:** `InputError` for arguments out of range, and where a chain stands in the guide but not in the model.
+    **Raises:** `InputError` for arguments out of range, a chain that stands in the guide but not in the model, and the
+    chains exchanged.
     """
 
     can_infer_discrete = True  # the chain's steps are summed in closed form, bits included
@@ -192,6 +193,7 @@ class _StopAtFirstStep(Messenger):
         Messenger.__init__(self)
 
     def process_message(self, msg: dict[str, Any]) -> None:
+        _refuse_exchanged(msg, ReverseChain, "guide", "ForwardChain")
         chain = base_of(msg, ForwardChain)
         if chain is not None and msg["value"] is None:
             x_0 = jnp.broadcast_to(chain.x_0, (*msg["fn"].batch_shape, *chain.diffusion.event_shape))
@@ -215,6 +217,7 @@ class _CostChains(Messenger):
         Messenger.__init__(self)
 
     def process_message(self, msg: dict[str, Any]) -> None:
+        _refuse_exchanged(msg, ForwardChain, "model", "ReverseChain")
         if msg["type"] != "sample" or msg["name"] not in self.chains:
             return
         forward, in_guide = self.chains[msg["name"]]
@@ -256,6 +259,17 @@ class _CostChains(Messenger):
                 got="no such site in the model",
                 remedy="give both chains the same site name",
             )
+
+
+def _refuse_exchanged(msg: dict[str, Any], kind: type[Distribution], program: str, expected: str) -> None:
+    """Raise `InputError` for a chain in the other program, where K would be trained with its sign reversed."""
+    if base_of(msg, kind) is not None:
+        raise InputError(
+            msg["name"],
+            expected=f"a {expected} in the {program}",
+            got=f"a {kind.__name__}: model and guide are exchanged",
+            remedy="pass reverse_chain as the model and forward_chain as the guide",
+        )
 
 
 def _only_where(counts: Array, chain: ForwardChain) -> Batch:

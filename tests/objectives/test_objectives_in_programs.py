@@ -193,3 +193,23 @@ def test_programs_that_do_not_fit(model, objective, message):
     with pytest.raises(InputError, match=message) as caught:
         objective.loss(KEY, {}, model, partial(forward_chain, diffusion), draw_data(diffusion, 3))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "guide", "message"),
+    [
+        (
+            forward_chain,
+            reverse_chain,
+            "a ForwardChain in the guide, got a ReverseChain: .* exchanged; pass reverse_chain",
+        ),
+        (forward_chain, forward_chain, "a ReverseChain in the model, got a ForwardChain: .* exchanged"),
+        (reverse_chain, reverse_chain, "a ForwardChain in the guide, got a ReverseChain"),
+    ],
+    ids=["exchanged", "two forward", "two reverse"],
+)
+def test_exchanged_chains_are_refused(model, guide, message):
+    diffusion = DIFFUSIONS["gaussian"]()
+    data = draw_data(diffusion, 3)
+    with pytest.raises(InputError, match=f"path: expected {message}"):
+        DiffusionELBO().loss(KEY, {}, partial(model, diffusion), partial(guide, diffusion), data)
