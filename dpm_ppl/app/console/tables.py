@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import chain, repeat
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
+from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.data.units import Units
 from dpm_ppl.evaluation.importance_scores import ImportanceScores
 from dpm_ppl.evaluation.measured import Measured
@@ -61,17 +61,14 @@ def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference
         console.print(f"  for comparison: {reference.name}: {reference.value:g} {reference.unit}")
 
 
-def importance_table(scores: ImportanceScores) -> Table:
+def importance_table(scores: ImportanceScores) -> TextTable:
     """The ladder: one row per number of particles, with its error over data."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    has_exact = any(row.gap for row in scores.ladder)
-    for heading in ["particles", "value", "rise"] + ["gap to exact"] * has_exact:
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row in scores.ladder:
-        gap = [row.gap.plus_minus() if row.gap else ""] if has_exact else []
-        rise = row.rise.plus_minus() if row.rise else ""
-        table.add_row(f"{row.num_particles:,}", row.mean.plus_minus(), rise, *gap)
-    return table
+    headings = ["particles", "value", "rise"] + ["gap to exact"] * any(row.gap for row in scores.ladder)
+    rows = [
+        [f"{row.num_particles:,}", *(figure.plus_minus() if figure else "" for figure in (row.mean, row.rise, row.gap))]
+        for row in scores.ladder
+    ]
+    return TextTable("", headings, [row[: len(headings)] for row in rows], align="r" * len(headings))
 
 
 def print_importance_scores(measured: Measured) -> None:
@@ -80,7 +77,7 @@ def print_importance_scores(measured: Measured) -> None:
         return
     console = Console(highlight=False)
     console.print(f"Importance-weighted lower bounds of the log-likelihood, {measured.scores.unit}:")
-    console.print(importance_table(measured.importance))
+    console.print(importance_table(measured.importance).rich())
     for line in [*_best(measured), *_weights_behind(measured.importance)]:
         console.print(Padding(line, (0, 0, 0, 2)))
 
