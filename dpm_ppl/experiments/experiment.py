@@ -1,10 +1,14 @@
 """An experiment: a task and a recipe, declared together by options and a seed so that one command can run them."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
-from dpm_ppl.experiments.options import AbstractOptions
+from dpm_ppl._common.checks import one_of
+from dpm_ppl._common.errors import InputError
+from dpm_ppl.experiments.options import DIFFUSION, LAST_SEED, AbstractOptions, Zoo, check_range, flag
 from dpm_ppl.experiments.recipe import Recipe
 from dpm_ppl.experiments.task import Task
 
@@ -37,3 +41,27 @@ class Experiment:
         **Raises:** `InputError` for more than there are.
         """
         return replace(self, task=self.task.scored_on(num_heldout))
+
+
+def declare(zoo: Zoo, name: str, options: Mapping[str, Any], seed: int = 0) -> Experiment:
+    """The experiment `name` of the zoo with these options and this seed.
+
+    **Raises:** `InputError` for an unknown experiment, an option it does not have and a seed out of range.
+    """
+    found = zoo[one_of("experiment", name, zoo, "'dpm-ppl list' describes them; 'array' fits data of your own")]
+    check_range("--seed", seed, 0, LAST_SEED)
+    known = {option.name: option for option in found.all()}
+    hidden = {field.name for field in fields(found)} - known.keys()
+    for given in options:
+        if given not in known and given not in hidden:
+            raise InputError(
+                flag(given),
+                expected=f"an option of {name} ({', '.join(map(flag, known))})",
+                got="one it does not have",
+                remedy="leave it out, or choose another experiment",
+            )
+    method = options.get("method", DIFFUSION)
+    for given, value in options.items():
+        if given in known and known[given].of_diffusion and method != DIFFUSION:
+            raise InputError(flag(given), expected=f"none with --method {method}", got=value, remedy="leave it out")
+    return found(**options).experiment(seed)

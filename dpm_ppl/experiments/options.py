@@ -8,12 +8,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
+from typing import Any, ClassVar, get_type_hints
 
 from dpm_ppl._common.errors import InputError
-
-if TYPE_CHECKING:
-    from dpm_ppl.experiments.experiment import Experiment
 
 DIFFUSION = "diffusion"
 """The name of the method that experiments are about."""
@@ -64,8 +61,8 @@ class AbstractOptions(abc.ABC):
     method: str = option(DIFFUSION, "What is fitted to the data.")
 
     @abc.abstractmethod
-    def experiment(self, seed: int = 0) -> "Experiment":
-        """The experiment with these options and this seed.
+    def experiment(self, seed: int = 0) -> Any:
+        """The `Experiment` with these options and this seed.
 
         **Raises:** `InputError` for options that do not fit together, or not the data.
         """
@@ -94,45 +91,6 @@ class AbstractOptions(abc.ABC):
 
 
 Zoo = Mapping[str, type[AbstractOptions]]
-
-
-def declare(zoo: Zoo, name: str, options: Mapping[str, Any], seed: int = 0) -> "Experiment":
-    """The experiment `name` of the zoo with these options and this seed.
-
-    **Raises:** `InputError` for an unknown experiment, an option it does not have and a seed out of range.
-    """
-    found = options_of(zoo, name)
-    check_range("--seed", seed, 0, LAST_SEED)
-    known = {option.name: option for option in found.all()}
-    hidden = {field.name for field in dataclasses.fields(found)} - known.keys()
-    for given in options:
-        if given not in known and given not in hidden:
-            raise InputError(
-                flag(given),
-                expected=f"an option of {name} ({', '.join(map(flag, known))})",
-                got="one it does not have",
-                remedy="leave it out, or choose another experiment",
-            )
-    method = options.get("method", DIFFUSION)
-    for given, value in options.items():
-        if given in known and known[given].of_diffusion and method != DIFFUSION:
-            raise InputError(flag(given), expected=f"none with --method {method}", got=value, remedy="leave it out")
-    return found(**options).experiment(seed)
-
-
-def options_of(zoo: Zoo, name: str) -> type[AbstractOptions]:
-    """The options of the experiment `name`.
-
-    **Raises:** `InputError` where there is no such experiment.
-    """
-    if name not in zoo:
-        raise InputError(
-            "experiment",
-            expected=f"one of {', '.join(zoo)}",
-            got=repr(name),
-            remedy="'dpm-ppl list' describes them; 'array' fits data of your own",
-        )
-    return zoo[name]
 
 
 def flag(option: str) -> str:
