@@ -48,21 +48,25 @@ def figures_of(options: Options, path: Path, seed: int, of_fit: Sequence[str]) -
     """The figures of one seed, `{"mean", "se"}` by name, fitted or gone on with where it must be."""
     begun = (path / "run.json").exists()
     arguments = ["fit", options.experiment, "--out", path, "--seed", seed, *of_fit, *(["--resume"] if begun else [])]
-    facts = dpm_ppl(*arguments)
+    printed = dpm_ppl(*arguments)
     if options.num_particles is not None:
         points = [] if options.num_points is None else ["--num-points", options.num_points]
-        facts |= dpm_ppl("bounds", path, "--num-particles", options.num_particles, *points)
-    return chosen(facts)
+        printed |= dpm_ppl("bounds", path, "--num-particles", options.num_particles, *points)
+    return chosen(printed)
 
 
-def chosen(facts: dict[str, Any]) -> Values:
+def chosen(printed: dict[str, Any]) -> Values:
     """K, exact value and gap of what `--json` prints, in bits/dim where the data have levels; and by weights."""
-    in_dims = facts["bits_per_dim"] is not None
-    unit = "bits/dim" if in_dims else facts["unit"]
-    figures = {f"K, {unit}": facts["bits_per_dim" if in_dims else "K"], "exact": facts["exact"], "gap": facts["gap"]}
-    if ladder := facts.get("importance_weighted"):
+    in_dims = printed["bits_per_dim"] is not None
+    unit = "bits/dim" if in_dims else printed["unit"]
+    figures = {
+        f"K, {unit}": printed["bits_per_dim" if in_dims else "K"],
+        "exact": printed["exact"],
+        "gap": printed["gap"],
+    }
+    if ladder := printed.get("importance_weighted"):
         last, size = ladder[-1], ladder[-1]["num_particles"]
-        figures[f"S = {size:,}"] = facts["importance_weighted_bits_per_dim"] if in_dims else last
+        figures[f"S = {size:,}"] = printed["importance_weighted_bits_per_dim"] if in_dims else last
         figures[f"gap, S = {size:,}"] = last["gap"]
     return {name: figure for name, figure in figures.items() if figure is not None}
 

@@ -82,9 +82,9 @@ class Run:
     def identity(self) -> dict[str, Any]:
         """What its checkpoints belong to, as JSON."""
         options = {flag(name): value for name, value in self.options.items() if name not in self.files}
-        facts = {"experiment": self.experiment, "--seed": self.seed, **options}
+        settings = {"experiment": self.experiment, "--seed": self.seed, **options}
         versions = {f"{name} version": value for name, value in self.environment.get("versions", {}).items()}
-        return json.loads(json.dumps(facts | versions))
+        return json.loads(json.dumps(settings | versions))
 
     def declare(self, zoo: Zoo, data: Path | None = None) -> Experiment:
         """The experiment, declared anew from its name, options and seed; `data` says where its data are now.
@@ -119,8 +119,8 @@ class Run:
         known = self.path / DATA_FACTS
         if data is not None or self.missing is None or not known.is_file():
             return self.declare(zoo, data)
-        facts = {"data_facts": json.loads(known.read_text())}
-        return experiments.declare(zoo, self.experiment, self.options | facts, self.seed)
+        options = self.options | {"data_facts": json.loads(known.read_text())}
+        return experiments.declare(zoo, self.experiment, options, self.seed)
 
     @property
     def missing(self) -> Path | None:

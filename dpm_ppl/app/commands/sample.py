@@ -73,8 +73,7 @@ def sample(
             np.save(file, values, allow_pickle=False)
         else:
             write_frame(frame_of(units.columns, values), file, target.suffix)
-    facts = {"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)}
     if json:
-        print_json(facts)
+        print_json({"experiment": opened.experiment, "file": str(target), "shape": list(values.shape)})
     else:
         print(f"{target}: {num_samples:,} draws of {opened.experiment}, shape {tuple(values.shape)}")

@@ -47,7 +47,7 @@ def report(
 
 def _as_json(opened: OpenedRun, measured: Measured) -> dict[str, Any]:
     run = opened.run
-    facts = {
+    figures = {
         "experiment": run.experiment,
         "options": run.options,
         "num_updates": run.num_updates,
@@ -55,10 +55,10 @@ def _as_json(opened: OpenedRun, measured: Measured) -> dict[str, Any]:
         **measured.scores.as_json(),
     }
     if measured.importance is not None:
-        facts |= measured.importance.as_json() | {"interrupted": measured.interrupted}
+        figures |= measured.importance.as_json() | {"interrupted": measured.interrupted}
     if measured.sandwich is not None:
-        facts["sandwich"] = sandwich_json(measured.sandwich, measured.units)
-    return facts
+        figures["sandwich"] = sandwich_json(measured.sandwich, measured.units)
+    return figures
 
 
 def print_tables(compared: "Comparison", tables: "Sequence[TextTable]") -> None:
