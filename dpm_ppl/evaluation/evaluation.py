@@ -132,9 +132,9 @@ def measure(
     **Raises:** `InputError` for data that do not fit the method, sizes that are not positive, and data in an order in
     which the first ones are no random sample of all.
     """
-    remedy = "for example Program(model, guide, event_shape=..., params=...)"
+    remedy = "make one of a NumPyro program by Program(model, guide, event_shape=..., params=...)"
     check_kind("method", method, AbstractMethod, expected="a Diffusion or a Program", remedy=remedy)
-    remedy = "for example Dataset.from_continuous(values)"
+    remedy = "make one of an array, for example by Dataset.from_continuous(values)"
     check_kind("data", data, Dataset, expected="a Dataset", remedy=remedy)
     num_draws, num_points = check_sizes(num_draws=num_draws, num_points=num_points)
     num_particles = None if num_particles is None else whole_number("num_particles", num_particles)

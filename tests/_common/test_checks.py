@@ -35,10 +35,20 @@ def test_booleans_are_no_numbers(value):
             check("x", value)
 
 
+class Holder:
+    """Of an array, as a data set is."""
+
+    values = np.ones(3)
+
+
 REFUSED = {
-    "below": (lambda: checks.whole_number("n", 0), "n: expected a positive integer, got 0; use the default"),
-    "above": (lambda: checks.whole_number("n", 5, most=4), "n: expected a positive integer, got 5; use the default"),
-    "no size": (lambda: checks.check_sizes(n=None), "n: expected a positive integer, got None; use the default"),
+    "below": (lambda: checks.whole_number("n", 0), "n: expected a positive integer, got 0; pass 1 or more"),
+    "above": (lambda: checks.whole_number("n", 5, most=4), "n: expected a positive integer, got 5; pass 1 to 4"),
+    "what holds an array": (
+        lambda: checks.real_array(Holder()),
+        "x_0: expected real numbers, got a Holder; pass its array, .values",
+    ),
+    "no size": (lambda: checks.check_sizes(n=None), "n: expected a positive integer, got None; pass 1 or more"),
     "traced": (
         lambda: jax.jit(lambda x: checks.real_number("x", x))(1.0),
         "x: expected a number, got a traced value; pass a Python float",

@@ -433,6 +433,20 @@ def test_a_wrong_number_is_answered_without_names_of_python(arguments, says):
 
 @pytest.mark.parametrize(
     "arguments",
+    [
+        ("fit", "arrays", "--data", "x.npy"),
+        ("fit", "--out", "runs/x", "--seed", "1", "arrays"),
+        ("compare", "--experiment", "arrays", "--data", "x.npy"),
+    ],
+)
+def test_a_mistyped_experiment_is_told_in_one_line(arguments):
+    called = call(*arguments)
+    assert (called.code, called.out, called.err.count("\n")) == (2, "", 1)
+    assert "experiment: expected one of digits, swissroll, heartbeat, array, got 'arrays'" in called.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
     [(), ("fly",), ("fit",), ("fit", "array", "--bogus", "1"), ("bounds",), ("fit", "digits", "--seed", "x")],
 )
 def test_usage_errors(arguments):

@@ -181,7 +181,7 @@ def test_data_in_an_order_of_their_own_are_refused():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"data": X_0}, "a Dataset"),
+        ({"data": X_0}, r"a Dataset, got ndarray; make one of an array"),
         ({"method": model}, "a Diffusion or a Program"),
         ({"proposal": "nonsense"}, "proposal: expected one of"),
         ({"exact": lambda z: z}, "exact: expected a function that gives shape"),

@@ -1,5 +1,6 @@
 """Arrays of any origin: numbers, without gaps, finite, and as JAX holds them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -42,8 +43,10 @@ def real_array(values: Any, argument: str = "x_0") -> np.ndarray | Array:
     except (TypeError, ValueError) as error:
         raise InputError(argument, expected="an array", got=error, remedy="give every datum the same shape") from error
     if array.dtype.kind not in "biuf" and not jnp.issubdtype(array.dtype, jnp.floating):
-        got = f"dtype {array.dtype}"
-        raise InputError(argument, expected="real numbers", got=got, remedy="convert to float32 or integers")
+        got, remedy = f"dtype {array.dtype}", "convert to float32 or integers"
+        if array.ndim == 0 and hasattr(type(values), "values") and not isinstance(values, Mapping):  # as a Dataset
+            got, remedy = f"a {type(values).__name__}", "pass its array, .values"
+        raise InputError(argument, expected="real numbers", got=got, remedy=remedy)
     return array
 
 

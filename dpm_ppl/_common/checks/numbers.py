@@ -22,7 +22,7 @@ def whole_number(
     least: int = 1,
     most: int | None = None,
     expected: str = "a positive integer",
-    remedy: str = "use the default",
+    remedy: str | None = None,
 ) -> int:
     """An integer of Python, NumPy or JAX as Python's; booleans are none.
 
@@ -33,6 +33,7 @@ def whole_number(
     except TypeError:  # of traced values too
         number = None
     if number is None or number < least or (most is not None and number > most):
+        remedy = remedy or (f"pass {least} or more" if most is None else f"pass {least} to {most}")
         raise InputError(argument, expected=expected, got=short(value), remedy=remedy)
     return number
 

@@ -53,13 +53,15 @@ def with_memory(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def experiment_in(words: list[str], names: Iterable[str]) -> str | None:
-    """The first of the words that names an experiment and is not the value of a flag."""
+    """The first of the words that names an experiment, or else the first that may be meant to, as it is no flag's."""
     switches = ("--resume", "--json", "--sandwich")
-    for before, word in zip(["", *words], words, strict=False):
+
+    def is_free(before: str, word: str) -> bool:
         is_value = before.startswith("--") and "=" not in before and before not in switches
-        if word in names and not is_value:
-            return word
-    return None
+        return not is_value and not word.startswith("-")
+
+    free = [word for before, word in zip(["", *words], words, strict=False) if is_free(before, word)]
+    return next((word for word in free if word in names), free[0] if free else None)
 
 
 def flag_value(words: list[str], flag: str) -> str | None:
