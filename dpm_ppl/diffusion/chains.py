@@ -128,7 +128,8 @@ def reverse_chain(
     """The generative model as a NumPyro program: sites `path` and `x_0` in a plate `data`.
 
     **Arguments:** `x_0`, shape `(datum, *event_shape)`, or None to generate; `num_points`, the size of the plate where
-    it is not that of `x_0`; `subsample_size`, draws a subsample of the plate. Parameters stand at `diffusion$params`.
+    it is not that of `x_0`; `subsample_size`, of the data that are drawn from the plate in training; all `num_points`
+    are generated. Parameters stand at `diffusion$params`.
     """
     diffusion = eqx_module("diffusion", diffusion)
     with _data_plate(x_0, num_points, subsample_size):
@@ -164,4 +165,6 @@ def _data_plate(x_0: Batch | None, num_points: int | None, subsample_size: int |
                 "num_points", expected="the number of data to generate", got="None", remedy="give x_0 or num_points"
             )
         num_points = len(x_0)
+    if x_0 is None:
+        subsample_size = None
     return numpyro.plate("data", num_points, subsample_size=subsample_size)

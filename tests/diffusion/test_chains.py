@@ -227,6 +227,13 @@ def test_bad_input(run, message, unchecked):
     assert "\n" not in str(caught.value)
 
 
+def test_all_data_are_generated_whatever_the_size_of_a_subsample():
+    diffusion = DIFFUSIONS["gaussian"]()
+    for num_points in (3, 8):
+        program = partial(reverse_chain, diffusion, subsample_size=5)
+        assert Predictive(program, num_samples=2)(KEY, num_points=num_points)["x_0"].shape == (2, num_points, 2)
+
+
 def test_drawing_again_compiles_nothing():
     diffusion = DIFFUSIONS["gaussian"]()
     key = jax.random.key(1)
