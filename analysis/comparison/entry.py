@@ -14,7 +14,7 @@ from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.bounds import Bound
 from dpm_ppl.estimates.standard_errors import Estimate, estimate, is_above, paired_difference
 from dpm_ppl.evaluation import Measured
-from dpm_ppl.evaluation.importance_scores import K_with_weights, LadderRow, summarise
+from dpm_ppl.evaluation.importance_scores import K_with_weights, LadderRow, summarise, why_K_stands
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.likelihood import LogLikelihood
 
@@ -122,19 +122,25 @@ class Entry:
         """What `best` is, in words."""
         if self.is_importance_weighted:
             return f"importance-weighted with {self.ladder[-1].num_particles:,} particles"
-        return "its log-likelihood" if self.is_exact else self.form
+        if self.is_exact:
+            return "its log-likelihood"
+        importance = self.measured.importance
+        if importance is None:
+            return self.form
+        return f"{self.form}: {why_K_stands(self.scale.advantage(importance.gain), self.scale.unit)}"
 
     @property
     def doubtful_share(self) -> float | None:
-        """Share of the data with weights whose estimate is not reliable."""
+        """Share of the data with weights whose estimate is not reliable; None where K is the log-likelihood itself."""
         importance = self.measured.importance
-        return None if importance is None else importance.doubtful_share  # 0 where all weights are equal
+        return None if importance is None or self.is_exact else importance.doubtful_share
 
     def figures(self) -> list[dict[str, Any]]:
         """A row per figure."""
         scores, importance, sandwich = self.measured.scores, self.measured.importance, self.measured.sandwich
         first = "log-likelihood" if self.is_exact else self.form
-        rows = [self._row(first, self.K, num_draws=scores.num_draws, gap=self.gap_of_K)]
+        draws = {} if self.is_exact else {"num_draws": scores.num_draws}
+        rows = [self._row(first, self.K, **draws, gap=self.gap_of_K)]
         for row in self.ladder:
             rows.append(
                 self._row(

@@ -18,7 +18,7 @@ def summary_table(
     has_exact = any(one.gap is not None for one in entries)
     several = len(entries) > 1
     headings = ["rank"] * several + ["method", "K", "best bound", "S"] + ["gap to exact"] * has_exact
-    headings += ["behind first"] * several + ["doubtful"]
+    headings += ["behind first"] * several + ["not reliable"]
     rows = [] if exact is None else [_exact_row(headings, exact)]
     for place, (one, rank, lacking) in enumerate(zip(entries, ranks, behind, strict=True)):
         cells = {
@@ -29,7 +29,7 @@ def summary_table(
             "S": f"{one.ladder[-1].num_particles:,}" if one.is_importance_weighted else "",
             "gap to exact": one.gap.plus_minus() if one.gap else "",
             "behind first": lacking.plus_minus() if place else "",
-            "doubtful": "" if one.doubtful_share is None else percentage(one.doubtful_share),
+            "not reliable": "" if one.doubtful_share is None else percentage(one.doubtful_share),
         }
         rows.append([cells[heading] for heading in headings])
     num_points = len(entries[0].K_values)
@@ -47,7 +47,7 @@ def figures_table(scale: Scale, figures: Sequence[Mapping[str, Any]]) -> TextTab
     """Every figure of every method, a row of `Comparison.figures` each, with what stands behind it."""
     has_exact = any("gap" in row for row in figures)
     headings = ["method", "figure", "S", "value"] + ["gap to exact"] * has_exact
-    headings += ["draws", "data", "with weights", "ESS", "doubtful"]
+    headings += ["draws", "data", "with weights", "ESS", "not reliable"]
     rows, named = [], None
     for row in figures:
         gap = Estimate(row["gap"], row["gap_se"], row["num_points"]).plus_minus() if "gap" in row else ""
@@ -70,7 +70,8 @@ def figures_table(scale: Scale, figures: Sequence[Mapping[str, Any]]) -> TextTab
         f"K, the ELBO and importance-weighted values are {bounds}. S: number of particles in each mean of weights. "
         "draws: of noise, guide or weights for each datum. data: number of data behind the value; with weights: how "
         "many of them have importance weights; K and the exact value serve for the others. ESS: effective sample size "
-        "of the draws, the median over these data. doubtful: the share of them whose estimate is not reliable."
+        "of the draws, the median over these data. not reliable: the share of them whose verdict is "
+        "any but reliable."
     )
     return TextTable(f"All figures, {scale.unit}", headings, rows, "ll" + "r" * (len(headings) - 2), note)
 

@@ -23,7 +23,7 @@ from dpm_ppl.app.directories import (
     is_run,
     open_run,
 )
-from dpm_ppl.estimates.standard_errors import finite_or_none
+from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none
 from dpm_ppl.evaluation import Keys, evaluate
 from dpm_ppl.experiments.experiment import Experiment
 from dpm_ppl.experiments.streams import Stream, key_of
@@ -85,9 +85,10 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
 def choice(metrics: list[dict[str, Any]], unit: str) -> str:
     """Which parameters are kept, in words; `unit` is that of K."""
     best = max(metrics, key=lambda row: -np.inf if row["K"] is None or np.isnan(row["K"]) else row["K"])
+    K = Estimate(best["K"], best["K_se"], 0)
     return (
         f"kept the parameters of update {best['update']:,}: of the {len(metrics)} that were tried, their K of the "
-        f"validation data is the highest, {best['K']:.4g} ± {best['K_se']:.2g} {unit}"
+        f"validation data is the highest, {K.plus_minus()} {unit}"
     )
 
 

@@ -1,5 +1,6 @@
 """Held-out log-likelihoods by importance weights, in the units and beside the figures of `scores`."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from dpm_ppl._common.checks import check_key, one_of
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.dataset import Dataset
 from dpm_ppl.data.units import Units
-from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none, paired_difference
+from dpm_ppl.estimates.standard_errors import Estimate, finite_or_none, is_above, paired_difference
 from dpm_ppl.estimates.subsets import extended_mean
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.likelihood import (
@@ -91,6 +92,13 @@ class ImportanceScores:
             "verdicts": self.verdicts,
             "interrupted": self.interrupted,
         }
+
+
+def why_K_stands(gain: Estimate, unit: str) -> str:
+    """Why K is the best bound though there are importance weights, which raise it by `gain`; in words."""
+    if math.isfinite(gain.mean) and not is_above(gain, 1.0):
+        return f"importance weights raise it by {gain.plus_minus()} {unit}, no more than the error"
+    return "importance weights give no higher figure"
 
 
 def importance_weights(

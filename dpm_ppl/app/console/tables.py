@@ -11,7 +11,7 @@ from rich.table import Table
 from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.data.units import Units
-from dpm_ppl.evaluation.importance_scores import ImportanceScores
+from dpm_ppl.evaluation.importance_scores import ImportanceScores, why_K_stands
 from dpm_ppl.evaluation.measured import Measured
 from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.experiments import Reference
@@ -88,8 +88,8 @@ def _best(measured: Measured) -> list[str]:
     bits, integrated = measured.best_bits_per_dim, ""
     if measured.is_importance_weighted:
         integrated = ", dequantisation noise integrated out"
-    elif not measured.is_exact and math.isfinite(measured.best.mean):
-        lines[0] += ", which is K: weights do not raise it by more than the error"
+    elif measured.importance is not None and not measured.is_exact and math.isfinite(measured.best.mean):
+        lines[0] += f", which is K: {why_K_stands(measured.importance.gain, measured.scores.unit)}"
     if bits is not None:
         lines.append(f"code length: {bits.plus_minus(side=at_most)} bits/dim{integrated}")
     return lines

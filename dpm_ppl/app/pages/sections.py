@@ -34,8 +34,7 @@ FOOTER = "Made by dpm-ppl. Figures are of standardised data unless they are bits
 
 def write_run_page(path: Path, trained: OpenedRun, measured: Measured, results: xr.DataTree) -> Comparison:
     """The report of one run, whose measurements as a tree are `results`; returns its figures."""
-    name = trained.run.name
-    compared = compare_bounds({name: measured})
+    compared = compare_bounds({trained.method_name: measured})
     with house_style():
         sections = [
             PageSection(

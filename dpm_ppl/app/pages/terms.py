@@ -20,7 +20,7 @@ TERMS = {
     "ESS": "Effective sample size: so many equal weights would be worth as much as the weights of a datum.",
     "k-hat": f"Shape of the tail of the weights. Above {MOST_RELIABLE_KHAT}, and for few draws above less than that, "
     "more draws help little.",
-    "doubtful": "Share of the data whose estimate is not reliable: their weights are so uneven that the standard error "
-    f"may be too small, or there are fewer than {FEWEST_FOR_VERDICT} draws.",
+    "not reliable": "Share of the data with weights whose estimate is not reliable: the weights are so uneven that the "
+    f"standard error may be too small, or there are fewer than {FEWEST_FOR_VERDICT} draws.",
     "±": "One standard error of the mean over data.",
 }
