@@ -27,7 +27,7 @@ from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
-from dpm_ppl.experiments.options import Option, flag, options_of
+from dpm_ppl.experiments.options import Option, flag
 
 ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
 BROKEN_PIPE = 128 + 13
@@ -124,7 +124,11 @@ def _options(command: str, words: list[str]) -> list[Option]:
     name = experiment_in(words[1:], EXPERIMENTS) if command == "fit" else flag_value(words, "--experiment")
     if name is None or (name not in EXPERIMENTS and {"-h", "--help"} & set(words)):
         return []
-    known = options_of(EXPERIMENTS, name).all()
+    if name not in EXPERIMENTS:
+        from dpm_ppl.experiments import declare
+
+        declare(EXPERIMENTS, name, {})  # which refuses the name
+    known = EXPERIMENTS[name].all()
     taken = [option for option in known if command == "fit" or not (option.of_diffusion or option.name == "method")]
     others = {option.flag for options in EXPERIMENTS.values() for option in options.all()}
     own = {option.flag for option in taken} | {flag(one) for one in inspect.signature(COMMANDS[command]).parameters}
