@@ -16,7 +16,7 @@ LEVELS = (
     {"methods"},
     {"diffusion"},
     {"likelihood", "objectives", "training"},
-    {"evaluation", "experiments"},
+    {"evaluation", "experiments", "posterior"},
     {"dpm_ppl"},
     {"analysis", "models"},
     {"app"},

@@ -1,0 +1,13 @@
+"""Posteriors with a trained diffusion as the prior. Come here to denoise, to fill in, and to infer in general.
+
+- `condition` takes a diffusion, a likelihood and what was observed, and gives a `Posterior`: draws, weights, evidence
+  and a verdict. `condition_each` takes several observations.
+- The methods: `SMC` (start here), `Twist` (exact for linear chains and few bits, quick and approximate else), `Gibbs`
+  (few particles, many sweeps), `MCMC` (NUTS, for small problems), `Paper` (as published, biased).
+"""
+
+from dpm_ppl.posterior.condition import condition, condition_each
+from dpm_ppl.posterior.methods import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Twist
+from dpm_ppl.posterior.result import Posterior
+
+__all__ = ["MCMC", "SMC", "AbstractConditioning", "Gibbs", "Paper", "Posterior", "Twist", "condition", "condition_each"]

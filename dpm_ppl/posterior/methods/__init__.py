@@ -1,0 +1,9 @@
+"""Ways to draw from a posterior, one a file. `SMC` is the one to start with; `Paper` is what was published."""
+
+from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn
+from dpm_ppl.posterior.methods.gibbs import Gibbs
+from dpm_ppl.posterior.methods.mcmc import MCMC
+from dpm_ppl.posterior.methods.plain import Paper, Twist
+from dpm_ppl.posterior.methods.smc import SMC
+
+__all__ = ["MCMC", "SMC", "AbstractConditioning", "Drawn", "Gibbs", "Paper", "Twist"]

@@ -1,0 +1,83 @@
+"""NUTS on the noise of the chain: the reference for small problems of real data."""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+from numpyro.diagnostics import summary
+from numpyro.infer import MCMC as NumPyroMCMC
+from numpyro.infer import NUTS
+
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Normal
+from dpm_ppl._common.numpyro_seam import sample as sample_site
+from dpm_ppl._common.types import Array, PRNGKey
+from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.likelihood.diagnostics import DOUBTFUL, RELIABLE
+from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count, equal_weights
+from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
+from dpm_ppl.posterior.result import FEWEST_EFFECTIVE
+from dpm_ppl.posterior.twists.tilts import normal_step
+from dpm_ppl.schedules.steps import Step
+
+MOST_RHAT = 1.01
+
+
+class MCMC(AbstractConditioning):
+    """NumPyro's NUTS on x_T and the noise of every step, all standard normal under the chain (non-centred).
+
+    T + 1 times as many coordinates as the data have, each gradient a pass through the whole chain: for T up to a
+    hundred and a few coordinates. It gives no evidence.
+    """
+
+    num_warmup: int = eqx.field(static=True, default=500, converter=count("num_warmup"))
+    num_samples: int = eqx.field(static=True, default=500, converter=count("num_samples", 4))
+    num_chains: int = eqx.field(static=True, default=4, converter=count("num_chains"))
+    name: ClassVar[str] = "mcmc"
+
+    def check(self, diffusion: StepLaws, observation: AbstractObservation) -> None:
+        is_exact = isinstance(observation, NormalCoordinates) and bool((observation.variance <= 0).any())
+        if is_exact or not diffusion.kernel.reparametrised:
+            raise InputError(
+                "method",
+                expected="for NUTS, real data and an observation with noise",
+                got="coordinates that are known exactly" if is_exact else type(diffusion.kernel).__name__,
+                remedy="use SMC() or Gibbs()",
+            )
+
+    def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
+        def model() -> None:
+            shape = (diffusion.num_steps + 1, *diffusion.event_shape)
+            noise = sample_site("noise", Normal(jnp.zeros(shape), 1.0).to_event(len(shape)))
+            x_0 = numpyro.deterministic("x_0", x_0_of_noise(diffusion, noise))
+            numpyro.factor("observed", observation.log_prob(x_0[None])[0])
+
+        chains: dict[str, Any] = {"num_warmup": self.num_warmup, "num_samples": self.num_samples}
+        mcmc = NumPyroMCMC(
+            NUTS(model), **chains, num_chains=self.num_chains, chain_method="vectorized", progress_bar=False
+        )
+        mcmc.run(key, extra_fields=("diverging",))
+        samples: Any = mcmc.get_samples(group_by_chain=True)
+        draws = np.asarray(samples["x_0"])
+        found = summary({"x_0": draws})["x_0"]
+        ess, rhat = float(np.min(found["n_eff"])), float(np.max(found["r_hat"]))
+        diverging = int(np.sum(mcmc.get_extra_fields()["diverging"]))
+        is_reliable = ess >= FEWEST_EFFECTIVE and rhat <= MOST_RHAT and not diverging
+        flat = draws.reshape(-1, *diffusion.event_shape)
+        statistics = {"smallest_ess": ess, "rhat": rhat, "num_diverging": diverging}
+        notices = () if is_reliable else (f"R-hat {rhat:.3f}, {ess:,.0f} effective draws, {diverging} divergences",)
+        return Drawn(flat, equal_weights(len(flat)), None, RELIABLE if is_reliable else DOUBTFUL, statistics, notices)
+
+
+def x_0_of_noise(diffusion: StepLaws, noise: Array) -> Array:
+    """x_0 as the chain makes it of the noise of its steps, `(T + 1, *event_shape)`: x_T, then the steps T ... 1."""
+
+    def down(x_t: Array, inputs: tuple[Step, Array]) -> tuple[Array, None]:
+        step, own = inputs
+        return normal_step(diffusion.reverse(x_t[None], step)).at(own[None])[0], None
+
+    x_1, _ = jax.lax.scan(down, noise[-1], (diffusion.steps[1:], noise[1:-1]), reverse=True)
+    return normal_step(diffusion.edge_law(x_1[None])).at(noise[0][None])[0]

@@ -1,0 +1,80 @@
+"""The samplers without weights: the paper's recipe, and the twisted chain by itself. Both are quick and approximate."""
+
+import math
+from typing import ClassVar
+
+import equinox as eqx
+import numpy as np
+
+from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat
+from dpm_ppl.posterior.methods.base import APPROXIMATE, AbstractConditioning, Drawn, count, equal_weights
+from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.particles import descend_unweighted, relative_variance, run
+from dpm_ppl.posterior.result import log_estimate, verdict_of
+from dpm_ppl.posterior.twists import AbstractTwist, Covariance, EnumeratedTwist, LinearChainTwist, PaperTwist, twist_for
+from dpm_ppl.smc.resampling import systematic
+
+
+class Paper(AbstractConditioning):
+    """The recipe as published (paper, eq. 22 and 61, table App.1): each step multiplied by r, constant or `annealed`.
+
+    Biased, by construction and not for want of steps: a constant r counts the observation twice. For comparison, and
+    for pictures. Known coordinates are clamped at every step.
+    """
+
+    num_draws: int = eqx.field(static=True, default=1000, converter=count("num_draws", 2))
+    annealed: bool = eqx.field(static=True, default=False)
+    name: ClassVar[str] = "paper"
+
+    def twist(self, diffusion: StepLaws, observation: AbstractObservation) -> AbstractTwist:
+        """What leads its moves; `SMC(proposal=Paper())` corrects them by weights."""
+        return PaperTwist(observation, self.annealed)
+
+    def check(self, diffusion: StepLaws, observation: AbstractObservation) -> None:
+        pass
+
+    def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
+        draws = np.asarray(descend_unweighted(diffusion, self.twist(diffusion, observation), key, self.num_draws))
+        return Drawn(draws, equal_weights(len(draws)), None, APPROXIMATE, {})
+
+
+class Twist(AbstractConditioning):
+    """The chain led by a guess of how well x_t will explain the observation, without weights.
+
+    Exact for linear chains under normal observations and for up to eight bits. For all else the guess takes x_0 given
+    x_t to be normal (or its bits to be independent), and the draws are approximate; what the weights of the same paths
+    would say is told beside them. `covariance` says where that normal law has its covariance from: "jacobian", the
+    derivative of the predicted x_0, which sees how coordinates hang together and takes a backward pass per measurement
+    (the default for up to four of them), or "variance", of each coordinate by itself.
+    """
+
+    num_draws: int = eqx.field(static=True, default=1000, converter=count("num_draws", 2))
+    covariance: Covariance | None = eqx.field(static=True, default=None)
+    name: ClassVar[str] = "twist"
+
+    def twist(self, diffusion: StepLaws, observation: AbstractObservation) -> AbstractTwist:
+        """What leads its moves."""
+        return twist_for(diffusion, observation, self.covariance)
+
+    def check(self, diffusion: StepLaws, observation: AbstractObservation) -> None:
+        diffusion.check_steps_move()
+
+    def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
+        twist = self.twist(diffusion, observation)
+        state, _ = run(diffusion, twist, observation, key, self.num_draws, systematic, 0.0)
+        log_weights = np.asarray(state.log_weights, np.float64)
+        error = np.atleast_1d(np.asarray(relative_variance(state), np.float64))
+        total = np.atleast_1d(np.asarray(state.log_evidence, np.float64) + np.asarray(state.rounding, np.float64))
+        evidence = log_estimate(total, error, self.num_draws)
+        is_exact = isinstance(twist, LinearChainTwist | EnumeratedTwist)
+        ess = float(effective_sample_size(log_weights))
+        statistics = {
+            "ess_of_paths": ess,
+            "khat_of_paths": float(pareto_khat(log_weights)),
+            "twist": type(twist).__name__,
+        }
+        verdict = verdict_of(float(self.num_draws), math.sqrt(error[0])) if is_exact else APPROXIMATE
+        draws = np.asarray(state.particles)
+        return Drawn(draws, equal_weights(len(draws)), evidence, verdict, statistics)

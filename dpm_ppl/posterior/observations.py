@@ -1,0 +1,101 @@
+"""What an observation says of x_0: r(x_0), in the few forms that the twists know how to use.
+
+All of them act on one datum or many, `(*batch, *event_shape)`, in the units that the diffusion works in.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Bool
+
+from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float
+
+
+class AbstractObservation(eqx.Module):
+    """r(x_0), the likelihood of what was observed as a function of x_0; for exact observations a density of them.
+
+    `log_det` is what an evidence lacks to be that of the observation in the units it was given in.
+    """
+
+    event_shape: eqx.AbstractVar[tuple[int, ...]]
+    log_det: eqx.AbstractVar[float]
+
+    @abc.abstractmethod
+    def log_prob(self, x_0: Batch) -> Cost:
+        """log r(x_0), in nats; -inf where x_0 contradicts the observation."""
+
+    def _flat(self, x_0: Batch) -> Array:
+        return x_0.reshape(*x_0.shape[: x_0.ndim - len(self.event_shape)], -1)
+
+
+class NormalCoordinates(AbstractObservation):
+    """Some coordinates, each with normal noise of its own: y_i ~ N(x_0,i, variance_i) where `seen`.
+
+    `value`, `variance` and `seen` have the event shape. A variance of 0 is an exact observation.
+    """
+
+    value: Datum
+    variance: Datum
+    seen: Bool[Array, "*event"]
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    log_det: float = 0.0
+
+    def log_prob(self, x_0: Batch) -> Cost:
+        exact = self.variance <= 0
+        spread = jnp.where(exact, 1.0, self.variance)
+        noisy = -0.5 * ((self.value - x_0) ** 2 / spread + jnp.log(2 * math.pi * spread))
+        held = jnp.where(self.value == x_0, 0.0, -jnp.inf)
+        return jnp.where(self.seen, jnp.where(exact, held, noisy), 0.0).sum(axis=_event_axes(self.event_shape))
+
+
+class NormalLinear(AbstractObservation):
+    """Linear measurements with independent normal noise: y ~ N(matrix x_0, variance), x_0 flattened.
+
+    `matrix` is `(measurement, coordinate)`, `value` and `variance` are `(measurement,)`.
+    """
+
+    matrix: Float[Array, "measurement coordinate"]
+    value: Float[Array, " measurement"]
+    variance: Float[Array, " measurement"]
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    log_det: float = 0.0
+
+    def log_prob(self, x_0: Batch) -> Cost:
+        apart = self.value - self._flat(x_0) @ self.matrix.T
+        return -0.5 * (apart**2 / self.variance + jnp.log(2 * math.pi * self.variance)).sum(axis=-1)
+
+
+class Bits(AbstractObservation):
+    """Factors for each bit: r(x_0) = prod_i r_i(x_0,i), such as flips with a known rate, or bits that are known.
+
+    `log_zero` and `log_one`, of the event shape, are log r_i(0) and log r_i(1).
+    """
+
+    log_zero: Datum
+    log_one: Datum
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    log_det: float = 0.0
+
+    def log_prob(self, x_0: Batch) -> Cost:
+        return jnp.where(x_0 > 0, self.log_one, self.log_zero).sum(axis=_event_axes(self.event_shape))
+
+
+class AnyLikelihood(AbstractObservation):
+    """Any likelihood, as a function from one datum to log r."""
+
+    log_likelihood: Callable[[Datum], Cost]
+    event_shape: tuple[int, ...] = eqx.field(static=True)
+    log_det: float = 0.0
+
+    def log_prob(self, x_0: Batch) -> Cost:
+        batch_shape = x_0.shape[: x_0.ndim - len(self.event_shape)]
+        one_by_one = jax.vmap(self.log_likelihood)(x_0.reshape(-1, *self.event_shape))
+        return one_by_one.reshape(batch_shape)
+
+
+def _event_axes(event_shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(range(-len(event_shape), 0))

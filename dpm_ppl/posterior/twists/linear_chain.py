@@ -1,0 +1,120 @@
+"""The exact twist of linear chains: reverse means that are linear in x_t, variances that do not depend on it.
+
+Then y given x_t is normal, N(A_t x_t + b_t, S_t). The recursion goes from the last step upwards, A_t = A_{t-1} F_t and
+S_t = S_{t-1} + A_{t-1} V_t A_{t-1}'. Every particle has the same weight: the evidence comes without any error.
+"""
+
+from typing import Any, ClassVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dpm_ppl._common.types import Array, Batch, Float
+from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.posterior.observations import NormalLinear
+from dpm_ppl.posterior.prediction import stationary
+from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.twists.gaussian import measured_exactly
+from dpm_ppl.posterior.twists.tilts import ByMeasurements, log_normal, normal_step
+from dpm_ppl.schedules.steps import Step
+
+MOST_ENTRIES = 2_000_000
+"""Of the matrices of all steps, beyond which no chain is looked at closely enough to be called linear."""
+
+
+class LinearChainTwist(AbstractTwist):
+    """`matrix[t - 1]`, `offset[t - 1]` and `covariance[t - 1]` say what y is given x_t, for t = 1 ... T."""
+
+    observation: NormalLinear
+    matrix: Float[Array, "T measurement coordinate"]
+    offset: Float[Array, "T measurement"]
+    covariance: Float[Array, "T measurement measurement"]
+    ends_exactly: ClassVar[bool] = True
+
+    def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
+        law = normal_step(stationary(diffusion, num_particles))
+        return measured_exactly(law, self.matrix[-1], self.observation.value - self.offset[-1], self.covariance[-1])
+
+    def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
+        prior, below = normal_step(diffusion.reverse(x_t, step)), step.t - 2
+        value = self.observation.value - self.offset[below]
+        tilt = measured_exactly(prior, self.matrix[below], value, self.covariance[below])
+        return eqx.tree_at(lambda tilt: tilt.log_twist, tilt, self._log_twist(x_t, step.t - 1))
+
+    def finish(self, diffusion: StepLaws, x_1: Batch) -> AbstractTilt:
+        seen, prior = self.observation, normal_step(diffusion.edge_law(x_1))
+        tilt: ByMeasurements = measured_exactly(prior, seen.matrix, seen.value, jnp.diag(seen.variance))
+        return eqx.tree_at(lambda tilt: tilt.log_twist, tilt, self._log_twist(x_1, jnp.asarray(0)))
+
+    def _log_twist(self, x_t: Batch, row: Array) -> Array:
+        apart = self.observation.value - self.offset[row] - x_t.reshape(len(x_t), -1) @ self.matrix[row].T
+        return log_normal(apart, jnp.broadcast_to(self.covariance[row], (len(x_t), *self.covariance.shape[1:])))
+
+
+def linear_chain_twist(diffusion: StepLaws, observation: NormalLinear) -> LinearChainTwist | None:
+    """The exact twist, or None where the chain is not linear, or too large to be looked at."""
+    if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES:
+        return None
+    laws = _laws_of_all_steps(diffusion)
+    if not _is_linear(diffusion, laws):
+        return None
+    slopes, offsets, variances = laws
+
+    def up(carry: tuple, law: tuple) -> tuple[tuple, tuple]:
+        matrix, offset, covariance = carry
+        slope, shift, variance = law
+        above = matrix @ slope, offset + matrix @ shift, covariance + (matrix * variance) @ matrix.T
+        return above, above
+
+    seen = observation
+    none = seen.matrix, jnp.zeros_like(seen.value), jnp.diag(seen.variance)
+    _, (matrix, offset, covariance) = jax.lax.scan(up, none, (slopes, offsets, variances))
+    return LinearChainTwist(seen, matrix, offset, covariance)
+
+
+def _mean_and_variance(diffusion: StepLaws, x: Array, step: Step) -> tuple[Array, Array]:
+    at = x.reshape(1, *diffusion.event_shape)
+    if diffusion.edge == "fixed":
+        first, other = normal_step(diffusion.transition(at, step)), normal_step(diffusion.reverse(at, step))
+        is_first = step.t == 1
+        mean = jnp.where(is_first, first.mean, other.mean)
+        variance = jnp.where(is_first, first.scale**2, other.scale**2)
+    else:
+        law = normal_step(diffusion.reverse(at, step))
+        mean, variance = law.mean, law.scale**2
+    return mean.ravel(), variance.ravel()
+
+
+@eqx.filter_jit
+def _laws_of_all_steps(diffusion: StepLaws) -> tuple[Array, Array, Array]:
+    none = jnp.zeros(diffusion.num_coordinates)
+
+    def of_step(step: Step) -> tuple[Array, Array, Array]:
+        slope = jax.jacfwd(lambda x: _mean_and_variance(diffusion, x, step)[0])(none)
+        mean, variance = _mean_and_variance(diffusion, none, step)
+        return slope, mean, variance
+
+    return jax.lax.map(of_step, diffusion.steps)
+
+
+def _is_linear(diffusion: StepLaws, laws: tuple[Array, Array, Array]) -> bool:
+    """Whether at three points far apart the laws are what their slopes at 0 say."""
+
+    @eqx.filter_jit
+    def furthest(diffusion: StepLaws, laws: Any, x: Array) -> tuple[Array, Array]:
+        def of_step(inputs: tuple) -> tuple[Array, Array]:
+            step, (slope, offset, variance) = inputs
+            mean, there = _mean_and_variance(diffusion, x, step)
+            apart = jnp.abs(mean - slope @ x - offset) / jnp.sqrt(variance)
+            return apart.max(), jnp.abs(jnp.log(there / variance)).max()
+
+        away, ratio = jax.lax.map(of_step, (diffusion.steps, laws))
+        return away.max(), ratio.max()
+
+    points = np.random.default_rng(0).normal(size=(3, diffusion.num_coordinates)) * np.array([[0.3], [1.0], [3.0]])
+    misses = [furthest(diffusion, laws, jnp.asarray(point, laws[1].dtype)) for point in points]
+    # A mean near 3 is rounded to a few 1e-7, which is seen in units of the smallest step.
+    rounding = 64 * jnp.finfo(laws[1].dtype).eps / float(jnp.sqrt(laws[2].min()))
+    return all(float(away) <= max(rounding, 1e-5) and float(ratio) <= 1e-4 for away, ratio in misses)

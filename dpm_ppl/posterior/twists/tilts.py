@@ -1,0 +1,178 @@
+"""Laws of one step tilted by what is known of the observation.
+
+Normal ones are written in the deviations of the step they start from, as `NormalStep` is, so that a step of 1e-5 is not
+lost beside a value of 3: a move is the prior's mean plus its deviation times a noise, and the tilt acts on the noise.
+"""
+
+import math
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jax.scipy.linalg import cho_solve
+
+from dpm_ppl._common.numpyro_seam import Distribution
+from dpm_ppl._common.types import Array, Batch, Cost, Float, PRNGKey
+from dpm_ppl.kernels._normal_step import NormalStep
+from dpm_ppl.posterior.prediction import coordinates
+from dpm_ppl.posterior.twists.base import AbstractTilt
+
+
+def normal_step(law: Distribution) -> NormalStep:
+    """A law of real coordinates as a step; the stationary law starts from 0 and has the unit 1."""
+    each = coordinates(law)
+    if isinstance(each, NormalStep):
+        return each
+    return NormalStep(jnp.zeros_like(each.mean), jnp.zeros_like(each.mean), each.mean)
+
+
+def over_event(terms: Array) -> Cost:
+    """The sum over all axes but the first, the particles."""
+    return terms.reshape(len(terms), -1).sum(axis=1)
+
+
+LEAST_VARIANCE = 1e-30
+
+
+class _OfNormalStep(AbstractTilt):
+    prior: eqx.AbstractVar[NormalStep]
+
+    def log_prior(self, x: Batch) -> Cost:
+        return over_event(self.prior.log_prob(x))
+
+    def _noise(self, key: PRNGKey) -> Array:
+        return jax.random.normal(key, self.prior.batch_shape, self.prior.displacement.dtype)
+
+
+class Untilted(AbstractTilt):
+    """The chain's own move; `prior` is the law of one datum for each particle."""
+
+    log_twist: Cost
+    prior: Distribution
+
+    def sample(self, key: PRNGKey) -> Batch:
+        return self.prior.sample(key)
+
+    def log_ratio(self, x: Batch) -> Cost:
+        return jnp.zeros_like(self.log_twist)
+
+    def log_prior(self, x: Batch) -> Cost:
+        return self.prior.log_prob(x)
+
+
+class Shifted(_OfNormalStep):
+    """Every noise moved by a `shift`, the variance as it was (paper, eq. 61)."""
+
+    log_twist: Cost
+    prior: NormalStep
+    shift: Batch
+
+    def sample(self, key: PRNGKey) -> Batch:
+        return self.prior.at(self.shift + self._noise(key))
+
+    def log_ratio(self, x: Batch) -> Cost:
+        return over_event(self.shift * self.prior.noise_of(x) - 0.5 * self.shift**2)
+
+
+class ByCoordinates(_OfNormalStep):
+    """Times N(apart_i; slope_i noise_i, variance_i) for each coordinate; one that says nothing has slope 0."""
+
+    log_twist: Cost
+    prior: NormalStep
+    apart: Batch
+    slope: Batch
+    variance: Batch
+
+    def sample(self, key: PRNGKey) -> Batch:
+        total = self._total
+        mean, spread = self.slope * self.apart / total, jnp.sqrt(self.variance / total)
+        return self.prior.at(mean + spread * self._noise(key))
+
+    def log_ratio(self, x: Batch) -> Cost:
+        total, noise = self._total, self.prior.noise_of(x)
+        known = (self.apart - self.slope * noise) ** 2 / self.variance + jnp.log(self.variance)
+        return over_event(-0.5 * known) - self._log_normaliser(total)
+
+    def _log_normaliser(self, total: Array) -> Cost:
+        return over_event(-0.5 * (self.apart**2 / total + jnp.log(total)))
+
+    @property
+    def _total(self) -> Array:
+        return self.slope**2 + self.variance
+
+
+class ByMeasurements(_OfNormalStep):
+    """Times N(apart; slopes noise, covariance), for a few measurements of all coordinates together.
+
+    Draws are made by the rule of Matheron: the prior's draw, moved by how far it and a noise of the measurement miss
+    what was measured. So no matrix of the size of a datum is formed.
+    """
+
+    log_twist: Cost
+    prior: NormalStep
+    apart: Float[Array, "particle measurement"]
+    slopes: Float[Array, "particle measurement coordinate"]
+    covariance: Float[Array, "particle measurement measurement"]
+
+    def sample(self, key: PRNGKey) -> Batch:
+        key, measurement_key = jax.random.split(key)
+        noise = self._noise(key)
+        # What is known exactly has a variance of 0, of which the root must not be NaN.
+        root = jnp.linalg.cholesky(self.covariance + LEAST_VARIANCE * jnp.eye(self.apart.shape[1]))
+        own = jnp.einsum("pij,pj->pi", root, jax.random.normal(measurement_key, self.apart.shape, self.apart.dtype))
+        miss = self.apart - self._measured(noise) - own
+        moved = jnp.einsum("pmc,pm->pc", self.slopes, cho_solve((self._total_root, True), miss[..., None])[..., 0])
+        return self.prior.at(noise + moved.reshape(noise.shape))
+
+    def log_ratio(self, x: Batch) -> Cost:
+        miss = self.apart - self._measured(self.prior.noise_of(x))
+        return log_normal(miss, self.covariance) - log_normal_of_root(self.apart, self._total_root)
+
+    def _measured(self, noise: Array) -> Array:
+        return jnp.einsum("pmc,pc->pm", self.slopes, noise.reshape(len(noise), -1))
+
+    @property
+    def _total_root(self) -> Array:
+        return jnp.linalg.cholesky(jnp.einsum("pic,pjc->pij", self.slopes, self.slopes) + self.covariance)
+
+
+class ByBits(AbstractTilt):
+    """Times a factor for each bit, whose logarithms are `log_zero` and `log_one`; `prior` has the bits' log-odds."""
+
+    log_twist: Cost
+    prior: Distribution
+    log_zero: Batch
+    log_one: Batch
+
+    def sample(self, key: PRNGKey) -> Batch:
+        # Both factors 0 leaves no law to draw from: the weight is 0 then, and the bit may be anything.
+        tilt = jnp.nan_to_num(self.log_one - self.log_zero, nan=0.0, posinf=jnp.inf, neginf=-jnp.inf)
+        uniform = jax.random.uniform(key, self.log_one.shape, minval=jnp.finfo(tilt.dtype).tiny)
+        logit = jnp.log(uniform) - jnp.log1p(-uniform)
+        return (logit < self._logits + tilt).astype(jnp.int32)
+
+    def log_ratio(self, x: Batch) -> Cost:
+        log_rate, log_other = jax.nn.log_sigmoid(self._logits), jax.nn.log_sigmoid(-self._logits)
+        log_normaliser = jnp.logaddexp(log_rate + self.log_one, log_other + self.log_zero)
+        return over_event(jnp.where(x > 0, self.log_one, self.log_zero) - log_normaliser)
+
+    def log_prior(self, x: Batch) -> Cost:
+        return over_event(self.prior.log_prob(x))
+
+    @property
+    def _logits(self) -> Array:
+        law: Any = self.prior
+        return law.logits
+
+
+def log_normal(apart: Array, covariance: Array) -> Cost:
+    """Log-density at `apart`, `(..., measurement)`, of a centred normal law."""
+    return log_normal_of_root(apart, jnp.linalg.cholesky(covariance))
+
+
+def log_normal_of_root(apart: Array, root: Array) -> Cost:
+    """The same from the Cholesky factor."""
+    whitened = jax.scipy.linalg.solve_triangular(root, apart[..., None], lower=True)[..., 0]
+    log_det = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+    return -0.5 * ((whitened**2).sum(axis=-1) + apart.shape[-1] * math.log(2 * math.pi)) - log_det
