@@ -62,7 +62,7 @@ class MCMC(AbstractConditioning):
         mcmc.run(key, extra_fields=("diverging",))
         samples: Any = mcmc.get_samples(group_by_chain=True)
         draws = np.asarray(samples["x_0"])
-        found = summary({"x_0": draws})["x_0"]
+        found: Any = summary({"x_0": draws})["x_0"]
         ess, rhat = float(np.min(found["n_eff"])), float(np.max(found["r_hat"]))
         diverging = int(np.sum(mcmc.get_extra_fields()["diverging"]))
         is_reliable = ess >= FEWEST_EFFECTIVE and rhat <= MOST_RHAT and not diverging

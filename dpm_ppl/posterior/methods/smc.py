@@ -86,7 +86,7 @@ class SMC(AbstractConditioning):
         lines = np.array([int(num_lines(state)) for state in states])
         along = np.array([np.asarray(ess, np.float64) for _, ess in runs])
         ess = float(effective_sample_size(log_weights))
-        verdict = verdict_of(min(ess, float(lines.sum())), float(evidence.se))
+        verdict = verdict_of(min(ess, float(along.min()), float(lines.sum())), float(evidence.se))
         statistics = {
             "ess_along_chain": along,
             "smallest_ess": float(along.min()),

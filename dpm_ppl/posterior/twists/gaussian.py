@@ -31,6 +31,10 @@ MOST_EXPLAINED = 0.999
 """Share of the variance of a measurement that x_{t-1} may be taken to explain."""
 LEAST_LOG_SIGNAL = -20.0
 """log alpha_bar_t below which derivatives by x_t say nothing of x_0."""
+LITTLE_SIGNAL = 0.002
+"""alpha_bar_t below which little weight is given to them."""
+LEAST_RATIO = 0.05
+"""Of the variance of a measurement and that which it would have if the coordinates were independent."""
 
 
 def untilted_start(diffusion: StepLaws, num_particles: int) -> AbstractTilt:
@@ -78,9 +82,9 @@ class OfMeasurements(AbstractTwist):
         return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
-        mean, prior, crossed = self._prediction(diffusion, x_t, step)
         seen = self.observation
-        measured = _positive(jnp.einsum("pmc,nc->pmn", crossed, seen.matrix)) + jnp.diag(seen.variance)
+        mean, prior, crossed, measured = self._prediction(diffusion, x_t, step)
+        measured = measured + jnp.diag(seen.variance)
         deviation = prior.scale.reshape(len(x_t), 1, -1)
         slopes, left = _within(reach(step) * crossed / deviation, measured)
         apart = seen.value - mean.reshape(len(x_t), -1) @ seen.matrix.T
@@ -90,8 +94,8 @@ class OfMeasurements(AbstractTwist):
         seen, prior = self.observation, normal_step(diffusion.edge_law(x_1))
         return measured_exactly(prior, seen.matrix, seen.value, jnp.diag(seen.variance))
 
-    def _prediction(self, diffusion: StepLaws, x_t: Batch, step: Step) -> tuple[Batch, NormalStep, Array]:
-        """Mean of x_0, the reverse law, and the covariance of x_0 with the measurements, `(particle, m, c)`."""
+    def _prediction(self, diffusion: StepLaws, x_t: Batch, step: Step) -> tuple[Batch, NormalStep, Array, Array]:
+        """Mean of x_0, the reverse law, and the covariances of the measurements with x_0 and with each other."""
         rows = self.observation.matrix
 
         def mean_of(x_t: Batch) -> tuple[Batch, Predicted]:
@@ -99,19 +103,24 @@ class OfMeasurements(AbstractTwist):
             return known.mean, known
 
         mean, pull, known = jax.vjp(mean_of, x_t, has_aux=True)
-        by_variance = rows * known.variance.reshape(len(x_t), 1, -1)
+        variance = known.variance.reshape(len(x_t), 1, -1)
+        by_variance = rows * variance
+        measured = jnp.einsum("pmc,nc->pmn", by_variance, rows)
         if not self.with_jacobian:
-            return mean, known.reverse, by_variance
+            return mean, known.reverse, by_variance, measured
 
         def against(row: Array) -> Array:
             (product,) = pull(jnp.broadcast_to(row.reshape(x_t.shape[1:]), x_t.shape).astype(mean.dtype))
             return product.reshape(len(x_t), -1)
 
         crossed = jnp.moveaxis(jax.vmap(against)(rows), 0, 1)
-        # Where hardly anything of x_0 is left in x_t, its derivative is rounding.
-        is_seen = step.log_alpha_bar > LEAST_LOG_SIGNAL
-        factor = jnp.exp(step.log_noise - 0.5 * jnp.maximum(step.log_alpha_bar, LEAST_LOG_SIGNAL))
-        return mean, known.reverse, jnp.where(is_seen, factor * crossed, by_variance)
+        # The less of x_0 is left in x_t, the more a network's error in the derivative is magnified.
+        trust = (step.alpha_bar / (step.alpha_bar + LITTLE_SIGNAL)) ** 2
+        factor = trust * jnp.exp(step.log_noise - 0.5 * jnp.maximum(step.log_alpha_bar, LEAST_LOG_SIGNAL))
+        crossed = factor * crossed + (1 - trust) * by_variance
+        measured = _credible(jnp.einsum("pmc,nc->pmn", crossed, rows), measured)
+        most = jnp.sqrt(variance * jnp.diagonal(measured, axis1=1, axis2=2)[..., None])
+        return mean, known.reverse, jnp.clip(crossed, -most, most), measured
 
 
 def measured_exactly(prior: NormalStep, matrix: Array, value: Array, covariance: Array) -> ByMeasurements:
@@ -123,11 +132,20 @@ def measured_exactly(prior: NormalStep, matrix: Array, value: Array, covariance:
     return ByMeasurements(log_normal(apart, total), prior, apart, slopes, jnp.broadcast_to(covariance, total.shape))
 
 
-def _positive(covariance: Array) -> Array:
-    """The nearest matrices that are covariances: the derivative of a network need not be one."""
-    values, vectors = jnp.linalg.eigh(0.5 * (covariance + jnp.swapaxes(covariance, -1, -2)))
-    floor = jnp.maximum(1e-6 * values[..., -1:], jnp.finfo(values.dtype).tiny)
-    return jnp.einsum("pij,pj,pkj->pik", vectors, jnp.maximum(values, floor), vectors)
+def _credible(covariance: Array, of_independent: Array) -> Array:
+    """The nearest matrices that may be covariances, given those that independent coordinates would have.
+
+    The derivative of a network need not be one. Coordinates that hang together can make a measurement vary more than
+    independent ones would, or less; it is never taken to be known much better than it would be of these.
+    """
+    size = covariance.shape[-1]
+    scale = jnp.trace(of_independent, axis1=1, axis2=2)[:, None, None] / size
+    root = jnp.linalg.cholesky(of_independent + 1e-6 * scale * jnp.eye(size))
+    half = jax.scipy.linalg.solve_triangular(root, covariance, lower=True)
+    relative = jax.scipy.linalg.solve_triangular(root, jnp.swapaxes(half, 1, 2), lower=True)
+    values, vectors = jnp.linalg.eigh(0.5 * (relative + jnp.swapaxes(relative, 1, 2)))
+    spread = root @ (vectors * jnp.sqrt(jnp.maximum(values, LEAST_RATIO))[:, None, :])
+    return spread @ jnp.swapaxes(spread, 1, 2)
 
 
 def _within(slopes: Array, measured: Array) -> tuple[Array, Array]:
