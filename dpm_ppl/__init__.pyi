@@ -8,6 +8,7 @@ from dpm_ppl import likelihood as likelihood
 from dpm_ppl import methods as methods
 from dpm_ppl import networks as networks
 from dpm_ppl import objectives as objectives
+from dpm_ppl import posterior as posterior
 from dpm_ppl import schedules as schedules
 from dpm_ppl import smc as smc
 from dpm_ppl import training as training

@@ -11,7 +11,7 @@ import dpm_ppl as dpm
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition, condition_each
 from dpm_ppl.posterior.observations import NormalCoordinates
-from dpm_ppl.posterior.particles import run
+from dpm_ppl.posterior.particles import relative_variance, run
 from dpm_ppl.posterior.twists import ByGradient, ByVariance, LinearChainTwist, OfMeasurements, PaperTwist, twist_for
 from dpm_ppl.smc import multinomial, systematic
 
@@ -174,6 +174,23 @@ def test_the_evidence_is_unbiased(kind, variance, resample):
     log_z = jax.lax.map(lambda key: run(diffusion, twist, seen, key, 50, resample, 0.5)[0].log_evidence, keys)
     ratio = np.exp(np.asarray(log_z, np.float64) - float(exact))
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(len(ratio))
+
+
+@pytest.mark.parametrize("resample", [systematic, multinomial])
+def test_the_error_of_the_evidence_covers(resample):
+    diffusion, seen = correlated(12), observation([True, True], 0.5)
+    mean, covariance = law_of_linear(diffusion)
+    exact = dist.MultivariateNormal(mean, covariance + 0.5 * np.eye(2)).log_prob(jnp.full(2, 1.3))
+    twist = PaperTwist(seen, True)
+
+    def one(key):
+        state, _ = run(diffusion, twist, seen, key, 400, resample, 0.5)
+        return state.log_evidence, relative_variance(state), state.num_resampled
+
+    log_z, variance, num_resampled = map(np.asarray, jax.lax.map(one, jax.random.split(KEY, 300)))
+    covered = np.abs(log_z - float(exact)) < 1.96 * np.sqrt(variance)
+    assert num_resampled.mean() > 1
+    assert covered.mean() > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 300)
 
 
 def test_many_observations_in_one_call():

@@ -52,7 +52,8 @@ class MCMC(AbstractConditioning):
         def model() -> None:
             shape = (diffusion.num_steps + 1, *diffusion.event_shape)
             noise = sample_site("noise", Normal(jnp.zeros(shape), 1.0).to_event(len(shape)))
-            x_0 = numpyro.deterministic("x_0", x_0_of_noise(diffusion, noise))
+            x_0 = x_0_of_noise(diffusion, noise)
+            numpyro.deterministic("x_0", x_0)
             numpyro.factor("observed", observation.log_prob(x_0[None])[0])
 
         chains: dict[str, Any] = {"num_warmup": self.num_warmup, "num_samples": self.num_samples}

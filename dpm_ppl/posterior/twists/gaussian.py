@@ -31,7 +31,7 @@ MOST_EXPLAINED = 0.999
 """Share of the variance of a measurement that x_{t-1} may be taken to explain."""
 LEAST_LOG_SIGNAL = -20.0
 """log alpha_bar_t below which derivatives by x_t say nothing of x_0."""
-LITTLE_SIGNAL = 0.002
+LITTLE_SIGNAL = 0.003
 """alpha_bar_t below which little weight is given to them."""
 LEAST_RATIO = 0.05
 """Of the variance of a measurement and that which it would have if the coordinates were independent."""

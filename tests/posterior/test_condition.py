@@ -1,0 +1,125 @@
+"""What `condition` makes of likelihoods as modellers write them, of units, and of input that does not fit."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+
+import dpm_ppl as dpm
+from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition
+from dpm_ppl.posterior.observations import AnyLikelihood, Bits, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.recognition import recognised
+from tests.instances import small
+from tests.posterior.test_conjugate import correlated
+
+KEY = jax.random.key(0)
+REAL = small(dpm.GaussianKernel(), dpm.Erasure(4, beta_1=0.01), (3,))
+BITS = small(dpm.BernoulliKernel(), dpm.Erasure(4), (3,))
+MATRIX = jnp.array([[1.0, 2.0, 0.0], [0.0, -1.0, 1.0]])
+
+
+def as_model(x_0):
+    numpyro.sample("y", dist.Normal(MATRIX @ x_0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("diffusion", "likelihood", "observed", "kind"),
+    [
+        (REAL, lambda x_0: dist.Normal(x_0, 0.3), jnp.ones(3), NormalCoordinates),
+        (REAL, lambda x_0: dist.Normal(2 * x_0[1], 0.3), jnp.array(1.0), NormalCoordinates),
+        (REAL, lambda x_0: dist.Normal(x_0, 0.3).to_event(1), jnp.ones(3), NormalCoordinates),
+        (REAL, lambda x_0: dist.Normal(MATRIX @ x_0 + 1.0, 0.3), jnp.ones(2), NormalLinear),
+        (REAL, lambda x_0: dist.Normal(x_0[:1].repeat(2), 0.3), jnp.ones(2), NormalLinear),
+        (REAL, as_model, jnp.ones(2), NormalLinear),
+        (REAL, lambda x_0: dist.Normal(x_0**2, 0.3), jnp.ones(3), AnyLikelihood),
+        (REAL, lambda x_0: dist.Normal(x_0, jnp.exp(x_0)), jnp.ones(3), AnyLikelihood),
+        (REAL, lambda x_0: dist.Bernoulli(logits=x_0), jnp.ones(3, int), AnyLikelihood),
+        (BITS, lambda x_0: dist.Bernoulli(0.1 + 0.8 * x_0), jnp.array([0, 1, 1]), Bits),
+        (BITS, lambda x_0: dist.Normal(x_0.sum(), 1.0), jnp.array(2.0), AnyLikelihood),
+    ],
+)
+def test_likelihoods_are_recognised_and_stay_what_they_are(diffusion, likelihood, observed, kind):
+    found = recognised(diffusion, likelihood, observed)
+    assert type(found) is kind
+    x_0 = diffusion.stationary().sample(jax.random.key(3), (5,))
+    law = dist.Normal(x_0 @ MATRIX.T, 0.5) if likelihood is as_model else jax.vmap(likelihood)(x_0.astype(float))
+    log_prob = law.log_prob(observed)
+    log_prob = log_prob if log_prob.ndim == 1 else log_prob.sum(axis=tuple(range(1, log_prob.ndim)))
+    assert np.allclose(found.log_prob(x_0) + found.log_det, log_prob, atol=1e-4)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_units_are_those_of_the_data(known):
+    """The same question asked in other units: draws and evidence change as a change of variables says."""
+    units = dpm.Dataset.from_continuous(np.random.default_rng(0).normal(5.0, 3.0, (50, 2)), per_coordinate=True).units
+    diffusion = correlated(8)
+    if known:
+        plain = condition(diffusion, None, np.array([0.5, np.nan]), key=KEY, method=SMC(64))
+        there = np.array([0.5 * units.scale[0] + units.shift[0], np.nan])
+        scaled = condition(diffusion, None, there, key=KEY, method=SMC(64), units=units)
+    else:
+        plain = condition(diffusion, lambda x: dist.Normal(x[0], 0.2), jnp.array(0.5), key=KEY, method=SMC(64))
+        there, sigma = 0.5 * units.scale[0] + units.shift[0], 0.2 * units.scale[0]
+        law = lambda x: dist.Normal(x[0], sigma)  # noqa: E731
+        scaled = condition(diffusion, law, jnp.array(there), key=KEY, method=SMC(64), units=units)
+    assert np.allclose(scaled.draws, units.unstandardise(plain.draws), atol=2e-3)
+    assert np.isclose(scaled.log_evidence.mean, plain.log_evidence.mean - np.log(units.scale[0]), atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "observed", "method", "expected"),
+    [
+        (None, np.zeros(2), None, "observed: expected shape (3,), NaN where nothing was observed, got shape (2,)"),
+        (
+            None,
+            np.full(3, np.nan),
+            None,
+            "observed: expected some coordinates observed and some not, got none",
+        ),
+        (None, np.zeros(3), None, "got all observed: nothing is left to infer"),
+        (
+            lambda x_0: dist.Normal(x_0, 1.0),
+            np.zeros(2),
+            None,
+            "observed: expected shape (3,), as the likelihood",
+        ),
+        (lambda x_0: dist.Normal(x_0, 1.0), np.full(3, np.nan), None, "observed: expected finite numbers, got NaN"),
+        (lambda x_0: dist.Normal(x_0, 1e-25), np.ones(3), None, "likelihood: expected a finite log-density"),
+        (lambda x_0: x_0, np.zeros(3), None, "likelihood: expected a function from x_0 to a NumPyro distribution"),
+        (
+            None,
+            np.array([0.0, 0.0, np.nan]),
+            MCMC(),
+            "method: expected for NUTS, real data and an observation",
+        ),
+        (None, np.array([0.0, 0.0, np.nan]), SMC(8, proposal=Paper()), "proposal: expected one that has weights"),
+        (None, np.array([0.0, 0.0, np.nan]), "smc", "method: expected a way to condition, got 'smc'"),
+    ],
+)
+def test_what_does_not_fit_is_said_before_anything_is_computed(likelihood, observed, method, expected, unchecked):
+    with pytest.raises(dpm.InputError) as raised:
+        condition(REAL, likelihood, observed, key=KEY, method=method)
+    assert expected in str(raised.value)
+
+
+def test_sizes_are_checked():
+    for make in (lambda: SMC(1), lambda: Gibbs(num_sweeps=0), lambda: Twist(1.5), lambda: SMC(threshold=2.0)):
+        with pytest.raises(dpm.InputError):
+            make()
+
+
+def test_collapse_is_said_loudly():
+    """An observation far from all that the chain makes, of which few particles have an idea."""
+    found = condition(REAL, lambda x_0: dist.Normal(x_0**2, 1e-3), jnp.full(3, 9.0), key=KEY, method=SMC(32))
+    assert found.verdict == "unusable"
+    assert "raise num_particles" in str(found)
+
+
+def test_draws_by_weight():
+    found = condition(correlated(8), lambda x: dist.Normal(x[0], 0.2), jnp.array(1.0), key=KEY, method=SMC(500))
+    drawn = found.resampled(jax.random.key(1), 1200)
+    assert drawn.shape == (1200, 2)
+    assert np.abs(drawn.mean(axis=0) - found.mean()).max() < 4 * found.std().max() / np.sqrt(found.ess)
+    assert abs(found.weights.sum() - 1) < 1e-5
