@@ -146,7 +146,7 @@ def test_the_report_of_a_run_in_a_browser(reported, browser):
     for heading in ("How good is the fit?", "Draws", "The chain, step by step", "Training", "Configuration"):
         assert heading in seen.html
     assert "<h1>x.npy: report of the diffusion</h1>" in seen.html
-    assert seen.pictures[0][0] == "Figures of array"
+    assert seen.pictures[0][0] == "Figures of diffusion"
 
 
 def test_the_settings_say_how_the_run_came_about(folder, compared):
