@@ -99,7 +99,7 @@ def frame_of(columns: Sequence[Column], values: np.ndarray) -> "pandas.DataFrame
     return pandas.DataFrame({column.name: as_read(column, values[:, i]) for i, column in enumerate(columns)})
 
 
-def _read(column: "pandas.Series", name: str, known: Column | None, argument: str) -> tuple[np.ndarray, Column]:
+def _read(column: Any, name: str, known: Column | None, argument: str) -> tuple[np.ndarray, Column]:
     """A column's numbers, and what they mean; those of `known` where there is one."""
     from pandas.api import types
 

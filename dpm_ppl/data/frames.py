@@ -89,5 +89,5 @@ def write_frame(frame: "pandas.DataFrame", file: BinaryIO, suffix: str) -> None:
         np.savez(file, allow_pickle=False, **arrays)
 
 
-def _plain(column: "pandas.Series") -> Any:
+def _plain(column: Any) -> Any:
     return column.dtype if isinstance(column.dtype, np.dtype) and column.dtype != object else np.str_

@@ -89,7 +89,7 @@ def bound(
     """
     key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
     num_draws, steps_chunk, data_chunk = sizes
-    x_0 = check_scored(diffusion, x_0)
+    x_0 = check_scored(diffusion, x_0)  # pyright: ignore[reportArgumentType]: always a Diffusion
     draws = jnp.arange(num_draws), num_draws
     steps_chunk, size = _sizes(diffusion, x_0, key, draws, steps_chunk, data_chunk)
 
@@ -222,7 +222,7 @@ def entropy_bounds(
     **Raises:** `InputError` for data that do not fit the diffusion.
     """
     (steps_chunk,) = check_sizes(steps_chunk=steps_chunk)
-    x_0 = check_scored(diffusion, x_0)
+    x_0 = check_scored(diffusion, x_0)  # pyright: ignore[reportArgumentType]: always a Diffusion
     given = diffusion, jnp.asarray(x_0), check_key(key)
     return _entropy_bounds(*given, size_within_budget(_entropy_bounds, *given, given=steps_chunk, most=MOST_STEPS))
 

@@ -4,6 +4,8 @@ The path is one site, `path`, always stored in the order x_1 ... x_T, with event
 matches the values of model and guide by position, and the two chains run in opposite directions.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpyro
@@ -37,7 +39,8 @@ class _Chain(Distribution):
 
     @constraints.dependent_property
     def support(self):
-        return constraints.independent(self.diffusion.kernel.stationary(()).support, self.event_dim)
+        support: Any = self.diffusion.kernel.stationary(()).support
+        return constraints.independent(support, self.event_dim)
 
     def rsample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.sample(key, sample_shape)

@@ -93,7 +93,7 @@ def score(
         )
     key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
     num_draws, steps_chunk, data_chunk = sizes
-    rows = check_scored(method, data.rows(np.arange(data.num_points)))
+    rows = np.asarray(check_scored(method, data.rows(np.arange(data.num_points))))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
     if known is not None:
         expected = f"a function that gives shape ({data.num_points},)"

@@ -63,6 +63,6 @@ class Task:
         if num_heldout is None:
             return self
         most = self.heldout.num_points
-        about = {"expected": f"1 to {most:,} held-out data", "remedy": "leave it out for all"}
-        whole_number("--num-heldout", num_heldout, most=most, **about)
+        expected, remedy = f"1 to {most:,} held-out data", "leave it out for all"
+        whole_number("--num-heldout", num_heldout, most=most, expected=expected, remedy=remedy)
         return replace(self, heldout=self.heldout.part(slice(num_heldout)))

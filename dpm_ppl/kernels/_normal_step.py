@@ -1,6 +1,7 @@
 """The normal law of one step, held in units of that step, where float32 still sees it."""
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,7 +53,7 @@ class NormalStep(Normal):
         return 0.5 * (1 + jnp.log(2 * jnp.pi) + self.log_ratio) + self.log_unit
 
 
-def _in_units(difference: Array, log_unit: Array) -> Array:
+def _in_units(difference: Any, log_unit: Array) -> Array:
     # A unit whose square underflows is one that no difference between two numbers resolves: 0 must not become NaN.
     return difference * jnp.exp(-jnp.maximum(log_unit, 0.5 * jnp.log(jnp.finfo(log_unit.dtype).tiny)))
 

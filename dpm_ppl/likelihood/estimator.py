@@ -81,8 +81,8 @@ def log_likelihood(
     key, x_0 = check_key(key), check_scored(method, x_0)
     _check(method, proposal, keep_log_weights, checkpoint)
     num_draws = -(-num_particles // proposal.num_particles)
-    about = {"expected": f"at most {MOST_DRAWS:,} draws", "remedy": "use fewer"}
-    whole_number("num_particles", num_draws, most=MOST_DRAWS, **about)
+    expected = f"at most {MOST_DRAWS:,} draws"
+    whole_number("num_particles", num_draws, most=MOST_DRAWS, expected=expected, remedy="use fewer")
     # What is kept stands in chunks of so many data, whatever number of them is looked at side by side.
     chunks = _Chunks(np.asarray(x_0), data_chunk or _MOST_DATA, check_devices(devices))
     parts = (method, proposal, draw)

@@ -45,7 +45,7 @@ class LogDensity(AbstractMethod):
     def model(self) -> Callable[..., Any]:
         """The density as a NumPyro program that observes `x_0`."""
 
-        def observe(x_0: Batch | np.ndarray | None = None, num_points: int | None = None) -> Any:
+        def observe(x_0: Batch | np.ndarray | None = None, num_points: Any = None) -> Any:
             with numpyro.plate("data", num_points if x_0 is None else len(x_0)):
                 return numpyro.sample("x_0", _Law(self), obs=None if x_0 is None else jnp.asarray(x_0))
 

@@ -176,7 +176,7 @@ class Program(AbstractMethod):
                 )
         return x_0[0], jnp.asarray(log_p - log_q)
 
-    def _draw(self, key: PRNGKey, num_points: int) -> tuple[Batch, Cost, dict[str, Any]]:
+    def _draw(self, key: PRNGKey, num_points: int) -> tuple[Batch, Cost, Any]:
         """Data from the model, the log-density of all that it drew, and its sites."""
         returned = []
 
@@ -199,10 +199,10 @@ class Program(AbstractMethod):
         """Whether what the model returned are the draws of the sites that observe the data, and nothing else."""
         model = self._probe(2, x_0.dtype).model
         of_data = data_sites(model)
-        entries = {name: model[name].entries for name in of_data}
-        if not entries or any(name not in sites for name in of_data):
+        entries = {name: places for name in of_data if (places := model[name].entries) is not None}
+        if not of_data or any(name not in sites for name in of_data):
             return False
-        if any(places is None for places in entries.values()):
+        if len(entries) < len(of_data):
             return sites[of_data[0]]["value"] is x_0
         return returns_data(self.model, self.params, entries, (2, *self.event_shape), x_0.dtype)
 

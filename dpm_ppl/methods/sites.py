@@ -82,7 +82,7 @@ def probe(model: Callable, guide: Callable, params: dict[str, Any], x_0: Array) 
         return _traced(seeded, x_0)
 
     def look() -> dict[str, Any]:
-        drawn = _traced(handlers.substitute(handlers.seed(guide, 0), data=params), x_0)
+        drawn: Any = _traced(handlers.substitute(handlers.seed(guide, 0), data=params), x_0)
         traced = _traced(handlers.replay(seeded, drawn), x_0)
         found.extend(_sites_of(trace, x_0) for trace in (traced, drawn))
         return {}

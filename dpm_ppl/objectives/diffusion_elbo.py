@@ -28,8 +28,8 @@ from dpm_ppl._common.numpyro_seam import Distribution, prng_key
 from dpm_ppl._common.sums import accurate_sum
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain
-from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.lattice import Lattice, uniforms
+from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.diffusion.terms import end_divergence, forward_entropy, step_divergence, step_divergences
 from dpm_ppl.networks.batches import size_of_batch
 from dpm_ppl.objectives.chain_sites import ChainCost, FirstStep, are_same, base_of, factors_of, with_base
@@ -94,8 +94,9 @@ class DiffusionELBO(ELBO):
         self.num_sampled_steps = num_sampled_steps
         self.steps_chunk = steps_chunk
         self.step_sampling: StepSampling = step_sampling
-        self._rest = Trace_ELBO(num_particles=num_particles, vectorize_particles=vectorize_particles)
-        ELBO.__init__(self, num_particles=num_particles, vectorize_particles=vectorize_particles)
+        particles: dict[str, Any] = {"num_particles": num_particles, "vectorize_particles": vectorize_particles}
+        self._rest = Trace_ELBO(**particles)
+        ELBO.__init__(self, **particles)
 
     def loss_with_mutable_state(self, rng_key, param_map, model, guide, *args, **kwargs):
         chains: dict[str, _Met] = {}
@@ -119,28 +120,24 @@ class DiffusionELBO(ELBO):
                 rng_key, param_map, costed_model, guide_to_first_step, *args, **kwargs
             )
 
-    def chain_cost(
-        self, guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, losses: StepLosses | None
-    ) -> Cost:
+    def chain_cost(self, guide: StepLaws, model: StepLaws, x_0: Batch, key: PRNGKey, losses: StepLosses | None) -> Cost:
         """-sum_{t>=2} KL_t - KL(q(x_T | x_0) || pi), estimated per element of the batch; updates `losses` in place."""
         if self.num_sampled_steps is None:
             points = Lattice(key, x_0.shape, guide.event_dim)
             chunk = self.steps_chunk or _steps_within_budget(model, x_0)
             divergence = accurate_sum(step_divergences(guide, model, x_0, points, chunk_size=chunk))
         else:
-            divergence = self._sampled_divergence(guide, model, x_0, key, losses)
+            divergence = self._sampled_divergence(self.num_sampled_steps, guide, model, x_0, key, losses)
         return -divergence - end_divergence(guide, x_0)
 
     def _sampled_divergence(
-        self, guide: Diffusion, model: Diffusion, x_0: Batch, key: PRNGKey, losses: StepLosses | None
+        self, num: int, guide: StepLaws, model: StepLaws, x_0: Batch, key: PRNGKey, losses: StepLosses | None
     ) -> Cost:
         batch_shape = x_0.shape[: x_0.ndim - guide.event_dim]
         flat = x_0.reshape(-1, *guide.event_shape)
         step_key, draw_key = jax.random.split(key)
         probabilities = step_probabilities(losses) if losses is not None else None
-        index, factor = stratified_steps(
-            step_key, len(flat), self.num_sampled_steps, guide.num_steps - 1, probabilities
-        )
+        index, factor = stratified_steps(step_key, len(flat), num, guide.num_steps - 1, probabilities)
         # Data and draws along one axis: XLA makes a program with an axis for each about 6% slower.
         repeated = jnp.repeat(flat, index.shape[1], axis=0)
         uniform = uniforms(draw_key, repeated.shape)
@@ -150,7 +147,7 @@ class DiffusionELBO(ELBO):
         return (divergence.reshape(index.shape) * factor).mean(axis=1).reshape(batch_shape)
 
 
-def _steps_within_budget(model: Diffusion, x_0: Batch) -> int:
+def _steps_within_budget(model: StepLaws, x_0: Batch) -> int:
     """How many steps of the whole batch may be evaluated side by side, with what the gradient needs of them."""
     steps, num_data = model.steps[1:], math.prod(x_0.shape[: x_0.ndim - model.event_dim])
     size = size_of_batch(model.network, x_0.reshape(-1, *model.event_shape), steps, len(steps) * num_data)
@@ -174,7 +171,8 @@ class _TrackStepLosses(Messenger):
     def postprocess_message(self, msg: dict[str, Any]) -> None:
         chain = base_of(msg, ForwardChain) or base_of(msg, FirstStep)
         if chain is not None:
-            mutable(_losses_site(msg["name"]), initial_step_losses(chain.event_shape[0] - 1))
+            losses: Any = initial_step_losses(chain.event_shape[0] - 1)
+            mutable(_losses_site(msg["name"]), losses)
 
 
 class _Met(NamedTuple):

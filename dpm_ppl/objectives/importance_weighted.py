@@ -46,7 +46,7 @@ def renyi_elbo(alpha: float, num_particles: int) -> RenyiELBO:
     integer.
     """
     check_sizes(num_particles=num_particles)
-    about = {
+    about: dict[str, Any] = {
         "expected": "a finite number >= 0 other than 1",
         "remedy": "alpha = 1 is Trace_ELBO or DiffusionELBO; below 0 there is no lower bound",
     }

@@ -172,12 +172,12 @@ def _normal(
     diffusion: StepLaws, law_of: Callable[[Datum], dist.Distribution], value: Array, points: list[Array]
 ) -> AbstractObservation | None:
     def parts(x_0: Datum) -> tuple[Array, Array] | None:
-        law = law_of(x_0)
+        law: Any = law_of(x_0)
         while isinstance(law, dist.Independent):
             law = law.base_dist
         if not isinstance(law, dist.Normal):
             return None
-        return jnp.broadcast_to(law.loc, value.shape), jnp.broadcast_to(law.scale, value.shape)
+        return jnp.broadcast_to(law.loc, value.shape), jnp.broadcast_to(law.scale, value.shape)  # pyright: ignore[reportArgumentType]
 
     if parts(points[0]) is None or value.size * diffusion.num_coordinates > MOST_ENTRIES:
         return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from importlib import import_module
-from types import UnionType
 from typing import Any
 
 import jax
@@ -35,8 +34,8 @@ def check_names(argument: str, names: Iterable[str], known: Iterable[str], *, re
         raise InputError(argument, expected=f"any of {', '.join(known)}", got=unknown[0], remedy=remedy)
 
 
-def check_kind(argument: str, value: Any, kind: type | UnionType, *, expected: str, remedy: str) -> None:
-    """Raise `InputError` for a value of another kind."""
+def check_kind(argument: str, value: Any, kind: Any, *, expected: str, remedy: str) -> None:
+    """Raise `InputError` for a value of another kind: a class, a union of them, or `Callable`."""
     if not isinstance(value, kind):
         got = short(value) if isinstance(value, str | int | float | list | tuple) else type(value).__name__
         raise InputError(argument, expected=expected, got=got, remedy=remedy)

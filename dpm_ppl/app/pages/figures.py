@@ -14,7 +14,7 @@ from dpm_ppl.analysis.plots.forest import plot_figures
 from dpm_ppl.estimates.standard_errors import Estimate
 from dpm_ppl.evaluation import Measured
 
-DRAWN = {"backend": "matplotlib"}
+DRAWN: dict[str, Any] = {"backend": "matplotlib"}
 
 
 def figures_of_run(compared: Comparison, measured: Measured) -> PagePicture:

@@ -9,8 +9,8 @@ from dpm_ppl.methods.base import AbstractMethod
 
 PROPOSALS: dict[str, AbstractProposal] = {
     "trajectories": Trajectories(),
-    "antithetic": Trajectories(antithetic_noise, 2),
-    "stratified": Trajectories(stratified_noise, 8),
+    "antithetic": Trajectories(move=antithetic_noise, num_particles=2),
+    "stratified": Trajectories(move=stratified_noise, num_particles=8),
     "smc": SequentialMonteCarlo(64),
     "guide": FromGuide(),
 }

@@ -46,7 +46,7 @@ class Gibbs(AbstractConditioning):
         evidence = _negative(reciprocal)
         effective = _effective(draws)
         statistics = {"renewed": float(jnp.mean(kept.renewed[self.num_warmup :])), "smallest_ess": effective}
-        verdict = verdict_of(effective, evidence.se)
+        verdict = verdict_of(effective, float(evidence.se))
         notices = (
             () if verdict == "reliable" else (f"{effective:,.0f} effective sweeps: raise num_sweeps or num_particles",)
         )
