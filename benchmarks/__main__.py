@@ -17,6 +17,7 @@ from benchmarks import (
     fit_overhead,
     image_memory,
     importance_weights,
+    posterior_cost,
     step_scaling,
 )
 from benchmarks.measurement import Measurement
@@ -39,6 +40,7 @@ def main(options: Options) -> int:
         call_memory,
         image_memory,
         importance_weights,
+        posterior_cost,
         compilations,
     ):
         print(f"{module.__name__} ...", file=sys.stderr, flush=True)

@@ -6,12 +6,16 @@ All of them act on one datum or many, `(*batch, *event_shape)`, in the units tha
 import abc
 import math
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Bool
+from numpyro import handlers
 
+from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float
 
 
@@ -85,16 +89,48 @@ class Bits(AbstractObservation):
 
 
 class AnyLikelihood(AbstractObservation):
-    """Any likelihood, as a function from one datum to log r."""
+    """Any likelihood: the law of `value` given one x_0 in the units of the data, scale x_0 + shift.
 
-    log_likelihood: Callable[[Datum], Cost]
+    The law is a function that stays the same from one observation to the next, so that nothing is compiled anew.
+    """
+
+    law: Callable[[Datum], Distribution]
+    value: Batch
+    shift: Batch
+    scale: Batch
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
 
     def log_prob(self, x_0: Batch) -> Cost:
+        def one(x_0: Datum) -> Cost:
+            return jnp.sum(self.law_of(x_0).log_prob(self.value))
+
         batch_shape = x_0.shape[: x_0.ndim - len(self.event_shape)]
-        one_by_one = jax.vmap(self.log_likelihood)(x_0.reshape(-1, *self.event_shape))
-        return one_by_one.reshape(batch_shape)
+        return jax.vmap(one)(x_0.reshape(-1, *self.event_shape)).reshape(batch_shape)
+
+    def law_of(self, x_0: Datum) -> Distribution:
+        """The law of the observation given one x_0; bits come to it as real numbers."""
+        return law_from(self.law, x_0.astype(self.scale.dtype) * self.scale + self.shift)
+
+
+def law_from(likelihood: Callable[[Datum], Any], x_0: Datum) -> Distribution:
+    """What a function from x_0 to a law returns, or the law of the one site of a NumPyro model.
+
+    **Raises:** `InputError` where it is neither.
+    """
+    with handlers.block(), handlers.trace() as trace, handlers.seed(rng_seed=0):
+        law = likelihood(x_0)
+    if isinstance(law, Distribution):
+        return law
+    sites: list[Any] = [site for site in trace.values() if site["type"] == "sample"]
+    if len(sites) == 1:
+        return sites[0]["fn"]
+    raise InputError(
+        "likelihood",
+        expected="a function from x_0 to a NumPyro distribution, or a model with one sample site",
+        got=f"{type(law).__name__}, {len(sites)} sample sites",
+        remedy="for example lambda x_0: dist.Normal(x_0, 0.5)",
+    )
 
 
 def _event_axes(event_shape: tuple[int, ...]) -> tuple[int, ...]:

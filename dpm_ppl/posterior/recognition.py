@@ -12,7 +12,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from numpyro import handlers
 
 from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.errors import InputError
@@ -20,7 +19,14 @@ from dpm_ppl._common.types import Array, Datum
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels import BernoulliKernel
-from dpm_ppl.posterior.observations import AbstractObservation, AnyLikelihood, Bits, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.observations import (
+    AbstractObservation,
+    AnyLikelihood,
+    Bits,
+    NormalCoordinates,
+    NormalLinear,
+    law_from,
+)
 
 Likelihood = Callable[[Array], Any]
 
@@ -76,43 +82,22 @@ def recognised(
 
     **Raises:** `InputError` where that is not a law, `observed` does not fit it, or is impossible for every x_0 tried.
     """
-
-    def law_of(x_0: Datum) -> dist.Distribution:
-        # Of bits nothing is standardised; NumPyro's laws take real numbers.
-        x_0 = x_0.astype(float)
-        if units is not None:
-            x_0 = x_0 * jnp.asarray(units.scale, x_0.dtype) + jnp.asarray(units.shift, x_0.dtype)
-        return _law(likelihood, x_0)
-
+    given = (0.0, 1.0) if units is None else (units.shift, units.scale)
+    shift, scale = (jnp.broadcast_to(jnp.asarray(part, dtype=float), diffusion.event_shape) for part in given)
     points = [_point(diffusion, number) for number in range(4)]
-    law = law_of(points[0])
-    value = _checked(law, observed)
+    first = law_from(likelihood, points[0].astype(float) * scale + shift)
+    value = _checked(first, observed)
+    plain = AnyLikelihood(law=likelihood, value=value, shift=shift, scale=scale, event_shape=diffusion.event_shape)
 
     def log_prob(x_0: Datum) -> Array:
-        return jnp.sum(law_of(x_0).log_prob(value))
+        return plain.log_prob(x_0[None])[0]
 
     _check_finite(log_prob, points)
     if isinstance(diffusion.kernel, BernoulliKernel):
         found = _bits(diffusion, log_prob, points)
     else:
-        found = _normal(diffusion, law_of, value, points)
-    return AnyLikelihood(log_likelihood=log_prob, event_shape=diffusion.event_shape) if found is None else found
-
-
-def _law(likelihood: Likelihood, x_0: Datum) -> dist.Distribution:
-    with handlers.block(), handlers.trace() as trace, handlers.seed(rng_seed=0):
-        law = likelihood(x_0)
-    sites = [site for site in trace.values() if site["type"] == "sample"]
-    if isinstance(law, dist.Distribution):
-        return law
-    if len(sites) == 1:
-        return sites[0]["fn"]
-    raise InputError(
-        "likelihood",
-        expected="a function from x_0 to a NumPyro distribution, or a model with one sample site",
-        got=f"{type(law).__name__}, {len(sites)} sample sites",
-        remedy="for example lambda x_0: dist.Normal(x_0, 0.5)",
-    )
+        found = _normal(diffusion, plain, points)
+    return plain if found is None else found
 
 
 def _checked(law: dist.Distribution, observed: Any) -> Array:
@@ -168,11 +153,11 @@ def _bits(diffusion: StepLaws, log_prob: Callable[[Datum], Array], points: list[
     return found if _agree(found, log_prob, points) else None
 
 
-def _normal(
-    diffusion: StepLaws, law_of: Callable[[Datum], dist.Distribution], value: Array, points: list[Array]
-) -> AbstractObservation | None:
+def _normal(diffusion: StepLaws, plain: AnyLikelihood, points: list[Array]) -> AbstractObservation | None:
+    value = plain.value
+
     def parts(x_0: Datum) -> tuple[Array, Array] | None:
-        law: Any = law_of(x_0)
+        law: Any = plain.law_of(x_0)
         while isinstance(law, dist.Independent):
             law = law.base_dist
         if not isinstance(law, dist.Normal):
@@ -196,10 +181,7 @@ def _normal(
         matrix=matrix, value=value.ravel() - offset, variance=scale**2, event_shape=diffusion.event_shape
     )
 
-    def log_prob(x_0: Datum) -> Array:
-        return jnp.sum(law_of(x_0).log_prob(value))
-
-    if not _agree(found, log_prob, points):
+    if not _agree(found, lambda x_0: plain.log_prob(x_0[None])[0], points):
         return None
     return _as_coordinates(found)
 

@@ -4,7 +4,7 @@ Then y given x_t is normal, N(A_t x_t + b_t, S_t). The recursion goes from the l
 S_t = S_{t-1} + A_{t-1} V_t A_{t-1}'. Every particle has the same weight: the evidence comes without any error.
 """
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import equinox as eqx
 import jax
@@ -101,20 +101,22 @@ def _laws_of_all_steps(diffusion: StepLaws) -> tuple[Array, Array, Array]:
 
 def _is_linear(diffusion: StepLaws, laws: tuple[Array, Array, Array]) -> bool:
     """Whether at three points far apart the laws are what their slopes at 0 say."""
-
-    @eqx.filter_jit
-    def furthest(diffusion: StepLaws, laws: Any, x: Array) -> tuple[Array, Array]:
-        def of_step(inputs: tuple) -> tuple[Array, Array]:
-            step, (slope, offset, variance) = inputs
-            mean, there = _mean_and_variance(diffusion, x, step)
-            apart = jnp.abs(mean - slope @ x - offset) / jnp.sqrt(variance)
-            return apart.max(), jnp.abs(jnp.log(there / variance)).max()
-
-        away, ratio = jax.lax.map(of_step, (diffusion.steps, laws))
-        return away.max(), ratio.max()
-
     points = np.random.default_rng(0).normal(size=(3, diffusion.num_coordinates)) * np.array([[0.3], [1.0], [3.0]])
-    misses = [furthest(diffusion, laws, jnp.asarray(point, laws[1].dtype)) for point in points]
+    misses = [_furthest(diffusion, laws, jnp.asarray(point, laws[1].dtype)) for point in points]
     # A mean near 3 is rounded to a few 1e-7, which is seen in units of the smallest step.
     rounding = 64 * jnp.finfo(laws[1].dtype).eps / float(jnp.sqrt(laws[2].min()))
     return all(float(away) <= max(rounding, 1e-5) and float(ratio) <= 1e-4 for away, ratio in misses)
+
+
+@eqx.filter_jit
+def _furthest(diffusion: StepLaws, laws: tuple[Array, Array, Array], x: Array) -> tuple[Array, Array]:
+    """The largest miss over all steps, of the mean in deviations and of the variance as a logarithm."""
+
+    def of_step(inputs: tuple) -> tuple[Array, Array]:
+        step, (slope, offset, variance) = inputs
+        mean, there = _mean_and_variance(diffusion, x, step)
+        apart = jnp.abs(mean - slope @ x - offset) / jnp.sqrt(variance)
+        return apart.max(), jnp.abs(jnp.log(there / variance)).max()
+
+    away, ratio = jax.lax.map(of_step, (diffusion.steps, laws))
+    return away.max(), ratio.max()
