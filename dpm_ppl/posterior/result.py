@@ -11,12 +11,14 @@ import numpy as np
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl._common.wording import short_repr
-from dpm_ppl.estimates.standard_errors import Estimate
+from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.likelihood.diagnostics import DOUBTFUL, RELIABLE, UNUSABLE, effective_sample_size
 from dpm_ppl.smc.resampling import systematic
 
 FEWEST_EFFECTIVE = 100
 """Effective draws below which no posterior is called reliable: an interval's end would rest on two or three of them."""
+ENOUGH_RUNS = 4
+"""From so many on, the spread of independent runs is trusted more than what each says of itself."""
 MOST_RELATIVE_ERROR = 0.3
 """Of the evidence of a reliable posterior."""
 
@@ -83,15 +85,16 @@ class Posterior:
 def log_estimate(log_values: np.ndarray, relative_variances: np.ndarray, num_particles: int) -> Estimate:
     """The logarithm of the mean of positive estimates, `(run,)`, of so many particles in all, with its standard error.
 
-    The error is that of the runs' own relative variances, or of their spread, whichever is larger.
+    The error of `ENOUGH_RUNS` or more is that of their spread; of fewer that of their own relative variances, if larger.
     """
     peak = float(np.max(log_values))
     if not math.isfinite(peak):
         return Estimate(-math.inf, math.nan, num_particles)
     values = np.exp(np.asarray(log_values, np.float64) - peak)
     num, mean = len(values), float(values.mean())
-    errors = [float(values.std(ddof=1)) / math.sqrt(num)] if num > 1 else []
-    errors.append(float(np.sqrt((values**2 * relative_variances).sum())) / num)
+    errors = [float(estimate(values).se)] if num > 1 else []
+    if num < ENOUGH_RUNS:
+        errors.append(float(np.sqrt((values**2 * relative_variances).sum())) / num)
     return Estimate(peak + math.log(mean), max(errors) / mean, num_particles)
 
 

@@ -15,7 +15,7 @@ from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
 from dpm_ppl.posterior.methods.plain import Paper, Twist
 from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
 from dpm_ppl.posterior.particles import num_lines, relative_variance, run
-from dpm_ppl.posterior.result import log_estimate, verdict_of
+from dpm_ppl.posterior.result import ENOUGH_RUNS, log_estimate, verdict_of
 from dpm_ppl.smc.resampling import Resample, systematic
 
 
@@ -86,7 +86,10 @@ class SMC(AbstractConditioning):
         lines = np.array([int(num_lines(state)) for state in states])
         along = np.array([np.asarray(ess, np.float64) for _, ess in runs])
         ess = float(effective_sample_size(log_weights))
-        verdict = verdict_of(min(ess, float(along.min()), float(lines.sum())), float(evidence.se))
+        effective = min(ess, float(along.min()) * self.num_runs)
+        if self.num_runs < ENOUGH_RUNS:  # no run sees by itself what all its lines have missed
+            effective = min(effective, float(lines.sum()))
+        verdict = verdict_of(effective, float(evidence.se))
         statistics = {
             "ess_along_chain": along,
             "smallest_ess": float(along.min()),
@@ -104,4 +107,4 @@ def _notices(verdict: str, lines: np.ndarray, method: SMC) -> tuple[str, ...]:
         return ()
     few = int(lines.min())
     what = f"the particles descend from {few:,} of {method.num_particles:,} first ones"
-    return (f"{what}: raise num_particles or num_runs, widen the observation's noise, or use Gibbs",)
+    return (f"{what}: raise num_particles, or num_runs to {ENOUGH_RUNS}, whose spread is an error, or use Gibbs",)
