@@ -2,6 +2,7 @@
 
 - `compare_posteriors` puts them side by side: distances to a reference, importance weights, a verdict, trees for ArviZ.
 - `sliced_wasserstein`, `maximum_mean_discrepancy` and `classifier_two_sample` are distances of any two sets of draws.
+- `conditioned_tree` keeps what `dpm_ppl.posterior.condition` returns, for one observation or several.
 - `weighted_draws` draws from a `FittedGuide` with log-weights, and `check_weights` says what these tell.
 - `calibrate` says whether a method of approximation is right on average over the prior.
 - `plot_densities`, `plot_intervals`, `plot_ranks` and `plot_calibration` draw what comes out.
@@ -9,6 +10,7 @@
 
 from dpm_ppl.analysis.posteriors.calibration import Calibration, calibrate, plot_calibration, prior_simulator
 from dpm_ppl.analysis.posteriors.comparison import PosteriorComparison, compare_posteriors
+from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree
 from dpm_ppl.analysis.posteriors.distances import (
     Distance,
     classifier_two_sample,
@@ -31,6 +33,7 @@ __all__ = [
     "check_weights",
     "classifier_two_sample",
     "compare_posteriors",
+    "conditioned_tree",
     "maximum_mean_discrepancy",
     "plot_calibration",
     "plot_densities",

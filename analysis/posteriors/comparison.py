@@ -5,7 +5,7 @@ a terminal and in a notebook; the trees in it are ArviZ's, for `az.summary` and 
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,18 @@ from dpm_ppl._common.checks import check_key, check_names, check_sizes, check_so
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.posteriors import tables
+from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree, has_equal_weights
 from dpm_ppl.analysis.posteriors.distances import classifier_two_sample, maximum_mean_discrepancy, sliced_wasserstein
-from dpm_ppl.analysis.posteriors.draws import Draws, FittedGuide, posterior_tree, weighted_draws
+from dpm_ppl.analysis.posteriors.draws import FEWEST_DRAWS, Draws, FittedGuide, posterior_tree, weighted_draws
 from dpm_ppl.analysis.posteriors.rows import DistanceFunction, PosteriorRow, rows_of
 from dpm_ppl.analysis.posteriors.weight_checks import check_weights
 from dpm_ppl.analysis.text_table import WIDTH, TextTable
+from dpm_ppl.posterior import Posterior
 
 if TYPE_CHECKING:
     import pandas as pd
 
+_SHARE = 0.2  # of the effective draws of a posterior with weights
 DISTANCES: tuple[DistanceFunction, ...] = (sliced_wasserstein, maximum_mean_discrepancy, classifier_two_sample)
 
 
@@ -103,6 +106,8 @@ def compare_posteriors(
     **Arguments:**
 
     - `posteriors`: by name, what `posterior_tree` takes, or a `FittedGuide`, of which `num_draws` are drawn with `key`.
+      Of a `Posterior` with weights a fifth as many draws are taken as are effective: resampled draws have the error of
+      the particles in common, which so adds no more than a fifth to their variance.
     - `reference`: the name of one of them, or other draws, for instance of a long run of NUTS. Left out, there are no
       distances.
     - `with_chains`: the names (`"reference"` among them) whose arrays are `(chain, draw, ...)`, not `(draw, ...)`.
@@ -137,17 +142,29 @@ def compare_posteriors(
         check_names(argument, names, given, remedy="name one of posteriors")
 
     trees: dict[str, xr.DataTree] = {}
+    own_verdicts: dict[str, str] = {}
     for i, (name, draws) in enumerate(given.items()):
         if isinstance(draws, FittedGuide):
             independent.add(name)
             draws, own_weights = weighted_draws(draws, jax.random.fold_in(check_key(key), i), num_draws)
             if own_weights is not None:
                 log_weights.setdefault(name, own_weights)
+        elif isinstance(draws, Posterior):
+            own_verdicts[name] = draws.verdict
+            if not has_equal_weights(draws):
+                independent.add(name)
+                draws = conditioned_tree(draws, key=key, num_draws=max(FEWEST_DRAWS, round(_SHARE * draws.ess)))
         trees[name] = posterior_tree(draws, with_chains=name in with_chains)
     sites, left_out = _common_sites(trees, reference)
     sizes = {name: tree["posterior"].sizes for name, tree in trees.items()}
     weights = {name: check_weights(w, sizes[name]["chain"] * sizes[name]["draw"]) for name, w in log_weights.items()}
     rows = rows_of(trees, sites, reference, independent, weights, num_draws, distances, level)
+    rows = tuple(
+        replace(row, verdict=f"{row.verdict}; {own_verdicts[row.name]} by its own account")
+        if row.name in own_verdicts
+        else row
+        for row in rows
+    )
     return PosteriorComparison(rows, tuple(sites), left_out, reference, trees)
 
 

@@ -19,13 +19,25 @@ from dpm_ppl._common.checks import check_key, check_sizes, check_some, finite_ar
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import samples_of, set_up, weighed_draw
 from dpm_ppl._common.types import PRNGKey
+from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree
 from dpm_ppl.analysis.tree.tree import to_datatree
+from dpm_ppl.posterior import Posterior
 
-Draws = Mapping[Any, Any] | np.ndarray | jax.Array | pd.DataFrame | MCMC | xr.DataTree | xr.Dataset | xr.DataArray
+Draws = (
+    Mapping[Any, Any]
+    | np.ndarray
+    | jax.Array
+    | pd.DataFrame
+    | MCMC
+    | Posterior
+    | xr.DataTree
+    | xr.Dataset
+    | xr.DataArray
+)
 """What `posterior_tree` takes."""
 
 _MOST_AUTOCORRELATION = 0.05
-_FEWEST_DRAWS = 4  # that ArviZ's effective sample size and R-hat, which halve every chain, can do with
+FEWEST_DRAWS = 4  # that ArviZ's effective sample size and R-hat, which halve every chain, can do with
 
 
 @dataclass(frozen=True)
@@ -89,8 +101,9 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
     """A `DataTree` whose group `posterior` has every site as `(chain, draw, ...)`, as ArviZ's functions want it.
 
     **Arguments:** `draws`: arrays by site, as `MCMC.get_samples` or `Predictive` give them; one array, whose site is
-    called `x`; a table, whose columns are the sites; an `MCMC` that has run; a `DataTree` with a group `posterior`, or
-    that group. Arrays are `(draw, ...)`, or `(chain, draw, ...)` with `with_chains`.
+    called `x`; a table, whose columns are the sites; an `MCMC` that has run; a `Posterior`, whose site is `x_0`; a
+    `DataTree` with a group `posterior`, or that group. Arrays are `(draw, ...)`, or `(chain, draw, ...)` with
+    `with_chains`.
 
     **Raises:** `InputError` for anything else, fewer than four draws in a chain, and draws that are not finite.
     """
@@ -99,6 +112,8 @@ def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:
             groups = ", ".join(draws.children) or "none"
             raise InputError("draws", expected="a group posterior", got=groups, remedy="name the group so")
         tree = draws
+    elif isinstance(draws, Posterior):
+        tree = conditioned_tree(draws)
     elif isinstance(draws, xr.Dataset):
         tree = to_datatree(posterior=draws)
     elif isinstance(draws, MCMC):
@@ -128,10 +143,10 @@ def _sites_of(draws: Any) -> dict[str, Any]:
 
 def _check(posterior: xr.Dataset) -> None:
     for name, array in posterior.data_vars.items():
-        if array.dims[:2] != ("chain", "draw") or array.sizes["draw"] < _FEWEST_DRAWS or 0 in array.shape:
+        if array.dims[:2] != ("chain", "draw") or array.sizes["draw"] < FEWEST_DRAWS or 0 in array.shape:
             raise InputError(
                 f"draws, site {name}",
-                expected=f"(chain, draw, ...) with {_FEWEST_DRAWS} draws or more",
+                expected=f"(chain, draw, ...) with {FEWEST_DRAWS} draws or more",
                 got=f"{array.dims} of shape {array.shape}",
                 remedy="name and order the axes so, or draw more",
             )

@@ -1,4 +1,4 @@
-"""The command line: `dpm-ppl list | fit | bounds | sample | report | compare | demo`.
+"""The command line: `dpm-ppl list | fit | bounds | sample | posterior | report | compare | demo`.
 
 Errors of use are one line and exit code 2; of training, of files and of the system, code 1; a signal is 128 and its
 number.
@@ -25,6 +25,7 @@ from dpm_ppl.app.commands._wording import spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
 from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
+from dpm_ppl.app.commands.posterior import posterior
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
 from dpm_ppl.experiments.options import Option, flag
@@ -67,7 +68,9 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
     run_demo(out, print_json if json else None)
 
 
-COMMANDS = {command.__name__: with_memory(command) for command in (fit, bounds, sample, report, compare, demo)}
+COMMANDS = {
+    command.__name__: with_memory(command) for command in (fit, bounds, sample, posterior, report, compare, demo)
+}
 
 
 def main() -> None:
@@ -83,7 +86,8 @@ def main() -> None:
         _fail(spoken_failure(error), 1)
     except KeyboardInterrupt as stop:
         again = "with --resume " if _command() == "fit" and "--resume" not in sys.argv else ""
-        _fail(f"interrupted; the same command {again}goes on from here", 128 + getattr(stop, "number", signal.SIGINT))
+        on = "what was done is saved" if _command() == "posterior" else f"the same command {again}goes on from here"
+        _fail(f"interrupted; {on}", 128 + getattr(stop, "number", signal.SIGINT))
     except BrokenPipeError:  # who read the output has seen enough
         close_output()
         raise SystemExit(BROKEN_PIPE) from None

@@ -4,6 +4,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.directories import Run
 from dpm_ppl.experiments import Experiment
@@ -58,3 +59,21 @@ def open_trained(path: Path, data: Path | None = None, num_heldout: int | None =
     run = runs.open_run(path)
     experiment = run.declare(EXPERIMENTS, data).scored_on(num_heldout)
     return OpenedRun(run, experiment, *runs.trained(run, experiment))
+
+
+def load_to_draw(run: Run, experiment: Experiment, data: Path | None) -> OpenedRun:
+    """The run with what it has trained, for all that only draws; see `Run.declare_to_draw`.
+
+    **Raises:** `InputError` where there is no checkpoint, or its shape is known from missing data alone.
+    """
+    try:
+        return OpenedRun(run, experiment, *runs.trained(run, experiment))
+    except InputError as error:
+        if data is not None or run.missing is None:
+            raise
+        raise InputError(
+            "--data",
+            expected=f"the data, from which {run.name} has its shape",
+            got=f"no file {run.missing}",
+            remedy="say where they are now: --data FILE",
+        ) from error

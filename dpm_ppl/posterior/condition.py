@@ -19,7 +19,7 @@ from dpm_ppl.posterior.result import Posterior
 
 def condition(
     diffusion: StepLaws,
-    likelihood: Likelihood | None,
+    likelihood: Likelihood | AbstractObservation | None,
     observed: Any,
     *,
     key: PRNGKey,
@@ -63,7 +63,7 @@ def condition(
 
 def condition_each(
     diffusion: StepLaws,
-    likelihood: Likelihood | None,
+    likelihood: Likelihood | AbstractObservation | None,
     observed: Any,
     *,
     key: PRNGKey,

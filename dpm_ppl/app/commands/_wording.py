@@ -13,6 +13,7 @@ OTHER_NAMES = {
     "train": "--data",
     "values": "--data",
     "checkpoint": "run",
+    "observed": "--observe",
     "num_updates": "--updates",
 }
 """Options for arguments of the library that have another name there."""

@@ -34,6 +34,7 @@ def sample(
     from dpm_ppl._common.files import replacing
     from dpm_ppl._common.progress import count_display
     from dpm_ppl.app import runs
+    from dpm_ppl.app.opened import load_to_draw
     from dpm_ppl.data.columns import frame_of
     from dpm_ppl.data.frames import SUFFIXES, suffix_like, write_frame
     from dpm_ppl.experiments.options import LAST_SEED, check_range
@@ -55,17 +56,7 @@ def sample(
             got=target,
             remedy=f"leave it out for {default} in the run directory",
         )
-    try:
-        trained, _ = runs.trained(opened, experiment)
-    except InputError as error:
-        if data is not None or opened.missing is None:
-            raise
-        raise InputError(
-            "--data",
-            expected=f"the data, from which {opened.name} has its shape",
-            got=f"no file {opened.missing}",
-            remedy="say where they are now: --data FILE",
-        ) from error
+    trained = load_to_draw(opened, experiment, data).method
     with count_display(True, "draws", num_samples) as show, watched(show):
         values = units.as_given(np.asarray(trained.sample(jax.random.key(seed), num_samples)))
     with replacing(target) as file:

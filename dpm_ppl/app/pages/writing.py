@@ -38,7 +38,7 @@ def write_report(
     check_store(tree)
     (trained,) = open_all([path], data, num_heldout).values()
     for target in (page, tree):
-        _check_target(target)
+        check_target(target)
     measured = measure_run(trained, num_particles, num_points)
     print("drawing the page", file=sys.stderr)
     results = tree_of(trained, measured)
@@ -83,7 +83,7 @@ def write_comparison(
         particles_for(one, one.recipe.method, num_particles, num_points)
     out = out or default_folder(None if like is None else like.path, experiment, options)
     make_folder(out, "--out")
-    _check_target(out / PAGE)
+    check_target(out / PAGE)
     fitted = fit_all(declared, out, updates=updates)
     trained = open_all([*paths, *fitted], data, num_heldout)
     measured = {}
@@ -100,7 +100,7 @@ def default_folder(like: Path | None, experiment: str | None, options: Mapping[s
     return Path("runs") / f"compare-{Path(str(options.get('data', experiment))).stem}"
 
 
-def _check_target(path: Path) -> None:
+def check_target(path: Path) -> None:
     """Raise `InputError`, before any long work, unless a file can be written there."""
     try:
         if path.is_dir():
