@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
@@ -46,6 +47,9 @@ def condition(
     remedy = "for example SMC(1024)"
     check_kind("method", method, AbstractConditioning, expected="a way to condition", remedy=remedy)
     observation = _observation(diffusion, likelihood, observed, units)
+    log_det = float(observation.log_det)
+    # A number of Python's is a constant of what is compiled: another one would compile it anew.
+    observation = eqx.tree_at(lambda one: one.log_det, observation, 0.0)
     method.check(diffusion, observation)
     drawn = method.draw(diffusion, observation, key)
     evidence = drawn.log_evidence
@@ -54,7 +58,7 @@ def condition(
         draws=drawn.draws if units is None else units.unstandardise(drawn.draws),
         log_weights=drawn.log_weights,
         observed=np.asarray(observed),
-        log_evidence=None if evidence is None else evidence + float(observation.log_det),
+        log_evidence=None if evidence is None else evidence + log_det,
         verdict=drawn.verdict,
         statistics=drawn.statistics,
         notices=drawn.notices,

@@ -15,11 +15,12 @@ import numpyro.distributions as dist
 import pytest
 from numpyro.infer import Trace_ELBO
 
-from dpm_ppl import Program, experiments, training
-from dpm_ppl.app import runs
+from dpm_ppl import Erasure, GaussianKernel, Program, experiments, training
+from dpm_ppl.app import conditioning, runs
 from dpm_ppl.models import swissroll
 from dpm_ppl.training import checkpoint
 from tests.command_line import call_well
+from tests.instances import small
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = ("list", "demo")
@@ -56,6 +57,11 @@ def law_of(data):
     return Program(model, event_shape=shape)
 
 
+def untrained_diffusion(opened):
+    """A diffusion of the data of a run, for what only a diffusion can do."""
+    return small(GaussianKernel(), Erasure(8, beta_1=0.01), opened.experiment.task.heldout.event_shape)
+
+
 def without_training(svi, dataset, *, num_updates, checkpoint_dir, **_):
     checkpoint.save_in(checkpoint_dir, num_updates, {"nothing": jnp.zeros(())}, {})
     row = {"update": num_updates, "seconds": 1.0, "loss": 1.0, "skipped": 0, "K": -1.0, "K_se": 0.1}
@@ -77,6 +83,7 @@ def empty(tmp_path, monkeypatch):
     monkeypatch.setattr(swissroll, "NUM_TRAIN", 2_000)
     monkeypatch.setattr(experiments, "declare", untrained)
     monkeypatch.setattr(runs, "trained", lambda run, experiment: (experiment.recipe.method, run.num_updates))
+    monkeypatch.setattr(conditioning, "diffusion_of", untrained_diffusion)
     monkeypatch.setattr(training, "fit", without_training)
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
