@@ -85,7 +85,7 @@ class Posterior:
 def log_estimate(log_values: np.ndarray, relative_variances: np.ndarray, num_particles: int) -> Estimate:
     """The logarithm of the mean of positive estimates, `(run,)`, of so many particles in all, with its standard error.
 
-    The error of `ENOUGH_RUNS` or more is that of their spread; of fewer that of their own relative variances, if larger.
+    The error of `ENOUGH_RUNS` or more is that of their spread; of fewer that of their own variances, if it is larger.
     """
     peak = float(np.max(log_values))
     if not math.isfinite(peak):
