@@ -69,7 +69,7 @@ def _distances(size: int, measurements: int, seed: int, methods: dict, options: 
         posterior = condition(diffusion, law, jnp.asarray(problem.y), key=jax.random.key(seed), method=method)
         draws = posterior.resampled(jax.random.key(seed), NUM_DRAWS) * SCALE
         found.append(sliced_wasserstein_1(reference, draws, rng))
-        if name == "smc":
+        if name == "smc" and posterior.log_evidence is not None:
             error = abs(float(posterior.log_evidence.mean) - log_z)
     return [*found, error]
 

@@ -44,13 +44,15 @@ def method_of(
                 flag, expected=f"a method that takes it: {', '.join(taken[flag])}", got=name, remedy=remedy
             )
         check_range(flag, number, least)
-    particles = {} if num_particles is None else {"num_particles": num_particles}
-    draws = {} if num_draws is None else {"num_draws": num_draws}
+    particles: dict[str, Any] = {} if num_particles is None else {"num_particles": num_particles}
+    draws: dict[str, Any] = {} if num_draws is None else {"num_draws": num_draws}
+    runs: dict[str, Any] = {} if num_runs is None else {"num_runs": num_runs}
+    sweeps: dict[str, Any] = {} if num_draws is None else {"num_sweeps": num_draws}
     match name:
         case "smc":
-            return SMC(**particles, **({} if num_runs is None else {"num_runs": num_runs}))
+            return SMC(**particles, **runs)
         case "gibbs":
-            return Gibbs(**particles, **({} if num_draws is None else {"num_sweeps": num_draws}))
+            return Gibbs(**particles, **sweeps)
         case "mcmc":
             samples = {} if num_draws is None else {"num_samples": max(4, math.ceil(num_draws / NUM_CHAINS))}
             return MCMC(**samples, num_chains=NUM_CHAINS)

@@ -145,12 +145,11 @@ def write_posteriors(asked: Conditioned, folder: Path) -> Written:
 
 def _write_picture(asked: Conditioned, tree: xr.DataTree, target: Path) -> None:
     units = asked.trained.experiment.task.heldout.units
-    draws = tree["posterior"]["x_0"].isel(chain=0).values
+    draws = np.asarray(tree["posterior"]["x_0"].isel(chain=0).values)
+    observed = np.asarray(tree["observed_data"]["y"].values)
     columns = None if units.columns is None else [column.name for column in units.columns]
     with house_style():
-        drawn = plot_posterior(
-            tree["observed_data"]["y"].values, np.moveaxis(draws, 1, 0), columns=columns, backend="matplotlib"
-        )
+        drawn = plot_posterior(observed, np.moveaxis(draws, 1, 0), columns=columns, backend="matplotlib")
         figure = drawn.viz["figure"].item()
         with replacing(target) as file:
             figure.savefig(file, format="png", dpi=150)
