@@ -48,9 +48,13 @@ def main(options: Options) -> None:
             [_distances(size, measurements, seed, methods, options) for seed in range(options.num_problems)]
         )
         quartiles = np.quantile(rows, [0.25, 0.5, 0.75], axis=0).T
-        cells = [f"{middle:.3f} ({low:.3f}-{high:.3f})" for low, middle, high in quartiles]
+        cells = [_cell(*row) for row in quartiles]
         table.add_row(f"{size}, {measurements}", *cells, f"{time.perf_counter() - started:.0f}")
     Console(width=170).print(table)
+
+
+def _cell(low: float, middle: float, high: float) -> str:
+    return f"{middle:.3f} ({low:.3f}-{high:.3f})" if np.isfinite(middle) else "not finite"
 
 
 def _distances(size: int, measurements: int, seed: int, methods: dict, options: Options) -> list[float]:
