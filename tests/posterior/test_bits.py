@@ -94,6 +94,7 @@ def test_the_evidence_is_unbiased(name):
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(len(ratio))
 
 
+@pytest.mark.slow
 def test_gibbs_finds_the_posterior():
     mean, evidence = exact(OBSERVATIONS["flips"])
     found = condition(DIFFUSION, flips, FLIPPED, key=KEY, method=Gibbs(8, num_sweeps=3000, num_warmup=50))

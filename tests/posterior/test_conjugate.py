@@ -151,6 +151,7 @@ def test_clamping_is_biased():
     assert seen.event_shape == diffusion.event_shape
 
 
+@pytest.mark.slow
 # A constant r of little noise leaves weights whose mean 400 runs do not show: it is given more.
 @pytest.mark.parametrize(
     ("kind", "variance", "resample"),
@@ -176,6 +177,7 @@ def test_the_evidence_is_unbiased(kind, variance, resample):
     assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(len(ratio))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("resample", [systematic, multinomial])
 def test_the_error_of_the_evidence_covers(resample):
     diffusion, seen = correlated(12), observation([True, True], 0.5)
