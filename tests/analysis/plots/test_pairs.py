@@ -75,13 +75,14 @@ def test_of_many_columns_the_first_that_vary_are_shown():
     assert list(collection.viz["var_name_x"].values) == [f"column {place}" for place in (0, 2, 3, 4, 5)]
     assert shown(collection, 5, 5).x_label == "column 5"  # counted from 0, as arrays and notices are
     assert plot_pairs({"data": wide[:, 1:2]}, backend="none").viz["plot"].shape == (1, 1)
+    assert plot_pairs({"data": wide[:, 1]}, backend="none").viz["plot"].shape == (1, 1)
 
 
 @pytest.mark.parametrize(
     ("draws", "columns", "argument"),
     [
         ({}, None, "draws"),
-        ({"a": np.zeros(3)}, None, "draws"),
+        ({"a": 1.0}, None, "draws"),
         ({"a": np.zeros((3, 2)), "b": np.zeros((3, 4))}, None, "draws"),
         ({"a": np.full((3, 2), np.nan)}, None, "draws['a']"),
         ({"a": np.zeros((3, 2))}, ["x"], "columns"),
