@@ -18,12 +18,13 @@ import jax.numpy as jnp
 from jax.scipy.special import logsumexp
 
 from dpm_ppl._common.sums import add_exactly
-from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
+from dpm_ppl._common.types import Array, Batch, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation
 from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
 from dpm_ppl.schedules.steps import Step
-from dpm_ppl.smc.resampling import Ancestors, LogWeights, Resample
+from dpm_ppl.smc.adaptive import Info, normalised, resample_if_few
+from dpm_ppl.smc.resampling import LogWeights, Resample
 
 
 class State(NamedTuple):
@@ -41,15 +42,6 @@ class State(NamedTuple):
     num_resampled: Int[Array, ""]
     variance: Float[Array, ""]
     """Of the weights that were given up by resampling: the sum of 1 / ess - 1 / N."""
-
-
-class Info(NamedTuple):
-    """What a step did before it moved the particles."""
-
-    ess: Float[Array, ""]
-    """Effective sample size 1 / sum w^2, between 1 and the number of particles."""
-    resampled: Array
-    ancestors: Ancestors
 
 
 def init(diffusion: StepLaws, twist: AbstractTwist, key: PRNGKey, num_particles: int) -> State:
@@ -169,25 +161,19 @@ def _chosen(
 ) -> tuple[State, AbstractTilt, Info]:
     """The weights with the twist of where the particles are; and the particles that live on."""
     state = _normalised(state._replace(log_weights=state.log_weights + tilt.log_twist))
-    num = len(state.log_weights)
-    ess = jnp.minimum(jnp.exp(-logsumexp(2 * state.log_weights)), num)
-    resampled = ess <= threshold * num
-    ancestors = jnp.where(resampled, resample(key, state.log_weights), jnp.arange(num))
+    log_weights, info = resample_if_few(key, state.log_weights, resample, threshold)
+    given_up = jnp.where(info.resampled, 1 / info.ess - 1 / len(log_weights), 0.0)
     state = state._replace(
-        particles=state.particles[ancestors],
-        log_weights=jnp.where(resampled, -jnp.log(num), state.log_weights),
-        eves=state.eves[ancestors],
-        num_resampled=state.num_resampled + resampled,
-        variance=state.variance + jnp.where(resampled, 1 / ess - 1 / num, 0.0),
+        particles=state.particles[info.ancestors],
+        log_weights=log_weights,
+        eves=state.eves[info.ancestors],
+        num_resampled=state.num_resampled + info.resampled,
+        variance=state.variance + given_up,
     )
-    return state, tilt.of(ancestors), Info(ess, resampled, ancestors)
+    return state, tilt.of(info.ancestors), info
 
 
 def _normalised(state: State) -> State:
-    log_weights: Cost = jnp.where(jnp.isnan(state.log_weights), -jnp.inf, state.log_weights)
-    log_mean = logsumexp(log_weights)
-    # Where every weight is zero, so is the estimate, and the particles may go on as if they had no weights yet.
-    lost = jnp.isneginf(log_mean)
-    log_weights = jnp.where(lost, -jnp.log(len(log_weights)), log_weights - log_mean)
+    log_weights, log_mean = normalised(jnp.where(jnp.isnan(state.log_weights), -jnp.inf, state.log_weights))
     log_evidence, rounding = add_exactly(state.log_evidence, state.rounding, log_mean)
     return state._replace(log_weights=log_weights, log_evidence=log_evidence, rounding=rounding)

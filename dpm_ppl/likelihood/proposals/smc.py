@@ -26,9 +26,8 @@ from typing import Any, ClassVar, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.special import logsumexp
 
-from dpm_ppl._common.checks import number_in, whole_number
+from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Normal
 from dpm_ppl._common.sums import add_exactly
@@ -39,7 +38,8 @@ from dpm_ppl.diffusion.terms import log_stationary
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.likelihood.proposals.base import AbstractProposal
 from dpm_ppl.schedules.steps import Step
-from dpm_ppl.smc.resampling import Ancestors, LogWeights, Resample, systematic
+from dpm_ppl.smc.adaptive import Info, normalised, resample_if_few, share_of_particles
+from dpm_ppl.smc.resampling import LogWeights, Resample, systematic
 
 Twist = Callable[[Batch, Step], Cost]
 """log psi_t(x_t) for every particle, from the particles `(particle, *event)` and the step they have come to."""
@@ -57,15 +57,6 @@ class State(NamedTuple):
     """The logarithm of the product of mean weights; after step T, that of an unbiased estimate of p(x_0)."""
     rounding: Float[Array, ""]
     """What additions to `log_evidence` have rounded away."""
-
-
-class Info(NamedTuple):
-    """What a step did before it moved the particles."""
-
-    ess: Float[Array, ""]
-    """Effective sample size 1 / sum w^2, between 1 and the number of particles."""
-    resampled: Array
-    ancestors: Ancestors
 
 
 def init(diffusion: Diffusion, x_0: Datum, num_particles: int) -> State:
@@ -96,34 +87,23 @@ def step(
     - `twist`: log psi_t. It is left out at step T, and may be anything at t = 0, where all particles are one.
     """
     resample_key, move_key = jax.random.split(key)
-    num_particles = len(state.log_weights)
-    ess = jnp.minimum(jnp.exp(-logsumexp(2 * state.log_weights)), num_particles)
-    resampled = ess <= threshold * num_particles
-    ancestors = jnp.where(resampled, resample(resample_key, state.log_weights), jnp.arange(num_particles))
-    x_prev, log_psi_prev = state.particles[ancestors], state.log_psi[ancestors]
-    log_weights = jnp.where(resampled, -jnp.log(num_particles), state.log_weights)
+    log_weights, info = resample_if_few(resample_key, state.log_weights, resample, threshold)
+    x_prev, log_psi_prev = state.particles[info.ancestors], state.log_psi[info.ancestors]
 
     x_t = diffusion.transition(x_prev, step_t).sample(move_key)
     log_psi = jnp.zeros_like(log_psi_prev)
     if twist is not None:
         log_psi = jnp.where(step_t.t == diffusion.num_steps, log_psi, twist(x_t, step_t))
     log_weights += log_increment(diffusion, x_prev, x_t, step_t) + log_psi - log_psi_prev
-    log_mean = logsumexp(log_weights)
-    # Where every weight is zero, so is the estimate, and the particles may go on as if they had no weights yet.
-    log_weights = jnp.where(jnp.isneginf(log_mean), -jnp.log(num_particles), log_weights - log_mean)
+    log_weights, log_mean = normalised(log_weights)
     log_evidence, rounding = add_exactly(state.log_evidence, state.rounding, log_mean)
-    return State(x_t, log_weights, log_psi, log_evidence, rounding), Info(ess, resampled, ancestors)
+    return State(x_t, log_weights, log_psi, log_evidence, rounding), info
 
 
 def _several(num_particles: Any) -> int:
     expected = "at least 2 particles, as one alone has nobody to be resampled from"
     remedy = "use 64, or Trajectories()"
     return whole_number("num_particles", num_particles, least=2, expected=expected, remedy=remedy)
-
-
-def _share(threshold: Any) -> float:
-    expected = "a share of the particles, from 0 (never resample) to 1 (always)"
-    return number_in("threshold", threshold, 0, 1, closed="low high", expected=expected, remedy="use 0.5")
 
 
 class SequentialMonteCarlo(AbstractProposal):
@@ -137,7 +117,7 @@ class SequentialMonteCarlo(AbstractProposal):
 
     num_particles: int = eqx.field(static=True, converter=_several)
     resample: Resample = eqx.field(static=True, default=systematic)
-    threshold: float = eqx.field(static=True, default=0.5, converter=_share)
+    threshold: float = eqx.field(static=True, default=0.5, converter=share_of_particles)
     twist: Twist | None = None
     kind: ClassVar[str] = "smc"
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_kind, number_in
+from dpm_ppl._common.checks import check_kind
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
@@ -16,12 +16,8 @@ from dpm_ppl.posterior.methods.plain import Paper, Twist
 from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
 from dpm_ppl.posterior.particles import num_lines, relative_variance, run
 from dpm_ppl.posterior.result import ENOUGH_RUNS, log_estimate, verdict_of
+from dpm_ppl.smc.adaptive import share_of_particles
 from dpm_ppl.smc.resampling import Resample, systematic
-
-
-def _share(threshold: float) -> float:
-    expected = "a share of the particles, from 0 (never resample) to 1 (always)"
-    return number_in("threshold", threshold, 0, 1, closed="low high", expected=expected, remedy="use 0.5")
 
 
 class SMC(AbstractConditioning):
@@ -40,7 +36,7 @@ class SMC(AbstractConditioning):
     threshold: float = eqx.field(
         static=True,
         default=0.5,
-        converter=_share,
+        converter=share_of_particles,
     )
     name: ClassVar[str] = "smc"
 

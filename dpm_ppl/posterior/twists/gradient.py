@@ -33,14 +33,12 @@ class ByGradient(AbstractTwist):
         return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
-        def log_twist_of(x_t: Batch) -> tuple[Cost, tuple]:
+        def log_twist_of(x_t: Batch) -> tuple[Cost, tuple[Cost, NormalStep]]:
             known = predict(diffusion, x_t, step)
-            law = known.reverse
             log_twist = self.observation.log_prob(known.mean)
-            return log_twist.sum(), (log_twist, law.start, law.log_unit, law.displacement, law.log_ratio)
+            return log_twist.sum(), (log_twist, known.reverse)
 
-        gradient, (log_twist, *parts) = jax.grad(log_twist_of, has_aux=True)(x_t)
-        prior = NormalStep(*parts)
+        gradient, (log_twist, prior) = jax.grad(log_twist_of, has_aux=True)(x_t)
         return Shifted(log_twist, prior, _bounded(prior.scale * gradient))
 
     def finish(self, diffusion: StepLaws, x_1: Batch) -> AbstractTilt:
