@@ -21,7 +21,8 @@ from dpm_ppl._common.sums import add_exactly
 from dpm_ppl._common.types import Array, Batch, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.twists.base import AbstractTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
 from dpm_ppl.smc.adaptive import Info, normalised, resample_if_few
 from dpm_ppl.smc.resampling import LogWeights, Resample

@@ -13,13 +13,14 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.posterior.observations import AbstractObservation, Bits, NormalCoordinates, NormalLinear
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.bits import ByRates
 from dpm_ppl.posterior.twists.enumerated import MOST_BITS, EnumeratedTwist, enumerated_twist
 from dpm_ppl.posterior.twists.gaussian import ByVariance, OfMeasurements
 from dpm_ppl.posterior.twists.gradient import ByGradient
 from dpm_ppl.posterior.twists.linear_chain import LinearChainTwist, linear_chain_twist
 from dpm_ppl.posterior.twists.paper import PaperTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt
 
 Covariance = Literal["jacobian", "variance"]
 MOST_BY_JACOBIAN = 4

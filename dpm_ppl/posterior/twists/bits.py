@@ -9,9 +9,8 @@ from dpm_ppl._common.types import Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import Bits
 from dpm_ppl.posterior.prediction import coordinates, predict_bits
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
-from dpm_ppl.posterior.twists.gaussian import untilted_start
-from dpm_ppl.posterior.twists.tilts import ByBits, over_event
+from dpm_ppl.posterior.twists.base import AbstractTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByBits, over_event
 from dpm_ppl.schedules.steps import Step
 
 
@@ -20,9 +19,6 @@ class ByRates(AbstractTwist):
 
     observation: Bits
     ends_exactly: ClassVar[bool] = True
-
-    def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-        return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
         known, seen = predict_bits(diffusion, x_t, step), self.observation

@@ -13,7 +13,8 @@ from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation
 from dpm_ppl.posterior.prediction import stationary
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.twists.base import AbstractTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
 
 MOST_BITS = 8

@@ -15,12 +15,12 @@ from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.posterior.observations import NormalCoordinates, NormalLinear
-from dpm_ppl.posterior.prediction import Predicted, predict, reach, stationary
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.prediction import Predicted, predict, reach
+from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import (
+    AbstractTilt,
     ByCoordinates,
     ByMeasurements,
-    Untilted,
     log_normal,
     normal_step,
     over_event,
@@ -37,19 +37,11 @@ LEAST_RATIO = 0.05
 """Of the variance of a measurement and that which it would have if the coordinates were independent."""
 
 
-def untilted_start(diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-    """x_T as the chain draws it: what little it says of x_0 is left to the weights."""
-    return Untilted(jnp.zeros(num_particles), stationary(diffusion, num_particles))
-
-
 class ByVariance(AbstractTwist):
     """For observed coordinates, with the variance of each; everything is done coordinate by coordinate."""
 
     observation: NormalCoordinates
     ends_exactly: ClassVar[bool] = True
-
-    def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-        return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
         known = predict(diffusion, x_t, step)
@@ -77,9 +69,6 @@ class OfMeasurements(AbstractTwist):
     observation: NormalLinear
     with_jacobian: bool
     ends_exactly: ClassVar[bool] = True
-
-    def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-        return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
         seen = self.observation

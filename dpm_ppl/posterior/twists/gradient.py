@@ -14,9 +14,8 @@ from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.posterior.observations import AbstractObservation
 from dpm_ppl.posterior.prediction import predict
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
-from dpm_ppl.posterior.twists.gaussian import untilted_start
-from dpm_ppl.posterior.twists.tilts import Shifted, normal_step
+from dpm_ppl.posterior.twists.base import AbstractTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt, Shifted, normal_step
 from dpm_ppl.schedules.steps import Step
 
 MOST_SHIFT = 3.0
@@ -28,9 +27,6 @@ class ByGradient(AbstractTwist):
 
     observation: AbstractObservation
     ends_exactly: ClassVar[bool] = False
-
-    def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-        return untilted_start(diffusion, num_particles)
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
         def log_twist_of(x_t: Batch) -> tuple[Cost, tuple[Cost, NormalStep]]:

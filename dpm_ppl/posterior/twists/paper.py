@@ -17,8 +17,8 @@ from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation, Bits, NormalCoordinates
 from dpm_ppl.posterior.prediction import coordinates, stationary
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
-from dpm_ppl.posterior.twists.tilts import ByBits, ByCoordinates, Shifted, normal_step
+from dpm_ppl.posterior.twists.base import AbstractTwist
+from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByBits, ByCoordinates, Shifted, normal_step
 from dpm_ppl.schedules.steps import Step
 
 

@@ -4,6 +4,7 @@ Normal ones are written in the deviations of the step they start from, as `Norma
 lost beside a value of 3: a move is the prior's mean plus its deviation times a noise, and the tilt acts on the noise.
 """
 
+import abc
 import math
 from typing import Any
 
@@ -13,10 +14,34 @@ import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 
 from dpm_ppl._common.numpyro_seam import Distribution
-from dpm_ppl._common.types import Array, Batch, Cost, Float, PRNGKey
+from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.posterior.prediction import coordinates
-from dpm_ppl.posterior.twists.base import AbstractTilt
+
+
+class AbstractTilt(eqx.Module):
+    """For every particle a law of where it moves next: prior(x) L(x) / Z, with the prior that the chain itself has.
+
+    `log_twist` is log r_t of the points it starts from, `(particle,)`.
+    """
+
+    log_twist: eqx.AbstractVar[Cost]
+
+    def of(self, ancestors: Int[Array, " particle"]) -> "AbstractTilt":
+        """The laws of these particles; some of them may be chosen more than once."""
+        return jax.tree.map(lambda leaf: leaf[ancestors], self)
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKey) -> Batch:
+        """One move of each particle."""
+
+    @abc.abstractmethod
+    def log_ratio(self, x: Batch) -> Cost:
+        """log L(x) - log Z: how much likelier the law makes these moves than the prior."""
+
+    @abc.abstractmethod
+    def log_prior(self, x: Batch) -> Cost:
+        """The log-density of these moves under the chain itself."""
 
 
 def normal_step(law: Distribution) -> NormalStep:
