@@ -15,9 +15,9 @@ from dpm_ppl._common.types import Array, Batch, Float
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import NormalLinear
 from dpm_ppl.posterior.prediction import stationary
-from dpm_ppl.posterior.twists.base import AbstractTilt, AbstractTwist
+from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.gaussian import measured_exactly
-from dpm_ppl.posterior.twists.tilts import ByMeasurements, log_normal, normal_step
+from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByMeasurements, log_normal, normal_step
 from dpm_ppl.schedules.steps import Step
 
 MOST_ENTRIES = 2_000_000
@@ -55,7 +55,7 @@ class LinearChainTwist(AbstractTwist):
 
 def linear_chain_twist(diffusion: StepLaws, observation: NormalLinear) -> LinearChainTwist | None:
     """The exact twist, or None where the chain is not linear, or too large to be looked at."""
-    if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES:
+    if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES or not _may_be_linear(diffusion):
         return None
     laws = _laws_of_all_steps(diffusion)
     if not _is_linear(diffusion, laws):
@@ -99,13 +99,38 @@ def _laws_of_all_steps(diffusion: StepLaws) -> tuple[Array, Array, Array]:
     return jax.lax.map(of_step, diffusion.steps)
 
 
+@eqx.filter_jit
+def _bends(diffusion: StepLaws) -> tuple[Array, Array]:
+    """By how many deviations a mean halfway between two points misses the middle of theirs, over all steps."""
+    x = jax.random.normal(jax.random.key(0), (diffusion.num_coordinates,))
+
+    def of_step(step: Step) -> tuple[Array, Array]:
+        (above, variance), (below, _), (middle, _) = (
+            _mean_and_variance(diffusion, factor * x, step) for factor in (1.0, -1.0, 0.0)
+        )
+        return jnp.abs(above + below - 2 * middle).max() / jnp.sqrt(variance.min()), variance.min()
+
+    bend, variance = jax.lax.map(of_step, diffusion.steps)
+    return bend.max(), variance.min()
+
+
+def _may_be_linear(diffusion: StepLaws) -> bool:
+    """A quick look, by three points and no derivatives, that almost every trained network fails."""
+    bend, variance = _bends(diffusion)
+    return float(bend) <= 4 * _rounding(variance)
+
+
+def _rounding(variance: Array) -> float:
+    """What a miss in deviations of the smallest step may be: a mean near 3 is rounded to a few 1e-7."""
+    return max(64 * float(jnp.finfo(variance.dtype).eps) / float(jnp.sqrt(variance)), 1e-5)
+
+
 def _is_linear(diffusion: StepLaws, laws: tuple[Array, Array, Array]) -> bool:
     """Whether at three points far apart the laws are what their slopes at 0 say."""
     points = np.random.default_rng(0).normal(size=(3, diffusion.num_coordinates)) * np.array([[0.3], [1.0], [3.0]])
     misses = [_furthest(diffusion, laws, jnp.asarray(point, laws[1].dtype)) for point in points]
-    # A mean near 3 is rounded to a few 1e-7, which is seen in units of the smallest step.
-    rounding = 64 * jnp.finfo(laws[1].dtype).eps / float(jnp.sqrt(laws[2].min()))
-    return all(float(away) <= max(rounding, 1e-5) and float(ratio) <= 1e-4 for away, ratio in misses)
+    rounding = _rounding(laws[2].min())
+    return all(float(away) <= rounding and float(ratio) <= 1e-4 for away, ratio in misses)
 
 
 @eqx.filter_jit
