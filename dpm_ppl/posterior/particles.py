@@ -140,8 +140,8 @@ def relative_variance(state: State) -> Float[Array, ""]:
     Without resampling it is that of importance sampling. With it, it is the sum of two estimates. One goes by how the
     weight is shared among the lines of the first particles (Lee and Whiteley 2018, section 3); where all weight comes
     from one particle it is 1, and the run says nothing of its own error. The other adds up what the weights between two
-    resamplings vary by. Each by itself comes out too small in one run of five, for weights with heavy tails or other
-    than multinomial resampling; their sum covers (`tests/posterior/test_conjugate.py`).
+    resamplings vary by. Each by itself is too small for weights with heavy tails, or other than multinomial resampling;
+    their sum covers (`tests/posterior/test_conjugate.py`).
     """
     num = len(state.log_weights)
     share = jnp.zeros(num).at[state.eves].add(jnp.exp(state.log_weights))

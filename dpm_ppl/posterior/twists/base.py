@@ -23,7 +23,7 @@ class AbstractTwist(eqx.Module):
     """Whether `finish` draws from p(x_0 | x_1) r(x_0) itself, and its `log_twist` is that law's normaliser."""
 
     def start(self, diffusion: StepLaws, num_particles: int) -> AbstractTilt:
-        """The law of x_T, whose `log_twist` has no meaning: the chain's own, what x_T says being left to the weights."""
+        """The law of x_T; its `log_twist` has no meaning. By default the chain's own: the weights see to the rest."""
         return Untilted(jnp.zeros(num_particles), stationary(diffusion, num_particles))
 
     @abc.abstractmethod
