@@ -25,6 +25,7 @@ from dpm_ppl.app.pages.writing import check_target
 from dpm_ppl.app.pictures import house_style
 from dpm_ppl.likelihood.diagnostics import RELIABLE
 from dpm_ppl.posterior import AbstractConditioning, Posterior
+from dpm_ppl.posterior.methods.base import APPROXIMATE
 
 TREE, PICTURE, PAGE = "posterior.nc", "pictures/posterior.png", "posterior.html"
 TERMS = {
@@ -106,7 +107,7 @@ class Written:
             f"{', '.join(map(str, numbers[:5]))}{' ...' if len(numbers) > 5 else ''})"
             for verdict, numbers in doubtful.items()
         ]
-        if "approximate" in doubtful:
+        if APPROXIMATE in doubtful:
             name = self.asked.method.name
             lines.append(f"{name} is biased however long it runs: smc and gibbs are right as they go on")
         return lines + list(dict.fromkeys(notice for one in self.posteriors for notice in one.notices))[:5]
