@@ -18,7 +18,7 @@ RESIDENT_BYTES = 2**28
 """Memory maps that take more than this in float32 are streamed."""
 
 
-ROWS_AT_A_TIME = 64
+ROWS_AT_A_TIME = 32
 """Rows from all over a memory map; each may bring a megabyte around it into memory."""
 
 
@@ -131,10 +131,19 @@ def moments(source: Source, pooled_mean: bool) -> tuple[np.ndarray, np.ndarray]:
     origin = first.ravel()[0] if pooled_mean else first
 
     def average(function: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
-        sums = (function(chunk.astype(np.float64) - origin).sum(axis=0) for _, chunk in chunks(source))
+        def summed(chunk: np.ndarray) -> np.ndarray:
+            deviations = chunk.astype(np.float64)
+            deviations -= origin
+            return np.asarray(function(deviations).sum(axis=0))
+
+        sums = (summed(chunk) for _, chunk in chunks(source))
         return np.asarray(sum(sums, np.zeros(source.shape[1:])) / len(source))
+
+    def squared(deviations: np.ndarray) -> np.ndarray:
+        deviations -= offset  # in place, as a chunk is as large as it may be
+        return np.square(deviations, out=deviations)
 
     with np.errstate(over="ignore", invalid="ignore"):
         offset = average(lambda deviations: deviations)
         offset = np.asarray(offset.mean()) if pooled_mean else offset
-        return np.asarray(origin + offset), average(lambda deviations: np.square(deviations - offset))
+        return np.asarray(origin + offset), average(squared)
