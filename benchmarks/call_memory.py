@@ -5,7 +5,6 @@ Each call runs in a process of its own, as the peak of a process never falls.
 
 import gc
 import multiprocessing
-import resource
 import tempfile
 import weakref
 from collections.abc import Callable
@@ -15,7 +14,7 @@ import jax
 import numpy as np
 
 from benchmarks import roll
-from benchmarks.measurement import Measurement
+from benchmarks.measurement import Measurement, peak_so_far
 from dpm_ppl import Dataset, DiffusionELBO, sample
 from dpm_ppl.evaluation.scores import score
 from dpm_ppl.models import array
@@ -71,7 +70,7 @@ def _map() -> float:
             progress=False,
         )
         score(declared.recipe.method, declared.task.heldout.part(slice(100)), jax.random.key(0), num_draws=1)
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return peak_so_far() / 1e6
 
 
 def _growth(call: Callable[[int], object], few: int, many: int) -> float:
@@ -79,7 +78,7 @@ def _growth(call: Callable[[int], object], few: int, many: int) -> float:
     peaks = []
     for num in (few, many):
         call(num)
-        peaks.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        peaks.append(peak_so_far() / 1e6)
     return peaks[1] - peaks[0]
 
 
