@@ -85,9 +85,9 @@ def main() -> None:
     except TrainingError as error:
         _fail(spoken_failure(error), 1)
     except KeyboardInterrupt as stop:
-        again = "with --resume " if _command() == "fit" and "--resume" not in sys.argv else ""
-        on = "what was done is saved" if _command() == "posterior" else f"the same command {again}goes on from here"
-        _fail(f"interrupted; {on}", 128 + getattr(stop, "number", signal.SIGINT))
+        again = " with --resume" if _command() == "fit" and "--resume" not in sys.argv else ""
+        on = "begins anew" if _command() == "sample" else "goes on from here"
+        _fail(f"interrupted; the same command{again} {on}", 128 + getattr(stop, "number", signal.SIGINT))
     except BrokenPipeError:  # who read the output has seen enough
         close_output()
         raise SystemExit(BROKEN_PIPE) from None

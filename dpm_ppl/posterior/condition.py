@@ -1,21 +1,34 @@
 """`condition`: a trained diffusion, an observation and a method to a `Posterior`."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_key, check_kind
+from dpm_ppl._common.checks import check_key, check_kind, check_some
 from dpm_ppl._common.interruption import interruptible
 from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.posterior.by_coordinate import known_coordinates
 from dpm_ppl.posterior.methods import SMC, AbstractConditioning
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.recognition import Likelihood, known_coordinates, recognised
+from dpm_ppl.posterior.recognition import Likelihood, recognition
 from dpm_ppl.posterior.result import Posterior
+
+
+@runtime_checkable
+class Kept(Protocol):
+    """Posteriors by the number of their observation; a dict is one."""
+
+    def get(self, number: int, /) -> Posterior | None:
+        """The posterior of this observation, if it is there."""
+        ...
+
+    def __setitem__(self, number: int, posterior: Posterior, /) -> None: ...
 
 
 def condition(
@@ -41,16 +54,86 @@ def condition(
 
     **Raises:** `InputError` for an observation that does not fit, and a method that cannot work with it.
     """
-    method = SMC() if method is None else method
-    key = check_key(key)
-    check_kind("diffusion", diffusion, StepLaws, expected="a Diffusion", remedy="train one with dpm_ppl.fit")
-    remedy = "for example SMC(1024)"
-    check_kind("method", method, AbstractConditioning, expected="a way to condition", remedy=remedy)
-    observation = _observation(diffusion, likelihood, observed, units)
+    method, key = _checked(diffusion, method), check_key(key)
+    observation = _maker(diffusion, likelihood, observed, units)(observed)
+    method.check(diffusion, observation)
+    return _posterior(diffusion, observation, observed, key, method, units)
+
+
+def condition_each(
+    diffusion: StepLaws,
+    likelihood: Likelihood | AbstractObservation | None,
+    observed: Any,
+    *,
+    key: PRNGKey,
+    method: AbstractConditioning | None = None,
+    units: Units | None = None,
+    progress: bool = False,
+    done: Kept | None = None,
+) -> list[Posterior]:
+    """`condition` for each of several observations; Ctrl-C ends it with those that are done.
+
+    The likelihood is looked at once, and nothing is compiled anew from one observation to the next. All observations
+    are checked before the first is worked on.
+
+    **Arguments:** `progress` shows how many are done. `done` has posteriors by the number of their observation, which
+    are not computed again, and takes the new ones as they come: a dict, or something that writes them to a file.
+    """
+    check_some("observed", observed, expected="at least one observation", remedy="pass observations along a first axis")
+    method, key = _checked(diffusion, method), check_key(key)
+    make = _maker(diffusion, likelihood, observed[0], units)
+    return condition_all(
+        diffusion,
+        [make(one) for one in observed],
+        observed,
+        key=key,
+        method=method,
+        units=units,
+        progress=progress,
+        done=done,
+    )
+
+
+def condition_all(
+    diffusion: StepLaws,
+    observations: Sequence[AbstractObservation],
+    observed: Any,
+    *,
+    key: PRNGKey,
+    method: AbstractConditioning,
+    units: Units | None,
+    progress: bool,
+    done: Kept | None,
+) -> list[Posterior]:
+    """`condition_each` of observations in the forms that the methods know; `observed` is what they were made of."""
+    for one in observations:
+        method.check(diffusion, one)
+    kept: Kept = {} if done is None else done
+    found: list[Posterior] = []
+    with interruptible("observations") as asked, count_display(progress, "observations", len(observations)) as show:
+        for number, one in enumerate(observations):
+            posterior = kept.get(number)
+            if posterior is None:
+                own = jax.random.fold_in(key, number)
+                posterior = kept[number] = _posterior(diffusion, one, observed[number], own, method, units)
+            found.append(posterior)
+            show(len(found))
+            if asked():
+                break
+    return found
+
+
+def _posterior(
+    diffusion: StepLaws,
+    observation: AbstractObservation,
+    observed: Any,
+    key: PRNGKey,
+    method: AbstractConditioning,
+    units: Units | None,
+) -> Posterior:
     log_det = float(observation.log_det)
     # A number of Python's is a constant of what is compiled: another one would compile it anew.
     observation = eqx.tree_at(lambda one: one.log_det, observation, 0.0)
-    method.check(diffusion, observation)
     drawn = method.draw(diffusion, observation, key)
     evidence = drawn.log_evidence
     return Posterior(
@@ -65,34 +148,20 @@ def condition(
     )
 
 
-def condition_each(
-    diffusion: StepLaws,
-    likelihood: Likelihood | AbstractObservation | None,
-    observed: Any,
-    *,
-    key: PRNGKey,
-    method: AbstractConditioning | None = None,
-    units: Units | None = None,
-    progress: bool = False,
-) -> list[Posterior]:
-    """`condition` for each of several observations; Ctrl-C ends it with those that are done.
-
-    Nothing is compiled anew from one observation to the next. `progress` shows how many are done.
-    """
-    found: list[Posterior] = []
-    with interruptible("observations") as asked, count_display(progress, "observations", len(observed)) as show:
-        for number, one in enumerate(observed):
-            options = {"key": jax.random.fold_in(key, number), "method": method, "units": units}
-            found.append(condition(diffusion, likelihood, one, **options))
-            show(len(found))
-            if asked():
-                break
-    return found
+def _checked(diffusion: StepLaws, method: Any) -> AbstractConditioning:
+    method = SMC() if method is None else method
+    check_kind("diffusion", diffusion, StepLaws, expected="a Diffusion", remedy="train one with dpm_ppl.fit")
+    remedy = "for example SMC(1024)"
+    check_kind("method", method, AbstractConditioning, expected="a way to condition", remedy=remedy)
+    return method
 
 
-def _observation(diffusion: StepLaws, likelihood: Any, observed: Any, units: Units | None) -> AbstractObservation:
+def _maker(
+    diffusion: StepLaws, likelihood: Any, observed: Any, units: Units | None
+) -> Callable[[Any], AbstractObservation]:
+    """What makes an observation like this one of what was observed."""
     if isinstance(likelihood, AbstractObservation):
-        return likelihood
+        return lambda observed: likelihood
     if likelihood is None:
-        return known_coordinates(diffusion, observed, units)
-    return recognised(diffusion, likelihood, observed, units)
+        return lambda observed: known_coordinates(diffusion, observed, units)
+    return recognition(diffusion, likelihood, observed, units)

@@ -8,6 +8,7 @@ its own. What is none of these is taken as it is.
 from collections.abc import Callable
 from typing import Any
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ import numpyro.distributions as dist
 
 from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.types import Array, Datum
+from dpm_ppl._common.types import Array, Batch, Cost, Datum
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels import BernoulliKernel
@@ -34,70 +35,52 @@ MOST_ENTRIES = 50_000_000
 """Of the matrix of a linear likelihood, beyond which it is taken as any other."""
 
 
-def known_coordinates(diffusion: StepLaws, observed: Any, units: Units | None = None) -> AbstractObservation:
-    """Some coordinates of x_0, known exactly: those of `observed`, of the event shape, that are not NaN.
-
-    A level is taken to be in the middle of its interval.
-
-    **Raises:** `InputError` for another shape, and where nothing or everything is observed.
-    """
-    values = np.asarray(observed, np.float64)
-    if values.shape != diffusion.event_shape:
-        raise InputError(
-            "observed",
-            expected=f"shape {diffusion.event_shape}, NaN where nothing was observed",
-            got=f"shape {values.shape}",
-            remedy="give one datum; condition_each takes several",
-        )
-    seen = ~np.isnan(values)
-    if not seen.any() or seen.all():
-        raise InputError(
-            "observed",
-            expected="some coordinates observed and some not",
-            got="none observed" if not seen.any() else "all observed: nothing is left to infer",
-            remedy="NaN marks what was not observed",
-        )
-    if isinstance(diffusion.kernel, BernoulliKernel):
-        diffusion.kernel.check_data(values[seen])
-        impossible = np.where(seen, -np.inf, 0.0)
-        zero, one = (np.where(values == bit, 0.0, impossible) for bit in (0, 1))
-        return Bits(log_zero=jnp.asarray(zero), log_one=jnp.asarray(one), event_shape=diffusion.event_shape)
-    log_det = 0.0
-    if units is not None:
-        values = (values + 0.5 * units.widths - units.shift) / units.scale
-        log_det = -float(np.log(np.broadcast_to(units.scale, values.shape))[seen].sum())
-    value, variance = (jnp.asarray(part, dtype=float) for part in (np.where(seen, values, 0.0), np.zeros(values.shape)))
-    return NormalCoordinates(
-        value=value, variance=variance, seen=jnp.asarray(seen), event_shape=diffusion.event_shape, log_det=log_det
-    )
-
-
 def recognised(
     diffusion: StepLaws, likelihood: Likelihood, observed: Any, units: Units | None = None
 ) -> AbstractObservation:
-    """The observation in the most telling form that it has.
+    """The observation in the most telling form that it has; the arguments and errors are those of `recognition`."""
+    return recognition(diffusion, likelihood, observed, units)(observed)
+
+
+def recognition(
+    diffusion: StepLaws, likelihood: Likelihood, observed: Any, units: Units | None = None
+) -> Callable[[Any], AbstractObservation]:
+    """What brings this observation, and others of the same likelihood, into the most telling form that it has.
+
+    Whether the likelihood is normal and linear is looked at once, here. What it returns compiles nothing anew.
 
     **Arguments:** `likelihood` takes one x_0, in the units of the data as they were given, and returns the law of
     `observed`, or is a NumPyro model of one observed site `y` given x_0.
 
-    **Raises:** `InputError` where that is not a law, `observed` does not fit it, or is impossible for every x_0 tried.
+    **Raises:** `InputError`, as what it returns does, where that is not a law, or an observation does not fit it, or is
+    impossible for every x_0 tried.
     """
     given = (0.0, 1.0) if units is None else (units.shift, units.scale)
     shift, scale = (jnp.broadcast_to(jnp.asarray(part, dtype=float), diffusion.event_shape) for part in given)
-    points = [_point(diffusion, number) for number in range(4)]
-    first = law_from(likelihood, points[0].astype(float) * scale + shift)
-    value = _checked(first, observed)
-    plain = AnyLikelihood(law=likelihood, value=value, shift=shift, scale=scale, event_shape=diffusion.event_shape)
+    points = jnp.stack([_point(diffusion, number) for number in range(4)])
+    law = law_from(likelihood, points[0].astype(float) * scale + shift)
 
-    def log_prob(x_0: Datum) -> Array:
-        return plain.log_prob(x_0[None])[0]
+    def plain_of(observed: Any) -> AnyLikelihood:
+        value, shape = _checked(law, observed), diffusion.event_shape
+        plain = AnyLikelihood(law=likelihood, value=value, shift=shift, scale=scale, event_shape=shape)
+        _check_finite(_log_probs(plain, points))
+        return plain
 
-    _check_finite(log_prob, points)
     if isinstance(diffusion.kernel, BernoulliKernel):
-        found = _bits(diffusion, log_prob, points)
-    else:
-        found = _normal(diffusion, plain, points)
-    return plain if found is None else found
+
+        def bits_of(observed: Any) -> AbstractObservation:
+            plain = plain_of(observed)
+            return _bits(plain, points) or plain
+
+        return bits_of
+    normal = _normal(diffusion, plain_of(observed), points)
+    return plain_of if normal is None else lambda observed: normal(plain_of(observed).value)
+
+
+@eqx.filter_jit
+def _log_probs(observation: AbstractObservation, points: Batch) -> Cost:
+    """log r at each of these points."""
+    return observation.log_prob(points)
 
 
 def _checked(law: dist.Distribution, observed: Any) -> Array:
@@ -120,8 +103,7 @@ def _checked(law: dist.Distribution, observed: Any) -> Array:
     return value
 
 
-def _check_finite(log_prob: Callable[[Datum], Array], points: list[Array]) -> None:
-    values = np.array([log_prob(point) for point in points], np.float64)
+def _check_finite(values: Array) -> None:
     if np.isnan(values).any() or np.isneginf(values).all():
         raise InputError(
             "likelihood",
@@ -138,22 +120,30 @@ def _point(diffusion: StepLaws, number: int) -> Array:
     return draw if isinstance(diffusion.kernel, BernoulliKernel) else draw * (0.3, 1.0, 3.0, 1.0)[number]
 
 
-def _bits(diffusion: StepLaws, log_prob: Callable[[Datum], Array], points: list[Array]) -> Bits | None:
+def _bits(plain: AnyLikelihood, points: Batch) -> Bits | None:
     """Factors by flipping one bit at a time of a point where the likelihood is not zero."""
-    base = next((point for point in points if jnp.isfinite(log_prob(point))), None)
-    if base is None:
+    at_points = _log_probs(plain, points)
+    is_finite = np.isfinite(at_points)
+    if not is_finite.any():
         return None
-    flat = base.ravel()
-    flipped = jnp.where(jnp.eye(flat.size, dtype=bool), 1 - flat, flat).reshape(-1, *base.shape)
-    at_base = log_prob(base)
-    gain = (jax.lax.map(log_prob, flipped) - at_base).reshape(base.shape)
+    base, at_base = points[is_finite.argmax()], at_points[is_finite.argmax()]
+    flipped = jnp.where(jnp.eye(base.size, dtype=bool), 1 - base.ravel(), base.ravel()).reshape(-1, *base.shape)
+    gain = (_one_by_one(plain, flipped) - at_base).reshape(base.shape)
     share = jnp.full(base.shape, at_base / base.size)
     zero, one = jnp.where(base > 0, share + gain, share), jnp.where(base > 0, share, share + gain)
-    found = Bits(log_zero=zero, log_one=one, event_shape=diffusion.event_shape)
-    return found if _agree(found, log_prob, points) else None
+    found = Bits(log_zero=zero, log_one=one, event_shape=plain.event_shape)
+    return found if _agree(found, plain, points) else None
 
 
-def _normal(diffusion: StepLaws, plain: AnyLikelihood, points: list[Array]) -> AbstractObservation | None:
+@eqx.filter_jit
+def _one_by_one(plain: AnyLikelihood, points: Batch) -> Cost:
+    return jax.lax.map(lambda point: plain.log_prob(point[None])[0], points)
+
+
+def _normal(
+    diffusion: StepLaws, plain: AnyLikelihood, points: Batch
+) -> Callable[[Array], NormalLinear | NormalCoordinates] | None:
+    """What makes a normal observation of a value, where the law is normal and its mean linear in x_0."""
     value = plain.value
 
     def parts(x_0: Datum) -> tuple[Array, Array] | None:
@@ -180,35 +170,41 @@ def _normal(diffusion: StepLaws, plain: AnyLikelihood, points: list[Array]) -> A
     found = NormalLinear(
         matrix=matrix, value=value.ravel() - offset, variance=scale**2, event_shape=diffusion.event_shape
     )
-
-    if not _agree(found, lambda x_0: plain.log_prob(x_0[None])[0], points):
+    if not _agree(found, plain, points):
         return None
-    return _as_coordinates(found)
+    of_coordinates = _of_coordinates(found)
+    if of_coordinates is not None:
+        return lambda value: of_coordinates(value.ravel() - offset)
+    return lambda value: eqx.tree_at(lambda one: one.value, found, value.ravel() - offset)
 
 
-def _as_coordinates(linear: NormalLinear) -> AbstractObservation:
-    """Measurements of one coordinate each as such, if no coordinate is measured twice."""
+def _of_coordinates(linear: NormalLinear) -> Callable[[Array], NormalCoordinates] | None:
+    """What makes measurements of one coordinate each of what they measured, if no coordinate is measured twice."""
     matrix = np.asarray(linear.matrix)
     used = matrix != 0
     if not ((used.sum(axis=1) == 1).all() and (used.sum(axis=0) <= 1).all()):
-        return linear
+        return None
     column = used.argmax(axis=1)
     factor = matrix[np.arange(len(matrix)), column]
-    seen = used.any(axis=0)
-    size = matrix.shape[1]
-    value, variance = np.zeros(size), np.ones(size)
-    value[column], variance[column] = np.asarray(linear.value) / factor, np.asarray(linear.variance) / factor**2
+    variance = np.ones(matrix.shape[1])
+    variance[column] = np.asarray(linear.variance) / factor**2
     shape = linear.event_shape
-    return NormalCoordinates(
-        value=jnp.asarray(value.reshape(shape), dtype=float),
+    found = NormalCoordinates(
+        value=jnp.zeros(shape),
         variance=jnp.asarray(variance.reshape(shape), dtype=float),
-        seen=jnp.asarray(seen.reshape(shape)),
+        seen=jnp.asarray(used.any(axis=0).reshape(shape)),
         event_shape=shape,
         log_det=-float(np.log(np.abs(factor)).sum()),
     )
 
+    def of(measured: Array) -> NormalCoordinates:
+        value = np.zeros(matrix.shape[1])
+        value[column] = np.asarray(measured) / factor
+        return eqx.tree_at(lambda one: one.value, found, jnp.asarray(value.reshape(shape), dtype=float))
 
-def _agree(found: AbstractObservation, log_prob: Callable[[Datum], Array], points: list[Array]) -> bool:
-    ours = np.array([found.log_prob(point[None])[0] for point in points])
-    theirs = np.array([log_prob(point) for point in points])
+    return of
+
+
+def _agree(found: AbstractObservation, plain: AnyLikelihood, points: Batch) -> bool:
+    ours, theirs = _log_probs(found, points), _log_probs(plain, points)
     return bool(np.allclose(ours, theirs, rtol=1e-3, atol=1e-3, equal_nan=True))

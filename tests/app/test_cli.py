@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import dpm_ppl
+from dpm_ppl._common import chunks
 from dpm_ppl._common.errors import TrainingError
 from dpm_ppl._common.interruption import Ended
 from dpm_ppl.app import demo, evaluating, runs
@@ -220,6 +221,15 @@ def test_ctrl_c_saves_and_resume_goes_on_bit_for_bit(fitted, folder, tmp_path, m
     resumed = call_well("fit", "array", "--out", run, "--resume", "--json")
     assert resumed.json == fitted.json
     assert without_times(run) == without_times(folder / "run")
+
+
+def test_draws_that_are_interrupted_begin_anew_and_this_is_said(fitted, folder, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chunks, "watched", stop)
+    called = call("sample", folder / "run")
+    assert (called.code, called.err) == (130, "dpm-ppl: interrupted; the same command begins anew\n")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`dpm-ppl posterior`: files that can be read, units, words for what is wrong, and what an interruption leaves."""
 
 import json
+import os
 import shutil
+import signal
+import warnings
 from typing import NamedTuple
 
 import jax
@@ -10,11 +13,10 @@ import pytest
 
 from dpm_ppl import experiments, training
 from dpm_ppl.analysis.tree import load
-from dpm_ppl.app import conditioning
 from dpm_ppl.app import runs as runs_of
 from dpm_ppl.app.directories import DATA_FACTS
 from dpm_ppl.models import EXPERIMENTS
-from dpm_ppl.posterior import condition
+from dpm_ppl.posterior import SMC
 from dpm_ppl.training import checkpoint
 from tests.command_line import call, call_well
 
@@ -163,7 +165,7 @@ def test_a_biased_method_is_said_to_be(runs, tmp_path):
     ],
 )
 def test_wrong_use_is_one_line_before_anything_is_computed(runs, tmp_path, monkeypatch, values, options, says):
-    monkeypatch.setattr(conditioning, "condition", None)
+    monkeypatch.setattr(SMC, "draw", None)
     called = posterior(runs.real, tmp_path, values, *options, caller=call)
     assert called.code == 2
     assert says in called.err
@@ -200,19 +202,54 @@ def test_a_run_needs_no_data_but_a_diffusion(runs, tmp_path):
     assert draws(tmp_path).shape == (32, 1, 2)
 
 
-def test_an_interruption_keeps_what_is_done(runs, tmp_path, monkeypatch):
-    done = []
+def count_draws(monkeypatch, interrupt_at=None):
+    """The seeds of what SMC has been asked to draw; Ctrl-C comes during the call of this number."""
+    draw, keys = SMC.draw, []
 
-    def interrupted(*arguments, **options):
-        if done:
-            raise KeyboardInterrupt
-        done.append(condition(*arguments, **options))
-        return done[0]
+    def counting(self, diffusion, observation, key):
+        keys.append(key)
+        if len(keys) == interrupt_at:
+            os.kill(os.getpid(), signal.SIGINT)
+        return draw(self, diffusion, observation, key)
 
-    monkeypatch.setattr(conditioning, "condition", interrupted)
-    called = posterior(runs.real, tmp_path, [[0.5, np.nan]] * 3, "--likelihood", "mask", *QUICK, "--json", caller=call)
-    assert called.code == 130
-    assert "interrupted; what was done is saved" in called.err
-    assert (called.json["interrupted"], len(called.json["posteriors"])) == (True, 1)
-    assert draws(tmp_path).shape == (32, 1, 2)
-    assert "Interrupted: 1 of 3 observations." in (tmp_path / "out" / "posterior.html").read_text()
+    monkeypatch.setattr(SMC, "draw", counting)
+    return keys
+
+
+def test_interrupted_it_goes_on_and_ends_the_same(runs, tmp_path, monkeypatch):
+    values, options = [[0.5, np.nan], [0.1, np.nan], [np.nan, 1.0]], ("--likelihood", "mask", *QUICK, "--json")
+    (tmp_path / "whole").mkdir()
+    whole = posterior(runs.real, tmp_path / "whole", values, *options)
+    drawn = count_draws(monkeypatch, interrupt_at=2)
+    stopped = posterior(runs.real, tmp_path, values, *options, caller=call)
+    assert stopped.code == 130
+    assert "interrupted; the same command goes on from here" in stopped.err
+    assert (stopped.json["interrupted"], len(stopped.json["posteriors"])) == (True, 2)
+    assert draws(tmp_path).shape == (32, 2, 2)
+    assert "Interrupted: 2 of 3 observations." in (tmp_path / "out" / "posterior.html").read_text()
+
+    told = posterior(runs.real, tmp_path, values, *options)
+    assert len(drawn) == 3
+    assert told.json["posteriors"] == whole.json["posteriors"]
+    for group in ("posterior", "sample_stats", "observed_data"):
+        ours, theirs = (load(at / "out" / "posterior.nc")[group].to_dataset() for at in (tmp_path, tmp_path / "whole"))
+        assert ours.identical(theirs), group
+    assert not (tmp_path / "out" / "unfinished").exists()
+
+
+@pytest.mark.parametrize("change", [("--seed", 5), ("--num-particles", 16), "observations", "damage"])
+def test_what_is_kept_of_something_else_is_drawn_anew(runs, tmp_path, monkeypatch, change):
+    values, options = [[0.5, np.nan], [0.1, np.nan]], ["--likelihood", "mask", *QUICK]
+    drawn = count_draws(monkeypatch, interrupt_at=1)
+    posterior(runs.real, tmp_path, values, *options, caller=call)
+    if change == "observations":
+        values[0][0] = 0.6
+    elif change == "damage":
+        path = tmp_path / "out" / "unfinished" / "0.npz"
+        path.write_bytes(path.read_bytes()[:-100])
+    else:
+        options += change
+    with warnings.catch_warnings(action="default"):
+        called = posterior(runs.real, tmp_path, values, *options)
+    assert ("is damaged" in called.err) == (change == "damage")
+    assert len(drawn) == 3

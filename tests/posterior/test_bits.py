@@ -10,9 +10,10 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.posterior import SMC, Gibbs, Paper, Twist, condition
+from dpm_ppl.posterior.by_coordinate import known_coordinates
 from dpm_ppl.posterior.observations import Bits
 from dpm_ppl.posterior.particles import run
-from dpm_ppl.posterior.recognition import known_coordinates, recognised
+from dpm_ppl.posterior.recognition import recognised
 from dpm_ppl.posterior.twists import ByRates, EnumeratedTwist, twist_for
 from dpm_ppl.smc import systematic
 from tests.instances import small

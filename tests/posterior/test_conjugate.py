@@ -8,6 +8,7 @@ import numpyro.distributions as dist
 import pytest
 
 import dpm_ppl as dpm
+from benchmarks.measurement import compiled_programs
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition, condition_each
 from dpm_ppl.posterior.observations import NormalCoordinates
@@ -197,5 +198,34 @@ def test_the_error_of_the_evidence_covers(resample):
 
 def test_many_observations_in_one_call():
     law = lambda x_0: dist.Normal(x_0, 1.0)  # noqa: E731
-    found = condition_each(null_model(), law, jnp.array([[0.0], [2.0]]), key=KEY, method=Twist(2000))
+    observed = jnp.array([[0.0], [2.0]])
+    options = {"key": KEY, "method": Twist(2000), "done": {}}
+    found = condition_each(null_model(), law, observed, **options)
     assert [round(float(one.mean()[0])) for one in found] == [0, 1]
+    assert list(options["done"].values()) == found
+    assert condition_each(null_model(), law, observed, **options) == found  # the same objects, not computed again
+    alone = condition(null_model(), law, observed[1], key=jax.random.fold_in(KEY, 1), method=Twist(2000))
+    np.testing.assert_array_equal(found[1].draws, alone.draws)
+    assert found[1].log_evidence == alone.log_evidence
+
+
+@pytest.mark.parametrize(
+    "likelihood",
+    [
+        lambda x_0: dist.Normal(2 * x_0[0] + 1, 0.5),
+        lambda x_0: dist.Normal(jnp.array([[1.0, 2.0], [0.0, 1.0], [1.0, 1.0]]) @ x_0 - 1, 0.5),
+        lambda x_0: dist.Normal(x_0**2, 0.5),
+    ],
+    ids=["coordinates", "linear", "any"],
+)
+def test_a_second_observation_looks_at_nothing_again_and_compiles_nothing(likelihood):
+    """Neither in the same call nor in one after it; and its form is that which it has alone."""
+    diffusion, method = correlated(6), SMC(16)
+    observed = np.random.default_rng(0).normal(size=(2, *likelihood(jnp.ones(2)).batch_shape))
+    condition_each(diffusion, likelihood, observed[:1], key=KEY, method=method)
+    with compiled_programs() as programs:
+        found = condition_each(diffusion, likelihood, observed, key=KEY, method=method)
+        condition(diffusion, likelihood, observed[1], key=KEY, method=method)
+    assert programs == []
+    again = condition(correlated(6), likelihood, observed[1], key=jax.random.fold_in(KEY, 1), method=method)
+    np.testing.assert_array_equal(found[1].draws, again.draws)

@@ -43,11 +43,11 @@ def posterior(
         json: Print one JSON object.
     """
     from dpm_ppl.app import runs
-    from dpm_ppl.app.conditioning import diffusion_of, method_of
     from dpm_ppl.app.console.posteriors import print_posteriors
-    from dpm_ppl.app.observing import Noise, read_observed
     from dpm_ppl.app.opened import load_to_draw
     from dpm_ppl.app.pages.posterior import Conditioned, check_folder, write_posteriors
+    from dpm_ppl.app.posteriors.conditioning import diffusion_of, method_of
+    from dpm_ppl.app.posteriors.observing import Noise, read_observed
     from dpm_ppl.experiments.options import LAST_SEED, check_range
     from dpm_ppl.models import EXPERIMENTS
 

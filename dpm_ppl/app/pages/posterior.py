@@ -11,23 +11,24 @@ import xarray as xr
 from matplotlib import pyplot
 
 from dpm_ppl._common.files import make_folder, replacing
-from dpm_ppl._common.interruption import interruptible
 from dpm_ppl.analysis.page.page import PagePicture, PageSection, PageSettings, PageTerms, check_page, write_page
 from dpm_ppl.analysis.plots.posterior import MOST_OBSERVATIONS, plot_posterior
 from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree
 from dpm_ppl.analysis.text_table import TextTable
 from dpm_ppl.analysis.tree.files import check_store, save
-from dpm_ppl.app.conditioning import condition_all
-from dpm_ppl.app.observing import Noise
 from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.app.pages.settings import data_name, network_of
 from dpm_ppl.app.pages.writing import check_target
 from dpm_ppl.app.pictures import house_style
+from dpm_ppl.app.posteriors.conditioning import condition_run
+from dpm_ppl.app.posteriors.observing import Noise
 from dpm_ppl.likelihood.diagnostics import RELIABLE
 from dpm_ppl.posterior import AbstractConditioning, Posterior
 from dpm_ppl.posterior.methods.base import APPROXIMATE
 
 TREE, PICTURE, PAGE = "posterior.nc", "pictures/posterior.png", "posterior.html"
+UNFINISHED = "unfinished"
+"""The folder of the posteriors that are done while others are not."""
 TERMS = {
     "log evidence": "The logarithm of the density that the trained model gives to what was observed, in nats and in "
     "the units of the data. Of two observations, or two likelihoods, the model prefers the one with more.",
@@ -129,18 +130,23 @@ def check_folder(folder: Path) -> Path:
 def write_posteriors(asked: Conditioned, folder: Path) -> Written:
     """Condition on every observation, and write what comes of it; after Ctrl-C, of those that are done.
 
+    These are kept, and the same call goes on with the others.
+
     **Raises:** `InputError`, before anything is computed, where the method cannot work with an observation.
     """
-    with interruptible("observations") as stopped:
-        found = condition_all(asked.trained, asked.observed, asked.noise, asked.method, asked.seed, stopped)
-        files = {name: folder / file for name, file in (("tree", TREE), ("picture", PICTURE), ("page", PAGE))}
-        written = Written(found, asked, files)
-        key = jax.random.fold_in(jax.random.key(asked.seed), len(asked.observed))
-        attrs = {name.replace(" ", "_"): value for name, value in asked.settings.items()}
-        tree = conditioned_tree(found, key=key, num_draws=asked.num_draws, attrs=attrs)
-        save(tree, files["tree"], replace=True)
-        _write_picture(asked, tree, files["picture"])
-        _write_page(written)
+    found, kept = condition_run(
+        asked.trained, asked.observed, asked.noise, asked.method, asked.seed, folder / UNFINISHED
+    )
+    files = {name: folder / file for name, file in (("tree", TREE), ("picture", PICTURE), ("page", PAGE))}
+    written = Written(found, asked, files)
+    key = jax.random.fold_in(jax.random.key(asked.seed), len(asked.observed))
+    attrs = {name.replace(" ", "_"): value for name, value in asked.settings.items()}
+    tree = conditioned_tree(found, key=key, num_draws=asked.num_draws, attrs=attrs)
+    save(tree, files["tree"], replace=True)
+    _write_picture(asked, tree, files["picture"])
+    _write_page(written)
+    if not written.interrupted:
+        kept.remove()
     return written
 
 

@@ -4,7 +4,8 @@ Then y given x_t is normal, N(A_t x_t + b_t, S_t). The recursion goes from the l
 S_t = S_{t-1} + A_{t-1} V_t A_{t-1}'. Every particle has the same weight: the evidence comes without any error.
 """
 
-from typing import ClassVar
+import weakref
+from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -53,25 +54,55 @@ class LinearChainTwist(AbstractTwist):
         return log_normal(apart, jnp.broadcast_to(self.covariance[row], (len(x_t), *self.covariance.shape[1:])))
 
 
+class LinearLaws(NamedTuple):
+    """The reverse laws of a linear chain: x_{t-1} ~ N(slopes[t-1] x_t + offsets[t-1], variances[t-1])."""
+
+    slopes: Float[Array, "T coordinate coordinate"]
+    offsets: Float[Array, "T coordinate"]
+    variances: Float[Array, "T coordinate"]
+
+
 def linear_chain_twist(diffusion: StepLaws, observation: NormalLinear) -> LinearChainTwist | None:
     """The exact twist, or None where the chain is not linear, or too large to be looked at."""
-    if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES or not _may_be_linear(diffusion):
-        return None
-    laws = _laws_of_all_steps(diffusion)
-    if not _is_linear(diffusion, laws):
-        return None
-    slopes, offsets, variances = laws
+    laws = _LOOKED_AT(diffusion)
+    return None if laws is None else _twist(laws, observation)
 
-    def up(carry: tuple, law: tuple) -> tuple[tuple, tuple]:
+
+@eqx.filter_jit
+def _twist(laws: LinearLaws, seen: NormalLinear) -> LinearChainTwist:
+    def up(carry: tuple, law: LinearLaws) -> tuple[tuple, tuple]:
         matrix, offset, covariance = carry
         slope, shift, variance = law
         above = matrix @ slope, offset + matrix @ shift, covariance + (matrix * variance) @ matrix.T
         return above, above
 
-    seen = observation
     none = seen.matrix, jnp.zeros_like(seen.value), jnp.diag(seen.variance)
-    _, (matrix, offset, covariance) = jax.lax.scan(up, none, (slopes, offsets, variances))
+    _, (matrix, offset, covariance) = jax.lax.scan(up, none, laws)
     return LinearChainTwist(seen, matrix, offset, covariance)
+
+
+class _Looked:
+    """The laws of a chain if it is linear. What was found of the last one is remembered, for its next observation."""
+
+    def __init__(self):
+        self._last: tuple[Any, LinearLaws | None] = (lambda: None, None)
+
+    def __call__(self, diffusion: StepLaws) -> LinearLaws | None:
+        chain, laws = self._last
+        if chain() is not diffusion:
+            laws = _linear_laws(diffusion)
+            self._last = weakref.ref(diffusion), laws
+        return laws
+
+
+_LOOKED_AT = _Looked()
+
+
+def _linear_laws(diffusion: StepLaws) -> LinearLaws | None:
+    if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES or not _may_be_linear(diffusion):
+        return None
+    laws = _laws_of_all_steps(diffusion)
+    return laws if _is_linear(diffusion, laws) else None
 
 
 def _mean_and_variance(diffusion: StepLaws, x: Array, step: Step) -> tuple[Array, Array]:
@@ -88,7 +119,7 @@ def _mean_and_variance(diffusion: StepLaws, x: Array, step: Step) -> tuple[Array
 
 
 @eqx.filter_jit
-def _laws_of_all_steps(diffusion: StepLaws) -> tuple[Array, Array, Array]:
+def _laws_of_all_steps(diffusion: StepLaws) -> LinearLaws:
     none = jnp.zeros(diffusion.num_coordinates)
 
     def of_step(step: Step) -> tuple[Array, Array, Array]:
@@ -96,7 +127,7 @@ def _laws_of_all_steps(diffusion: StepLaws) -> tuple[Array, Array, Array]:
         mean, variance = _mean_and_variance(diffusion, none, step)
         return slope, mean, variance
 
-    return jax.lax.map(of_step, diffusion.steps)
+    return LinearLaws(*jax.lax.map(of_step, diffusion.steps))
 
 
 @eqx.filter_jit
@@ -125,16 +156,16 @@ def _rounding(variance: Array) -> float:
     return max(64 * float(jnp.finfo(variance.dtype).eps) / float(jnp.sqrt(variance)), 1e-5)
 
 
-def _is_linear(diffusion: StepLaws, laws: tuple[Array, Array, Array]) -> bool:
+def _is_linear(diffusion: StepLaws, laws: LinearLaws) -> bool:
     """Whether at three points far apart the laws are what their slopes at 0 say."""
     points = np.random.default_rng(0).normal(size=(3, diffusion.num_coordinates)) * np.array([[0.3], [1.0], [3.0]])
-    misses = [_furthest(diffusion, laws, jnp.asarray(point, laws[1].dtype)) for point in points]
-    rounding = _rounding(laws[2].min())
+    misses = [_furthest(diffusion, laws, jnp.asarray(point, laws.offsets.dtype)) for point in points]
+    rounding = _rounding(laws.variances.min())
     return all(float(away) <= rounding and float(ratio) <= 1e-4 for away, ratio in misses)
 
 
 @eqx.filter_jit
-def _furthest(diffusion: StepLaws, laws: tuple[Array, Array, Array], x: Array) -> tuple[Array, Array]:
+def _furthest(diffusion: StepLaws, laws: LinearLaws, x: Array) -> tuple[Array, Array]:
     """The largest miss over all steps, of the mean in deviations and of the variance as a logarithm."""
 
     def of_step(inputs: tuple) -> tuple[Array, Array]:

@@ -1,21 +1,25 @@
-"""Runs conditioned on observations: the method by its name, and the work itself, one observation after the other."""
+"""Runs conditioned on observations: the method by its name, and the work itself."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import equinox as eqx
 import jax
 import numpy as np
 
 from dpm_ppl._common.checks import one_of
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.progress import count_display
-from dpm_ppl.app.observing import Noise
 from dpm_ppl.app.opened import OpenedRun
+from dpm_ppl.app.posteriors.kept import KeptPosteriors
+from dpm_ppl.app.posteriors.observing import Noise
 from dpm_ppl.data.units import Units
 from dpm_ppl.experiments.options import check_range
-from dpm_ppl.posterior import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Posterior, Twist, condition
+from dpm_ppl.likelihood.fingerprint import fingerprint
+from dpm_ppl.posterior import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Posterior, Twist
+from dpm_ppl.posterior.condition import condition_all
 
 METHODS = ("smc", "twist", "gibbs", "mcmc", "paper")
 NUM_CHAINS, FEWEST_DRAWS = 4, 4
@@ -77,37 +81,27 @@ def diffusion_of(opened: OpenedRun) -> Any:
     return opened.method.chain
 
 
-def condition_all(
-    opened: OpenedRun,
-    observed: np.ndarray,
-    noise: Noise,
-    method: AbstractConditioning,
-    seed: int,
-    stopped: Callable[[], bool],
-) -> list[Posterior]:
-    """The posterior of each observation, in the units of the data; those that are done when `stopped`, one at least.
+def condition_run(
+    opened: OpenedRun, observed: np.ndarray, noise: Noise, method: AbstractConditioning, seed: int, folder: Path
+) -> tuple[list[Posterior], KeptPosteriors]:
+    """The posterior of each observation, in the units of the data, and where they are kept, in `folder`.
+
+    After Ctrl-C they are those that are done; another call with the same arguments goes on with the others.
 
     **Raises:** `InputError`, before the first, where the method cannot work with one of them.
     """
     diffusion, units = diffusion_of(opened), opened.experiment.task.heldout.units
-    observations: list[Any] = [noise.of(diffusion, one, units) for one in observed]
-    for one in observations:
-        method.check(diffusion, one)
-    found: list[Posterior] = []
-    with count_display(True, "observations", len(observed)) as show:
-        for number, one in enumerate(observations):
-            key = jax.random.fold_in(jax.random.key(seed), number)
-            try:
-                made = condition(diffusion, one, observed[number], key=key, method=method, units=units)
-            except KeyboardInterrupt:
-                if not found:
-                    raise
-                break
-            found.append(replace(made, draws=_as_given(made.draws, units)))
-            show(len(found))
-            if stopped():
-                break
-    return found
+    observations = [noise.of(diffusion, one, units) for one in observed]
+    versions = version("dpm-ppl"), version("jax")
+    common = [opened.run.identity, _arrays(diffusion), str(noise), str(method), _arrays(method), seed, *versions]
+    kept = KeptPosteriors(folder, [fingerprint(*common, number, one) for number, one in enumerate(observed)])
+    key, options = jax.random.key(seed), {"method": method, "units": units, "progress": True, "done": kept}
+    found = condition_all(diffusion, observations, observed, key=key, **options)
+    return [replace(one, draws=_as_given(one.draws, units)) for one in found], kept
+
+
+def _arrays(parts: Any) -> list[Any]:
+    return jax.tree.leaves(eqx.filter(parts, eqx.is_array))
 
 
 def _as_given(draws: np.ndarray, units: Units) -> np.ndarray:

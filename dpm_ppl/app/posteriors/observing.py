@@ -2,18 +2,15 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import jax.numpy as jnp
 import numpy as np
-import numpyro.distributions as dist
 
 from dpm_ppl._common.checks import number_in, one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.posterior.by_coordinate import flipped_bits, known_coordinates, noisy_coordinates
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.recognition import known_coordinates, recognised
 
 LIKELIHOODS = ("gaussian", "mask", "flip")
 FARTHEST = 20.0
@@ -63,15 +60,10 @@ class Noise:
         """What one observation says; coordinates that are NaN were not observed."""
         if self.likelihood == "mask":
             return known_coordinates(diffusion, observed, units)
-        seen = ~np.isnan(observed)
-        middle = 0.5 * np.broadcast_to(units.widths, observed.shape)[seen]  # of the interval that a level stands for
-
-        def law(x_0: Any) -> dist.Distribution:
-            if self.rate is not None:
-                return dist.Bernoulli(jnp.where(x_0[seen] > 0, 1 - self.rate, self.rate))
-            return dist.Normal(x_0[seen] - middle.astype(x_0.dtype), self.sigma)
-
-        return recognised(diffusion, law, observed[seen], units)
+        if self.rate is not None:
+            return flipped_bits(observed, self.rate)
+        assert self.sigma is not None  # which `check` has seen to
+        return noisy_coordinates(observed, self.sigma, units)
 
 
 def read_observed(path: Path, units: Units, noise: Noise) -> np.ndarray:
