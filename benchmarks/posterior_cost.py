@@ -7,7 +7,7 @@ from benchmarks import roll
 from benchmarks.measurement import Measurement, median_ratio, seconds
 from dpm_ppl.diffusion.sampling import _draws
 from dpm_ppl.posterior.observations import NormalCoordinates
-from dpm_ppl.posterior.particles import run
+from dpm_ppl.posterior.particles import _run, run
 from dpm_ppl.posterior.twists import twist_for
 from dpm_ppl.smc import systematic
 
@@ -25,7 +25,7 @@ def measure() -> list[Measurement]:
         diffusion = roll.diffusion(num_steps)
         twist = twist_for(diffusion, seen, "variance", exact=False)
         options = NUM_PARTICLES, systematic, 0.5
-        compiled = run.lower(diffusion, twist, seen, jax.random.key(0), *options).compile()  # pyright: ignore
+        compiled = _run.lower(diffusion, twist, seen, jax.random.key(0), *options, NUM_PARTICLES).compile()  # pyright: ignore
         memory.append(compiled.compiled.memory_analysis().temp_size_in_bytes)
     number = jnp.arange(NUM_PARTICLES)
 

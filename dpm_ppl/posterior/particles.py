@@ -7,7 +7,7 @@ The particles at t stand for pi(x_T) prod_{s>t} p(x_{s-1} | x_s) r_t(x_t), with 
 laws of an `AbstractTwist`, and each move multiplies a weight by p(x_{t-1} | x_t) r_{t-1}(x_{t-1}) over r_t(x_t) times
 the law that was drawn from. After the last step r_0 is the observation itself, so the product of the mean weights is an
 unbiased estimate of the evidence E_p[r(x_0)], whatever the twists and the resampling. The network is evaluated once per
-step.
+step, on as many particles side by side as the memory budget allows.
 """
 
 from typing import NamedTuple
@@ -21,6 +21,7 @@ from dpm_ppl._common.sums import add_exactly
 from dpm_ppl._common.types import Array, Batch, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.side_by_side import led, within_budget
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
@@ -63,16 +64,18 @@ def step(
     *,
     resample: Resample,
     threshold: float,
+    side_by_side: int,
 ) -> tuple[State, Info]:
     """From t to t - 1, for t >= 2: take the weights, resample if need be, move.
+
+    `side_by_side` particles at a time are led by the twist.
 
     `resample` is one of the functions of `dpm_ppl.smc.resampling`; `threshold` the share of the particles at or below
     which the effective sample size calls for it: 0 never does, 1 does at every step.
     """
     resample_key, move_key = jax.random.split(key)
-    state, tilt, info = _chosen(
-        state, twist.step(diffusion, state.particles, step_t), resample_key, resample, threshold
-    )
+    tilt = led(diffusion, twist, state.particles, step_t, side_by_side)
+    state, tilt, info = _chosen(state, tilt, resample_key, resample, threshold)
     x_prev = tilt.sample(move_key)
     log_weights = state.log_weights - tilt.log_twist - tilt.log_ratio(x_prev)
     return state._replace(particles=x_prev, log_weights=log_weights), info
@@ -87,10 +90,12 @@ def finish(
     *,
     resample: Resample,
     threshold: float,
+    side_by_side: int,
 ) -> tuple[State, Info]:
     """The last step, from x_1 to x_0; the weights are normalised after it."""
     resample_key, move_key = jax.random.split(key)
-    state, tilt, info = _chosen(state, twist.finish(diffusion, state.particles), resample_key, resample, threshold)
+    tilt = led(diffusion, twist, state.particles, None, side_by_side)
+    state, tilt, info = _chosen(state, tilt, resample_key, resample, threshold)
     x_0 = tilt.sample(move_key)
     log_weights = state.log_weights
     if not twist.ends_exactly:
@@ -98,7 +103,6 @@ def finish(
     return _normalised(state._replace(particles=x_0, log_weights=log_weights)), info
 
 
-@eqx.filter_jit
 def run(
     diffusion: StepLaws,
     twist: AbstractTwist,
@@ -109,7 +113,22 @@ def run(
     threshold: float,
 ) -> tuple[State, Float[Array, " T"]]:
     """All particles from x_T to x_0, and the effective sample sizes at x_1 ... x_T. Memory does not grow with T."""
-    options = {"resample": resample, "threshold": threshold}
+    side_by_side = within_budget(diffusion, twist, num_particles)
+    return _run(diffusion, twist, observation, key, num_particles, resample, threshold, side_by_side)
+
+
+@eqx.filter_jit
+def _run(
+    diffusion: StepLaws,
+    twist: AbstractTwist,
+    observation: AbstractObservation,
+    key: PRNGKey,
+    num_particles: int,
+    resample: Resample,
+    threshold: float,
+    side_by_side: int,
+) -> tuple[State, Float[Array, " T"]]:
+    options = {"resample": resample, "threshold": threshold, "side_by_side": side_by_side}
 
     def down(state: State, step_t: Step) -> tuple[State, Float[Array, ""]]:
         step_key = jax.random.fold_in(key, step_t.t)
@@ -122,16 +141,20 @@ def run(
     return state, jnp.concatenate([last.ess[None], ess])
 
 
-@eqx.filter_jit
 def descend_unweighted(diffusion: StepLaws, twist: AbstractTwist, key: PRNGKey, num: int) -> Batch:
     """Draws of x_0 by the tilted moves alone; what weights would say of them is not looked at."""
+    return _descend_unweighted(diffusion, twist, key, num, within_budget(diffusion, twist, num))
 
+
+@eqx.filter_jit
+def _descend_unweighted(diffusion: StepLaws, twist: AbstractTwist, key: PRNGKey, num: int, side_by_side: int) -> Batch:
     def down(x_t: Batch, step_t: Step) -> tuple[Batch, None]:
-        return twist.step(diffusion, x_t, step_t).sample(jax.random.fold_in(key, step_t.t)), None
+        tilt = led(diffusion, twist, x_t, step_t, side_by_side)
+        return tilt.sample(jax.random.fold_in(key, step_t.t)), None
 
     x_T = twist.start(diffusion, num).sample(jax.random.fold_in(key, diffusion.num_steps + 1))
     x_1, _ = jax.lax.scan(down, x_T, diffusion.steps[1:], reverse=True)
-    return twist.finish(diffusion, x_1).sample(jax.random.fold_in(key, 0))
+    return led(diffusion, twist, x_1, None, side_by_side).sample(jax.random.fold_in(key, 0))
 
 
 def relative_variance(state: State) -> Float[Array, ""]:
