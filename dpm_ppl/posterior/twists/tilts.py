@@ -60,7 +60,9 @@ def over_event(terms: Array) -> Cost:
 LEAST_VARIANCE = 1e-30
 
 
-class _OfNormalStep(AbstractTilt):
+class AbstractOfNormalStep(AbstractTilt):
+    """A tilted normal step, by a tilt that acts on its noise."""
+
     prior: eqx.AbstractVar[NormalStep]
 
     def log_prior(self, x: Batch) -> Cost:
@@ -86,7 +88,7 @@ class Untilted(AbstractTilt):
         return self.prior.log_prob(x)
 
 
-class Shifted(_OfNormalStep):
+class Shifted(AbstractOfNormalStep):
     """Every noise moved by a `shift`, the variance as it was (paper, eq. 61)."""
 
     log_twist: Cost
@@ -100,7 +102,7 @@ class Shifted(_OfNormalStep):
         return over_event(self.shift * self.prior.noise_of(x) - 0.5 * self.shift**2)
 
 
-class ByCoordinates(_OfNormalStep):
+class ByCoordinates(AbstractOfNormalStep):
     """Times N(apart_i; slope_i noise_i, variance_i) for each coordinate; one that says nothing has slope 0."""
 
     log_twist: Cost
@@ -127,7 +129,7 @@ class ByCoordinates(_OfNormalStep):
         return self.slope**2 + self.variance
 
 
-class ByMeasurements(_OfNormalStep):
+class ByMeasurements(AbstractOfNormalStep):
     """Times N(apart; slopes noise, covariance), for a few measurements of all coordinates together.
 
     Draws are made by the rule of Matheron: the prior's draw, moved by how far it and a noise of the measurement miss
