@@ -47,7 +47,9 @@ class Twist(AbstractConditioning):
     x_t to be normal (or its bits to be independent), and the draws are approximate; what the weights of the same paths
     would say is told beside them. `covariance` says where that normal law has its covariance from: "jacobian", the
     derivative of the predicted x_0, which sees how coordinates hang together and takes a backward pass per measurement
-    (the default for up to four of them), or "variance", of each coordinate by itself.
+    (the default for up to four of them); "average", what the predictions of 512 paths of the chain were seen to miss,
+    the same for all x_t of a step (the default for more); or "variance", of each coordinate by itself, for data of more
+    than 1,024 coordinates.
     """
 
     num_draws: int = eqx.field(static=True, default=1000, converter=count("num_draws", 2))

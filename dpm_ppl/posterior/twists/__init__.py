@@ -1,7 +1,7 @@
 """Twists: how the moves down the chain are led towards an observation. One file is one way; `twist_for` chooses.
 
 - `LinearChainTwist` and `EnumeratedTwist` are exact, for linear chains and for few bits.
-- `ByVariance` and `OfMeasurements` take x_0 given x_t to be normal, `ByRates` its bits to be independent.
+- `ByVariance`, `OfMeasurements` and `Average` take x_0 given x_t to be normal, `ByRates` its bits to be independent.
 - `ByGradient` goes along the gradient of any likelihood, and `PaperTwist` is the paper's recipe.
 """
 
@@ -13,6 +13,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.posterior.observations import AbstractObservation, Bits, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.twists.average import Average, average_twist
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.bits import ByRates
 from dpm_ppl.posterior.twists.enumerated import MOST_BITS, EnumeratedTwist, enumerated_twist
@@ -22,13 +23,14 @@ from dpm_ppl.posterior.twists.linear_chain import LinearChainTwist, linear_chain
 from dpm_ppl.posterior.twists.paper import PaperTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
 
-Covariance = Literal["jacobian", "variance"]
+Covariance = Literal["jacobian", "average", "variance"]
 MOST_BY_JACOBIAN = 4
 """Measurements up to which the covariance is taken from derivatives if nobody says."""
 
 __all__ = [
     "AbstractTilt",
     "AbstractTwist",
+    "Average",
     "ByGradient",
     "ByRates",
     "ByVariance",
@@ -61,7 +63,12 @@ def twist_for(
     if linear is not None and exact and (chain := linear_chain_twist(diffusion, linear)) is not None:
         return chain
     if linear is not None and covariance is None:
-        covariance = "jacobian" if len(linear.value) <= MOST_BY_JACOBIAN else "variance"
+        covariance = "jacobian" if len(linear.value) <= MOST_BY_JACOBIAN else "average"
+    if linear is not None and covariance == "average":
+        found = average_twist(diffusion, linear)
+        if found is not None:
+            return found
+        covariance = "variance"
     if isinstance(observation, NormalCoordinates) and covariance == "variance":
         return ByVariance(observation)
     return ByGradient(observation) if linear is None else OfMeasurements(linear, covariance == "jacobian")

@@ -7,24 +7,28 @@ uncertain. All particles of a step share its matrices.
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve, solve_triangular
 
+from dpm_ppl._common.memory import size_within_budget
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
+from dpm_ppl.diffusion.sampling import dtype_of_draws
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.posterior.observations import NormalLinear
-from dpm_ppl.posterior.prediction import predict, reach, stationary
+from dpm_ppl.posterior.prediction import Predicted, predict, reach, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.gaussian import MOST_EXPLAINED, measured_exactly
+from dpm_ppl.posterior.twists.remembered import of_the_last_chain
 from dpm_ppl.posterior.twists.tilts import AbstractOfNormalStep, AbstractTilt, normal_step
 from dpm_ppl.schedules.steps import Step
 
-NUM_PATHS = 512
+NUM_PATHS, FEWEST_PATHS = 512, 16
+"""As many as the memory budget allows, of these."""
 MOST_COORDINATES = 1024
 """Beyond which no matrix of the size of a datum is formed."""
 MOST_ENTRIES = 2**25
@@ -73,6 +77,23 @@ class Average(AbstractTwist):
     def finish(self, diffusion: StepLaws, x_1: Batch) -> AbstractTilt:
         seen, prior = self.observation, normal_step(diffusion.edge_law(x_1))
         return measured_exactly(prior, seen.matrix, seen.value, jnp.diag(seen.variance))
+
+
+def average_twist(diffusion: StepLaws, observation: NormalLinear) -> Average | None:
+    """The twist, or None where a datum is too large for matrices of its size."""
+    return Average(observation, _misses(diffusion)) if diffusion.num_coordinates <= MOST_COORDINATES else None
+
+
+@of_the_last_chain
+def _misses(diffusion: StepLaws) -> Misses:
+    num_paths = size_within_budget(_predicted, diffusion, dtype_of_draws(diffusion), given=None, most=NUM_PATHS)
+    # The same paths every time: a twist may be anything, but must not depend on the particles that it leads.
+    return measure_misses(diffusion, jax.random.key(0), max(num_paths, FEWEST_PATHS))
+
+
+def _predicted(diffusion: StepLaws, dtype: Any, num: int) -> Predicted:
+    x_t = jnp.zeros((num, *diffusion.event_shape), dtype)
+    return predict(diffusion, x_t, jax.tree.map(lambda leaf: leaf[-1], diffusion.steps))
 
 
 class OfSharedMeasurements(AbstractOfNormalStep):

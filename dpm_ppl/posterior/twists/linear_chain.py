@@ -4,8 +4,7 @@ Then y given x_t is normal, N(A_t x_t + b_t, S_t). The recursion goes from the l
 S_t = S_{t-1} + A_{t-1} V_t A_{t-1}'. Every particle has the same weight: the evidence comes without any error.
 """
 
-import weakref
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import equinox as eqx
 import jax
@@ -18,6 +17,7 @@ from dpm_ppl.posterior.observations import NormalLinear
 from dpm_ppl.posterior.prediction import stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.gaussian import measured_exactly
+from dpm_ppl.posterior.twists.remembered import of_the_last_chain
 from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByMeasurements, log_normal, normal_step
 from dpm_ppl.schedules.steps import Step
 
@@ -64,7 +64,7 @@ class LinearLaws(NamedTuple):
 
 def linear_chain_twist(diffusion: StepLaws, observation: NormalLinear) -> LinearChainTwist | None:
     """The exact twist, or None where the chain is not linear, or too large to be looked at."""
-    laws = _LOOKED_AT(diffusion)
+    laws = _linear_laws(diffusion)
     return None if laws is None else _twist(laws, observation)
 
 
@@ -81,23 +81,7 @@ def _twist(laws: LinearLaws, seen: NormalLinear) -> LinearChainTwist:
     return LinearChainTwist(seen, matrix, offset, covariance)
 
 
-class _Looked:
-    """The laws of a chain if it is linear. What was found of the last one is remembered, for its next observation."""
-
-    def __init__(self):
-        self._last: tuple[Any, LinearLaws | None] = (lambda: None, None)
-
-    def __call__(self, diffusion: StepLaws) -> LinearLaws | None:
-        chain, laws = self._last
-        if chain() is not diffusion:
-            laws = _linear_laws(diffusion)
-            self._last = weakref.ref(diffusion), laws
-        return laws
-
-
-_LOOKED_AT = _Looked()
-
-
+@of_the_last_chain
 def _linear_laws(diffusion: StepLaws) -> LinearLaws | None:
     if diffusion.num_steps * diffusion.num_coordinates**2 > MOST_ENTRIES or not _may_be_linear(diffusion):
         return None
