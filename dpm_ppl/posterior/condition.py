@@ -1,6 +1,6 @@
 """`condition`: a trained diffusion, an observation and a method to a `Posterior`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import equinox as eqx
@@ -13,10 +13,10 @@ from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.posterior.by_coordinate import known_coordinates
 from dpm_ppl.posterior.methods import SMC, AbstractConditioning
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.recognition import Likelihood, recognition
+from dpm_ppl.posterior.observed import maker
+from dpm_ppl.posterior.recognition import Likelihood
 from dpm_ppl.posterior.result import Posterior
 
 
@@ -48,14 +48,14 @@ def condition(
       `lambda x_0: dist.Normal(A @ x_0, 0.1)`, or as a NumPyro model with one sample site. Normal laws whose mean is
       linear in x_0 and products over bits are recognised, and used as such. None: some coordinates are known exactly.
     - `observed`: the observation; without a likelihood of the event shape, with NaN where nothing was observed.
-    - `method`: `SMC()` if not given; the others are `Paper`, `Twist`, `Gibbs` and `MCMC`.
+    - `method`: `SMC()` if not given; the others are `Twist`, `Gibbs`, `Variational`, `MCMC` and `Paper`.
     - `units`: those of the data that the diffusion was trained on (`dataset.units`). `likelihood`, `observed` and the
       draws are then in the units of the data as they were given.
 
     **Raises:** `InputError` for an observation that does not fit, and a method that cannot work with it.
     """
     method, key = _checked(diffusion, method), check_key(key)
-    observation = _maker(diffusion, likelihood, observed, units)(observed)
+    observation = maker(diffusion, likelihood, observed, units)(observed)
     method.check(diffusion, observation)
     return _posterior(diffusion, observation, observed, key, method, units)
 
@@ -81,7 +81,7 @@ def condition_each(
     """
     check_some("observed", observed, expected="at least one observation", remedy="pass observations along a first axis")
     method, key = _checked(diffusion, method), check_key(key)
-    make = _maker(diffusion, likelihood, observed[0], units)
+    make = maker(diffusion, likelihood, observed[0], units)
     return condition_all(
         diffusion,
         [make(one) for one in observed],
@@ -154,14 +154,3 @@ def _checked(diffusion: StepLaws, method: Any) -> AbstractConditioning:
     remedy = "for example SMC(1024)"
     check_kind("method", method, AbstractConditioning, expected="a way to condition", remedy=remedy)
     return method
-
-
-def _maker(
-    diffusion: StepLaws, likelihood: Any, observed: Any, units: Units | None
-) -> Callable[[Any], AbstractObservation]:
-    """What makes an observation like this one of what was observed."""
-    if isinstance(likelihood, AbstractObservation):
-        return lambda observed: likelihood
-    if likelihood is None:
-        return lambda observed: known_coordinates(diffusion, observed, units)
-    return recognition(diffusion, likelihood, observed, units)

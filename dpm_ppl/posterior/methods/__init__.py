@@ -5,5 +5,6 @@ from dpm_ppl.posterior.methods.gibbs import Gibbs
 from dpm_ppl.posterior.methods.mcmc import MCMC
 from dpm_ppl.posterior.methods.plain import Paper, Twist
 from dpm_ppl.posterior.methods.smc import SMC
+from dpm_ppl.posterior.methods.svi import Variational
 
-__all__ = ["MCMC", "SMC", "AbstractConditioning", "Drawn", "Gibbs", "Paper", "Twist"]
+__all__ = ["MCMC", "SMC", "AbstractConditioning", "Drawn", "Gibbs", "Paper", "Twist", "Variational"]

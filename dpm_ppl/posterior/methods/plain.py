@@ -6,11 +6,13 @@ from typing import ClassVar
 import equinox as eqx
 import numpy as np
 
+from dpm_ppl._common.checks import check_kind
+from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat
 from dpm_ppl.posterior.methods.base import APPROXIMATE, AbstractConditioning, Drawn, count, equal_weights
-from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
 from dpm_ppl.posterior.particles import descend_unweighted, relative_variance, run
 from dpm_ppl.posterior.result import log_estimate, verdict_of
 from dpm_ppl.posterior.twists import AbstractTwist, Covariance, EnumeratedTwist, LinearChainTwist, PaperTwist, twist_for
@@ -80,3 +82,16 @@ class Twist(AbstractConditioning):
         verdict = verdict_of(float(self.num_draws), math.sqrt(error[0])) if is_exact else APPROXIMATE
         draws = np.asarray(state.particles)
         return Drawn(draws, equal_weights(len(draws)), evidence, verdict, statistics)
+
+
+def check_weighable(proposal: object, observation: AbstractObservation) -> None:
+    """Raise `InputError` where no weights can correct moves: those of no proposal, and clamped coordinates."""
+    check_kind("proposal", proposal, Paper | Twist, expected="a way to lead the chain", remedy="for example Twist()")
+    is_exact = isinstance(observation, NormalCoordinates) and bool((observation.variance <= 0).any())
+    if isinstance(proposal, Paper) and is_exact:
+        raise InputError(
+            "proposal",
+            expected="one that has weights: clamped coordinates leave none",
+            got="Paper() and coordinates that are known exactly",
+            remedy="use Twist()",
+        )

@@ -6,14 +6,13 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_kind
-from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.likelihood.diagnostics import RELIABLE, effective_sample_size
 from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
-from dpm_ppl.posterior.methods.plain import Paper, Twist
-from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
+from dpm_ppl.posterior.methods.plain import Paper, Twist, check_weighable
+from dpm_ppl.posterior.methods.svi import Variational
+from dpm_ppl.posterior.observations import AbstractObservation
 from dpm_ppl.posterior.particles import num_lines, relative_variance, run
 from dpm_ppl.posterior.result import ENOUGH_RUNS, log_estimate, verdict_of
 from dpm_ppl.smc.adaptive import share_of_particles
@@ -30,7 +29,7 @@ class SMC(AbstractConditioning):
     """
 
     num_particles: int = eqx.field(static=True, default=1024, converter=count("num_particles", 2))
-    proposal: Paper | Twist = eqx.field(default_factory=Twist)
+    proposal: Paper | Twist | Variational = eqx.field(default_factory=Twist)
     num_runs: int = eqx.field(static=True, default=1, converter=count("num_runs"))
     resample: Resample = eqx.field(static=True, default=systematic)
     threshold: float = eqx.field(
@@ -41,17 +40,12 @@ class SMC(AbstractConditioning):
     name: ClassVar[str] = "smc"
 
     def check(self, diffusion: StepLaws, observation: AbstractObservation) -> None:
-        expected = "a way to move the particles"
-        check_kind("proposal", self.proposal, Paper | Twist, expected=expected, remedy="for example Twist()")
+        if isinstance(self.proposal, Variational):
+            self.proposal.check_trained()
+            self.proposal.check(diffusion, observation)
+        else:
+            check_weighable(self.proposal, observation)
         diffusion.check_steps_move()
-        is_exact = isinstance(observation, NormalCoordinates) and bool((observation.variance <= 0).any())
-        if isinstance(self.proposal, Paper) and is_exact:
-            raise InputError(
-                "proposal",
-                expected="one that has weights: clamped coordinates leave none",
-                got="Paper() and coordinates that are known exactly",
-                remedy="use Twist()",
-            )
 
     def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
         twist = self.proposal.twist(diffusion, observation)

@@ -19,6 +19,7 @@ from dpm_ppl.posterior.twists.bits import ByRates
 from dpm_ppl.posterior.twists.enumerated import MOST_BITS, EnumeratedTwist, enumerated_twist
 from dpm_ppl.posterior.twists.gaussian import ByVariance, OfMeasurements
 from dpm_ppl.posterior.twists.gradient import ByGradient
+from dpm_ppl.posterior.twists.learned import LearnedTwist
 from dpm_ppl.posterior.twists.linear_chain import LinearChainTwist, linear_chain_twist
 from dpm_ppl.posterior.twists.paper import PaperTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
@@ -36,6 +37,7 @@ __all__ = [
     "ByVariance",
     "Covariance",
     "EnumeratedTwist",
+    "LearnedTwist",
     "LinearChainTwist",
     "OfMeasurements",
     "PaperTwist",

@@ -114,15 +114,15 @@ class OfSharedMeasurements(AbstractOfNormalStep):
         log_twist, prior, apart = jax.tree.map(lambda leaf: leaf[ancestors], own)
         return OfSharedMeasurements(log_twist, prior, apart, self.slopes, self.root, self.left_root)
 
-    def sample(self, key: PRNGKey) -> Batch:
+    def noise(self, key: PRNGKey) -> Batch:
         key, measurement_key = jax.random.split(key)
         noise = self._noise(key)
         own = jax.random.normal(measurement_key, self.apart.shape, self.apart.dtype) @ self.left_root.T
         miss = self.apart - self._measured(noise) - own
-        return self.prior.at(noise + (cho_solve((self.root, True), miss.T).T @ self.slopes).reshape(noise.shape))
+        return noise + (cho_solve((self.root, True), miss.T).T @ self.slopes).reshape(noise.shape)
 
-    def log_ratio(self, x: Batch) -> Cost:
-        miss = self.apart - self._measured(self.prior.noise_of(x))
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        miss = self.apart - self._measured(noise)
         return _log_normal(miss, self.left_root) - _log_normal(self.apart, self.root)
 
     def _measured(self, noise: Array) -> Array:

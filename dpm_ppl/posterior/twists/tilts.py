@@ -13,10 +13,11 @@ import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
 
-from dpm_ppl._common.numpyro_seam import Distribution
+from dpm_ppl._common.numpyro_seam import BernoulliLogits, Distribution, Normal
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.posterior.prediction import coordinates
+from dpm_ppl.schedules.steps import Step
 
 
 class AbstractTilt(eqx.Module):
@@ -43,6 +44,13 @@ class AbstractTilt(eqx.Module):
     def log_prior(self, x: Batch) -> Cost:
         """The log-density of these moves under the chain itself."""
 
+    def corrected(self, outputs: Array, step: Step) -> "AbstractTilt":
+        """This law moved by numbers that a network has learned, `(particle, *event_shape, num_outputs)`.
+
+        Zeros leave it as it is, and so does a law that knows no correction.
+        """
+        return self
+
 
 def normal_step(law: Distribution) -> NormalStep:
     """A law of real coordinates as a step; the stationary law starts from 0 and has the unit 1."""
@@ -58,6 +66,8 @@ def over_event(terms: Array) -> Cost:
 
 
 LEAST_VARIANCE = 1e-30
+MOST_LOG_SCALE = 1.0
+"""Of the spread of a corrected step."""
 
 
 class AbstractOfNormalStep(AbstractTilt):
@@ -65,11 +75,54 @@ class AbstractOfNormalStep(AbstractTilt):
 
     prior: eqx.AbstractVar[NormalStep]
 
+    @abc.abstractmethod
+    def noise(self, key: PRNGKey) -> Batch:
+        """One noise of each particle."""
+
+    @abc.abstractmethod
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        """How much likelier the law makes these noises than N(0, 1) does, as a logarithm."""
+
+    def sample(self, key: PRNGKey) -> Batch:
+        return self.prior.at(self.noise(key))
+
+    def log_ratio(self, x: Batch) -> Cost:
+        return self.log_ratio_at(self.prior.noise_of(x))
+
     def log_prior(self, x: Batch) -> Cost:
         return over_event(self.prior.log_prob(x))
 
+    def corrected(self, outputs: Array, step: Step) -> "AbstractTilt":
+        # The more of the noise is new in a step, the further a correction can take it.
+        shift = jnp.exp(0.5 * step.log_noise_gain) * outputs[..., 0]
+        log_scale = jnp.exp(step.log_noise_gain) * MOST_LOG_SCALE * jnp.tanh(outputs[..., 1] / MOST_LOG_SCALE)
+        return Corrected(self.log_twist, self.prior, self, shift, log_scale)
+
     def _noise(self, key: PRNGKey) -> Array:
         return jax.random.normal(key, self.prior.batch_shape, self.prior.displacement.dtype)
+
+
+class Corrected(AbstractOfNormalStep):
+    """The noise of another law, spread by exp(`log_scale`) and moved by `shift`."""
+
+    log_twist: Cost
+    prior: NormalStep
+    base: AbstractOfNormalStep
+    shift: Batch
+    log_scale: Batch
+
+    def of(self, ancestors: Int[Array, " particle"]) -> "Corrected":
+        own = (self.log_twist, self.prior, self.shift, self.log_scale)
+        log_twist, prior, shift, log_scale = jax.tree.map(lambda leaf: leaf[ancestors], own)
+        base: Any = self.base.of(ancestors)
+        return Corrected(log_twist, prior, base, shift, log_scale)
+
+    def noise(self, key: PRNGKey) -> Batch:
+        return self.shift + jnp.exp(self.log_scale) * self.base.noise(key)
+
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        before = (noise - self.shift) * jnp.exp(-self.log_scale)
+        return self.base.log_ratio_at(before) + over_event(0.5 * (noise**2 - before**2) - self.log_scale)
 
 
 class Untilted(AbstractTilt):
@@ -87,6 +140,14 @@ class Untilted(AbstractTilt):
     def log_prior(self, x: Batch) -> Cost:
         return self.prior.log_prob(x)
 
+    def corrected(self, outputs: Array, step: Step) -> AbstractTilt:
+        each, none = coordinates(self.prior), jnp.zeros(outputs.shape[:-1])
+        if isinstance(each, Normal):
+            return Shifted(self.log_twist, normal_step(self.prior), none).corrected(outputs, step)
+        if isinstance(each, BernoulliLogits):
+            return ByBits(self.log_twist, each, none, none).corrected(outputs, step)
+        return self
+
 
 class Shifted(AbstractOfNormalStep):
     """Every noise moved by a `shift`, the variance as it was (paper, eq. 61)."""
@@ -95,11 +156,11 @@ class Shifted(AbstractOfNormalStep):
     prior: NormalStep
     shift: Batch
 
-    def sample(self, key: PRNGKey) -> Batch:
-        return self.prior.at(self.shift + self._noise(key))
+    def noise(self, key: PRNGKey) -> Batch:
+        return self.shift + self._noise(key)
 
-    def log_ratio(self, x: Batch) -> Cost:
-        return over_event(self.shift * self.prior.noise_of(x) - 0.5 * self.shift**2)
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        return over_event(self.shift * noise - 0.5 * self.shift**2)
 
 
 class ByCoordinates(AbstractOfNormalStep):
@@ -111,13 +172,12 @@ class ByCoordinates(AbstractOfNormalStep):
     slope: Batch
     variance: Batch
 
-    def sample(self, key: PRNGKey) -> Batch:
+    def noise(self, key: PRNGKey) -> Batch:
         total = self._total
-        mean, spread = self.slope * self.apart / total, jnp.sqrt(self.variance / total)
-        return self.prior.at(mean + spread * self._noise(key))
+        return self.slope * self.apart / total + jnp.sqrt(self.variance / total) * self._noise(key)
 
-    def log_ratio(self, x: Batch) -> Cost:
-        total, noise = self._total, self.prior.noise_of(x)
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        total = self._total
         known = (self.apart - self.slope * noise) ** 2 / self.variance + jnp.log(self.variance)
         return over_event(-0.5 * known) - self._log_normaliser(total)
 
@@ -142,7 +202,7 @@ class ByMeasurements(AbstractOfNormalStep):
     slopes: Float[Array, "particle measurement coordinate"]
     covariance: Float[Array, "particle measurement measurement"]
 
-    def sample(self, key: PRNGKey) -> Batch:
+    def noise(self, key: PRNGKey) -> Batch:
         key, measurement_key = jax.random.split(key)
         noise = self._noise(key)
         # What is known exactly has a variance of 0, of which the root must not be NaN.
@@ -150,10 +210,10 @@ class ByMeasurements(AbstractOfNormalStep):
         own = jnp.einsum("pij,pj->pi", root, jax.random.normal(measurement_key, self.apart.shape, self.apart.dtype))
         miss = self.apart - self._measured(noise) - own
         moved = jnp.einsum("pmc,pm->pc", self.slopes, cho_solve((self._total_root, True), miss[..., None])[..., 0])
-        return self.prior.at(noise + moved.reshape(noise.shape))
+        return noise + moved.reshape(noise.shape)
 
-    def log_ratio(self, x: Batch) -> Cost:
-        miss = self.apart - self._measured(self.prior.noise_of(x))
+    def log_ratio_at(self, noise: Batch) -> Cost:
+        miss = self.apart - self._measured(noise)
         return log_normal(miss, self.covariance) - log_normal_of_root(self.apart, self._total_root)
 
     def _measured(self, noise: Array) -> Array:
@@ -186,6 +246,9 @@ class ByBits(AbstractTilt):
 
     def log_prior(self, x: Batch) -> Cost:
         return over_event(self.prior.log_prob(x))
+
+    def corrected(self, outputs: Array, step: Step) -> "AbstractTilt":
+        return eqx.tree_at(lambda tilt: tilt.log_one, self, self.log_one + outputs[..., 0])
 
     @property
     def _logits(self) -> Array:
