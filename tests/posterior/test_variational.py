@@ -9,10 +9,11 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.networks import TimeMLP
-from dpm_ppl.posterior import SMC, Paper, Twist, Variational, condition, condition_each, variational
+from dpm_ppl.posterior import SMC, Paper, Twist, Variational, condition, condition_each
 from dpm_ppl.posterior.by_coordinate import known_coordinates
 from dpm_ppl.posterior.particles import run
 from dpm_ppl.posterior.recognition import recognised
+from dpm_ppl.posterior.training import lower_bound
 from dpm_ppl.posterior.twists import LearnedTwist
 from dpm_ppl.smc import systematic
 from tests.instances import small
@@ -60,7 +61,7 @@ def test_an_untrained_guide_is_the_twist(name):
     sizes = (diffusion.num_coordinates + 1,), diffusion.kernel.num_outputs, diffusion.num_steps
     guide = LearnedTwist(twist, TimeMLP(*sizes, width=4, depth=1, key=KEY), jnp.ones(1))
     plain, _ = run(diffusion, twist, seen, KEY, 50, systematic, 0.0)
-    weights = eqx.filter_jit(variational.log_weights)(diffusion, guide, seen, KEY, 50)
+    weights = eqx.filter_jit(lower_bound.log_weights)(diffusion, guide, seen, KEY, 50)
     assert np.allclose(weights, plain.log_weights + plain.log_evidence + np.log(50), atol=1e-3)
 
 
@@ -125,8 +126,8 @@ def test_a_trained_guide_leads_particles(amortised):
 
 
 def test_the_next_observation_compiles_nothing(monkeypatch):
-    traced, bound = [], variational.lower_bound
-    monkeypatch.setattr(variational, "lower_bound", lambda *args: traced.append(1) or bound(*args))
+    traced, bound = [], lower_bound.lower_bound
+    monkeypatch.setattr(lower_bound, "lower_bound", lambda *args: traced.append(1) or bound(*args))
     law = lambda x: dist.Normal(x, 0.9)  # noqa: E731
     quick = Variational(num_draws=8, num_updates=2, width=3, depth=1, proposal=Paper())
     for number, y in enumerate([0.1, 0.7]):

@@ -26,7 +26,6 @@ from dpm_ppl.likelihood.diagnostics import (
     pareto_khat,
 )
 from dpm_ppl.networks import AbstractNetwork, TimeMLP
-from dpm_ppl.posterior.cases import Cases, Reader, cases_of, check_form, form_of
 from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
 from dpm_ppl.posterior.methods.plain import Paper, Twist, check_weighable
 from dpm_ppl.posterior.observations import AbstractObservation
@@ -34,8 +33,9 @@ from dpm_ppl.posterior.observed import maker, simulated
 from dpm_ppl.posterior.particles import relative_variance, run
 from dpm_ppl.posterior.recognition import Likelihood
 from dpm_ppl.posterior.result import log_estimate, verdict_of
+from dpm_ppl.posterior.training.cases import Cases, Reader, cases_of, check_form, form_of
+from dpm_ppl.posterior.training.lower_bound import UPDATES_PER_CHUNK, Settings, network_of, start, updates
 from dpm_ppl.posterior.twists import AbstractTwist, EnumeratedTwist, LearnedTwist, LinearChainTwist
-from dpm_ppl.posterior.variational import UPDATES_PER_CHUNK, Settings, network_of, start, updates
 from dpm_ppl.smc.resampling import systematic
 
 MOST_OBSERVATIONS = 16

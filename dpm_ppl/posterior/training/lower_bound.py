@@ -23,8 +23,8 @@ from dpm_ppl._common.numpyro_seam import eqx_module, params_site, prng_key
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.networks.base import AbstractNetwork
-from dpm_ppl.posterior.cases import Cases, Reader
 from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.training.cases import Cases, Reader
 from dpm_ppl.posterior.twists.learned import LearnedTwist, before_first
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
