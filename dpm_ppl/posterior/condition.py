@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.checks import check_key, check_kind, check_some
@@ -14,7 +14,7 @@ from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.methods import SMC, AbstractConditioning
-from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.observations import AbstractObservation, AnyLikelihood, for_methods
 from dpm_ppl.posterior.observed import maker
 from dpm_ppl.posterior.recognition import Likelihood
 from dpm_ppl.posterior.result import Posterior
@@ -56,7 +56,7 @@ def condition(
     """
     method, key = _checked(diffusion, method), check_key(key)
     observation = maker(diffusion, likelihood, observed, units)(observed)
-    method.check(diffusion, observation)
+    method.check(diffusion, for_methods(observation))
     return _posterior(diffusion, observation, observed, key, method, units)
 
 
@@ -107,7 +107,7 @@ def condition_all(
 ) -> list[Posterior]:
     """`condition_each` of observations in the forms that the methods know; `observed` is what they were made of."""
     for one in observations:
-        method.check(diffusion, one)
+        method.check(diffusion, for_methods(one))
     kept: Kept = {} if done is None else done
     found: list[Posterior] = []
     with interruptible("observations") as asked, count_display(progress, "observations", len(observations)) as show:
@@ -132,9 +132,8 @@ def _posterior(
     units: Units | None,
 ) -> Posterior:
     log_det = float(observation.log_det)
-    # A number of Python's is a constant of what is compiled: another one would compile it anew.
-    observation = eqx.tree_at(lambda one: one.log_det, observation, 0.0)
-    drawn = method.draw(diffusion, observation, key)
+    source = observation if isinstance(observation, AnyLikelihood) else observation.source
+    drawn = method.draw(diffusion, for_methods(observation), key)
     evidence = drawn.log_evidence
     return Posterior(
         method=method.name,
@@ -145,6 +144,7 @@ def _posterior(
         verdict=drawn.verdict,
         statistics=drawn.statistics,
         notices=drawn.notices,
+        log_likelihood=None if source is None else np.asarray(source.pointwise(jnp.asarray(drawn.draws))),
     )
 
 

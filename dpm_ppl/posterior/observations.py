@@ -6,6 +6,7 @@ All of them act on one datum or many, `(*batch, *event_shape)`, in the units tha
 import abc
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -22,11 +23,13 @@ from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float
 class AbstractObservation(eqx.Module):
     """r(x_0), the likelihood of what was observed as a function of x_0; for exact observations a density of them.
 
-    `log_det` is what an evidence lacks to be that of the observation in the units it was given in.
+    `log_det` is what an evidence lacks to be that of the observation in the units it was given in; `source` is the
+    likelihood that it was recognised in, if there is one.
     """
 
     event_shape: eqx.AbstractVar[tuple[int, ...]]
     log_det: eqx.AbstractVar[float]
+    source: eqx.AbstractVar["AnyLikelihood | None"]
 
     @abc.abstractmethod
     def log_prob(self, x_0: Batch) -> Cost:
@@ -47,6 +50,7 @@ class NormalCoordinates(AbstractObservation):
     seen: Bool[Array, "*event"]
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
+    source: "AnyLikelihood | None" = None
 
     def log_prob(self, x_0: Batch) -> Cost:
         exact = self.variance <= 0
@@ -67,6 +71,7 @@ class NormalLinear(AbstractObservation):
     variance: Float[Array, " measurement"]
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
+    source: "AnyLikelihood | None" = None
 
     def log_prob(self, x_0: Batch) -> Cost:
         apart = self.value - self._flat(x_0) @ self.matrix.T
@@ -83,6 +88,7 @@ class Bits(AbstractObservation):
     log_one: Datum
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
+    source: "AnyLikelihood | None" = None
 
     def log_prob(self, x_0: Batch) -> Cost:
         return jnp.where(x_0 > 0, self.log_one, self.log_zero).sum(axis=_event_axes(self.event_shape))
@@ -100,6 +106,7 @@ class AnyLikelihood(AbstractObservation):
     scale: Batch
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
+    source: None = None
 
     def log_prob(self, x_0: Batch) -> Cost:
         def one(x_0: Datum) -> Cost:
@@ -108,9 +115,21 @@ class AnyLikelihood(AbstractObservation):
         batch_shape = x_0.shape[: x_0.ndim - len(self.event_shape)]
         return jax.vmap(one)(x_0.reshape(-1, *self.event_shape)).reshape(batch_shape)
 
+    def pointwise(self, x_0: Batch) -> Float[Array, "draw *measurement"]:
+        """Log-density of each measurement given each draw `(draw, *event_shape)`; NaN where nothing was observed."""
+        seen = ~jnp.isnan(self.value)
+        value = jnp.where(seen, self.value, 0)  # which every law of single coordinates can give
+        found = jax.vmap(lambda x_0: self.law_of(x_0).log_prob(value))(x_0)
+        return found if seen.all() else jnp.where(seen, found, jnp.nan)
+
     def law_of(self, x_0: Datum) -> Distribution:
         """The law of the observation given one x_0; bits come to it as real numbers."""
         return law_from(self.law, x_0.astype(self.scale.dtype) * self.scale + self.shift)
+
+
+def for_methods(observation: AbstractObservation) -> AbstractObservation:
+    """What methods need of it: a number or a function of Python's would compile them anew for each observation."""
+    return replace(observation, log_det=0.0, source=None)
 
 
 def law_from(likelihood: Callable[[Datum], Any], x_0: Datum) -> Distribution:

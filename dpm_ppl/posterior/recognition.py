@@ -6,6 +6,7 @@ its own. What is none of these is taken as it is.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import equinox as eqx
@@ -70,11 +71,19 @@ def recognition(
 
         def bits_of(observed: Any) -> AbstractObservation:
             plain = plain_of(observed)
-            return _bits(plain, points) or plain
+            found = _bits(plain, points)
+            return plain if found is None else replace(found, source=plain)
 
         return bits_of
     normal = _normal(diffusion, plain_of(observed), points)
-    return plain_of if normal is None else lambda observed: normal(plain_of(observed).value)
+    if normal is None:
+        return plain_of
+
+    def normal_of(observed: Any) -> AbstractObservation:
+        plain = plain_of(observed)
+        return replace(normal(plain.value), source=plain)
+
+    return normal_of
 
 
 @eqx.filter_jit

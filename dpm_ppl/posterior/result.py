@@ -35,6 +35,9 @@ class Posterior:
     - `verdict`: `reliable`, `doubtful`, `unusable`; or `approximate` where a method is biased however long it runs.
     - `statistics`: what the method has to say of its run, by name.
     - `notices`: in words, what to change.
+    - `log_likelihood`: `(draw, ...)`, log-density of what was observed given each draw, in nats and the units it was
+      given in: of each measurement, NaN where there is none, or of all together where the likelihood has no factors.
+      None where coordinates are known exactly, which has no density.
     """
 
     __repr__ = short_repr
@@ -47,6 +50,7 @@ class Posterior:
     verdict: str
     statistics: dict[str, Any] = field(default_factory=dict)
     notices: tuple[str, ...] = ()
+    log_likelihood: np.ndarray | None = None
 
     @property
     def ess(self) -> float:
@@ -68,13 +72,17 @@ class Posterior:
 
     def resampled(self, key: PRNGKey, num_draws: int | None = None) -> np.ndarray:
         """Draws of equal weight, `(num_draws, *event_shape)`, as many as there are if not given, in random order."""
+        return self.draws[self.ancestors(key, num_draws)]
+
+    def ancestors(self, key: PRNGKey, num_draws: int | None = None) -> np.ndarray:
+        """The numbers of the draws that `resampled` takes, `(num_draws,)`."""
         num = len(self.draws) if num_draws is None else whole_number("num_draws", num_draws)
         key, order_key = jax.random.split(key)
         ancestors = []
         for start in range(0, num, len(self.draws)):
             chosen = systematic(jax.random.fold_in(key, start), jnp.asarray(self.log_weights, dtype=float))
             ancestors.append(np.asarray(jax.random.permutation(jax.random.fold_in(order_key, start), chosen)))
-        return self.draws[np.concatenate(ancestors)[:num]]
+        return np.concatenate(ancestors)[:num]
 
     def __str__(self) -> str:
         evidence = "no evidence" if self.log_evidence is None else f"log evidence {self.log_evidence.format('nats')}"

@@ -9,6 +9,7 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition
+from dpm_ppl.posterior.by_coordinate import flipped_bits, noisy_coordinates
 from dpm_ppl.posterior.observations import AnyLikelihood, Bits, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.recognition import recognised
 from tests.instances import small
@@ -123,3 +124,43 @@ def test_draws_by_weight():
     assert drawn.shape == (1200, 2)
     assert np.abs(drawn.mean(axis=0) - found.mean()).max() < 4 * found.std().max() / np.sqrt(found.ess)
     assert abs(found.weights.sum() - 1) < 1e-5
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "observed"),
+    [
+        (lambda x_0: dist.Normal(x_0[::-1] + 1, 0.3), jnp.array([0.1, 0.2, 0.3])),
+        (as_model, jnp.array([1.0, -1.0])),
+        (lambda x_0: dist.Normal(x_0**2, 0.3), jnp.ones(3)),
+        (lambda x_0: dist.MultivariateNormal(x_0, 0.2 * jnp.eye(3)), jnp.ones(3)),
+    ],
+)
+def test_log_likelihoods_are_those_of_numpyro(likelihood, observed):
+    """In the units of the data, for each measurement or, where it has no factors, for all."""
+    units = dpm.Dataset.from_continuous(np.random.default_rng(0).normal(5.0, 3.0, (50, 3)), per_coordinate=True).units
+    found = condition(REAL, likelihood, observed, key=KEY, method=SMC(16), units=units)
+
+    def model(observed):
+        x_0 = numpyro.sample("x_0", dist.Normal(jnp.zeros(3), 1).to_event(1))
+        law = dist.Normal(MATRIX @ x_0, 0.5) if likelihood is as_model else likelihood(x_0)
+        numpyro.sample("y", law, obs=observed)
+
+    given = {"x_0": jnp.asarray(found.draws, dtype=float)}
+    expected = numpyro.infer.log_likelihood(model, given, observed)["y"]
+    assert found.log_likelihood.shape == expected.shape
+    np.testing.assert_allclose(found.log_likelihood, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_of_what_was_not_observed_there_is_no_log_likelihood():
+    assert condition(REAL, None, np.array([0.0, 0.0, np.nan]), key=KEY, method=SMC(8)).log_likelihood is None
+    units = dpm.Dataset.from_continuous(np.random.default_rng(0).normal(5.0, 3.0, (50, 3)), per_coordinate=True).units
+    observed = np.array([4.0, np.nan, 6.0])
+    seen = noisy_coordinates(observed, 0.5, units)
+    found = condition(REAL, seen, observed, key=KEY, method=SMC(8), units=units)
+    expected = dist.Normal(jnp.asarray(found.draws, dtype=float), 0.5).log_prob(np.nan_to_num(observed))
+    expected = np.where(np.isnan(observed), np.nan, expected)
+    np.testing.assert_allclose(found.log_likelihood, expected, rtol=1e-3, atol=1e-3)
+    bits = flipped_bits(np.array([1.0, np.nan, 0.0]), 0.1)
+    found = condition(BITS, bits, np.array([1.0, np.nan, 0.0]), key=KEY, method=SMC(8))
+    np.testing.assert_allclose(found.log_likelihood[:, 0], np.log(np.where(found.draws[:, 0] > 0, 0.9, 0.1)), rtol=1e-5)
+    assert np.isnan(found.log_likelihood[:, 1]).all()

@@ -58,6 +58,7 @@ def _arrays(posterior: Posterior) -> dict[str, np.ndarray]:
         "observed": posterior.observed,
         "log_evidence": np.array(figures, np.float64),
         "words": np.array([posterior.method, posterior.verdict, *posterior.notices]),
+        **({} if posterior.log_likelihood is None else {"log_likelihood": posterior.log_likelihood}),
         **{f"{STATISTIC}{name}": np.asarray(value) for name, value in posterior.statistics.items()},
     }
 
@@ -76,4 +77,5 @@ def _posterior(arrays: dict[str, np.ndarray]) -> Posterior:
             name.removeprefix(STATISTIC): value for name, value in arrays.items() if name.startswith(STATISTIC)
         },
         notices=tuple(notices),
+        log_likelihood=arrays.get("log_likelihood"),
     )

@@ -28,7 +28,7 @@ from dpm_ppl.likelihood.diagnostics import (
 from dpm_ppl.networks import AbstractNetwork, TimeMLP
 from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
 from dpm_ppl.posterior.methods.plain import Paper, Twist, check_weighable
-from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.observations import AbstractObservation, for_methods
 from dpm_ppl.posterior.observed import maker, simulated
 from dpm_ppl.posterior.particles import relative_variance, run
 from dpm_ppl.posterior.recognition import Likelihood
@@ -154,7 +154,7 @@ class Variational(AbstractConditioning):
             raise InputError("observed", expected="observations", got="none", remedy="leave it out to simulate them")
         plain = eqx.tree_at(lambda one: one.guide, self, None, is_leaf=lambda leaf: leaf is None)
         make = maker(diffusion, likelihood, observed[0], units)
-        observations = [eqx.tree_at(lambda one: one.log_det, make(one), 0.0) for one in observed]
+        observations = [for_methods(make(one)) for one in observed]
         plain.check(diffusion, observations[0])
         cases = [(one, plain.twist(diffusion, one)) for one in observations]
         with interruptible("updates") as asked:

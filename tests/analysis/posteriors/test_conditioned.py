@@ -2,6 +2,7 @@
 
 import math
 
+import arviz_stats as az
 import jax
 import numpy as np
 import pytest
@@ -21,10 +22,11 @@ def weighted(mean=1.0, method="smc", verdict="reliable", notices=()):
     draws = RNG.normal(size=(NUM, 2))
     log_weights = mean * draws.sum(axis=1)
     log_weights = log_weights - np.logaddexp.reduce(log_weights)
+    pointwise = -0.01 * (np.array([mean, np.nan]) - draws) ** 2
     statistics = {"smallest_ess": 9.0, "ess_along_chain": np.ones((1, 5)), "twist": "ByVariance"}
     evidence = Estimate(-1.5, 0.1, NUM)
     observed = np.array([mean, np.nan])
-    return Posterior(method, draws, log_weights, observed, evidence, verdict, statistics, notices)
+    return Posterior(method, draws, log_weights, observed, evidence, verdict, statistics, notices, pointwise)
 
 
 def equal(draws, method="gibbs"):
@@ -59,6 +61,17 @@ def test_several_observations_have_an_axis_of_their_own_in_a_file_too(tmp_path):
     assert (read.attrs["verdict"], read.attrs["notices"]) == ("doubtful", "more particles")
     with pytest.raises(InputError, match="at least one"):
         conditioned_tree([])
+
+
+def test_log_likelihoods_are_those_of_the_draws_and_arviz_finds_them():
+    single = conditioned_tree(weighted(0.5), num_draws=500)
+    assert single["log_likelihood"]["y"].dims == ("chain", "draw", "measured")
+    ours, drawn = single["log_likelihood"]["y"].values[..., 0], single["posterior"]["x_0"].values[..., 0]
+    np.testing.assert_allclose(ours, -0.01 * (0.5 - drawn) ** 2)
+    several = conditioned_tree([weighted(0.0), weighted(1.0)])
+    assert several["log_likelihood"]["y"].sizes == {"chain": 1, "draw": NUM, "observation": 2, "measured": 1}
+    assert az.loo(several).n_data_points == 2
+    assert "log_likelihood" not in conditioned_tree(equal(RNG.normal(size=(50, 2)))).children
 
 
 def test_equal_weights_keep_the_order_of_a_chain():
