@@ -31,7 +31,7 @@ class Posterior:
       without `units`).
     - `log_weights`: `(draw,)`, normalised: their exponentials add up to 1.
     - `log_evidence`: an `Estimate` of log E_p[r(x_0)], nats, of the observation in the units it was given in, or None
-      where the method gives none.
+      where the method gives none, as `MCMC` and `Paper` do not.
     - `verdict`: `reliable`, `doubtful`, `unusable`; or `approximate` where a method is biased however long it runs.
     - `statistics`: what the method has to say of its run, by name.
     - `notices`: in words, what to change.

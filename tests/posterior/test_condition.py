@@ -10,6 +10,7 @@ import pytest
 import dpm_ppl as dpm
 from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition
 from dpm_ppl.posterior.by_coordinate import flipped_bits, noisy_coordinates
+from dpm_ppl.posterior.methods.mcmc import advice
 from dpm_ppl.posterior.observations import AnyLikelihood, Bits, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.recognition import recognised
 from tests.instances import small
@@ -106,9 +107,23 @@ def test_what_does_not_fit_is_said_before_anything_is_computed(likelihood, obser
 
 
 def test_sizes_are_checked():
-    for make in (lambda: SMC(1), lambda: Gibbs(num_sweeps=0), lambda: Twist(1.5), lambda: SMC(threshold=2.0)):
+    sizes = (lambda: SMC(1), lambda: Gibbs(num_sweeps=0), lambda: Twist(1.5))
+    for make in (*sizes, lambda: SMC(threshold=2.0), lambda: MCMC(target_accept=1.0)):
         with pytest.raises(dpm.InputError):
             make()
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        ((1.0, 5000.0, 3), "3 divergences: raise target_accept; or"),
+        ((1.05, 5000.0, 0), "R-hat 1.050, 5,000 effective draws, 0 divergences: raise num_warmup; or"),
+        ((np.nan, 20.0, 0), "raise num_warmup, raise num_samples; or"),
+    ],
+)
+def test_chains_that_are_not_reliable_say_what_to_change(found, says):
+    assert says in advice(*found)
+    assert "SMC" in advice(*found)
 
 
 def test_collapse_is_said_loudly():

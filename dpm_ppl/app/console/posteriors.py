@@ -13,7 +13,12 @@ from dpm_ppl.posterior import Posterior
 if TYPE_CHECKING:
     from dpm_ppl.app.pages.posterior import Written
 
-FLAGS = {"num_particles": "--num-particles", "num_runs": "--num-runs", "num_sweeps": "--num-draws"}
+FLAGS = {
+    "num_particles": "--num-particles",
+    "num_runs": "--num-runs",
+    "num_sweeps": "--num-draws",
+    "num_samples": "--num-draws",
+}
 """Options for the arguments that a method's advice names."""
 
 
@@ -54,4 +59,4 @@ def _figures(one: Posterior) -> dict[str, Any]:
 
 
 def _spoken(notice: str) -> str:
-    return re.sub(r"\b(num_particles|num_runs|num_sweeps)\b", lambda found: FLAGS[found[0]], notice)
+    return re.sub(r"\b(num_particles|num_runs|num_sweeps|num_samples)\b", lambda found: FLAGS[found[0]], notice)

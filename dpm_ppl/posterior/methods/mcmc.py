@@ -11,6 +11,7 @@ from numpyro.diagnostics import summary
 from numpyro.infer import MCMC as NumPyroMCMC
 from numpyro.infer import NUTS
 
+from dpm_ppl._common.checks import number_in
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Normal
 from dpm_ppl._common.numpyro_seam import sample as sample_site
@@ -26,16 +27,22 @@ from dpm_ppl.schedules.steps import Step
 MOST_RHAT = 1.01
 
 
+def _share(value: Any) -> float:
+    return number_in("target_accept", value, 0, 1, expected="a share between 0 and 1", remedy="use 0.8, or 0.95")
+
+
 class MCMC(AbstractConditioning):
     """NumPyro's NUTS on x_T and the noise of every step, all standard normal under the chain (non-centred).
 
     T + 1 times as many coordinates as the data have, each gradient a pass through the whole chain: for T up to a
-    hundred and a few coordinates. It gives no evidence.
+    hundred and a few coordinates. It gives no evidence. `target_accept` is NumPyro's `target_accept_prob`: nearer to 1,
+    steps are shorter and fewer of them diverge.
     """
 
     num_warmup: int = eqx.field(static=True, default=500, converter=count("num_warmup"))
     num_samples: int = eqx.field(static=True, default=500, converter=count("num_samples", 4))
     num_chains: int = eqx.field(static=True, default=4, converter=count("num_chains"))
+    target_accept: float = eqx.field(static=True, default=0.8, converter=_share)
     name: ClassVar[str] = "mcmc"
 
     def check(self, diffusion: StepLaws, observation: AbstractObservation) -> None:
@@ -58,7 +65,11 @@ class MCMC(AbstractConditioning):
 
         chains: dict[str, Any] = {"num_warmup": self.num_warmup, "num_samples": self.num_samples}
         mcmc = NumPyroMCMC(
-            NUTS(model), **chains, num_chains=self.num_chains, chain_method="vectorized", progress_bar=False
+            NUTS(model, target_accept_prob=self.target_accept),
+            **chains,
+            num_chains=self.num_chains,
+            chain_method="vectorized",
+            progress_bar=False,
         )
         mcmc.run(key, extra_fields=("diverging",))
         samples: Any = mcmc.get_samples(group_by_chain=True)
@@ -69,8 +80,17 @@ class MCMC(AbstractConditioning):
         is_reliable = ess >= FEWEST_EFFECTIVE and rhat <= MOST_RHAT and not diverging
         flat = draws.reshape(-1, *diffusion.event_shape)
         statistics = {"smallest_ess": ess, "rhat": rhat, "num_diverging": diverging}
-        notices = () if is_reliable else (f"R-hat {rhat:.3f}, {ess:,.0f} effective draws, {diverging} divergences",)
+        notices = () if is_reliable else (advice(rhat, ess, diverging),)
         return Drawn(flat, equal_weights(len(flat)), None, RELIABLE if is_reliable else DOUBTFUL, statistics, notices)
+
+
+def advice(rhat: float, ess: float, num_diverging: int) -> str:
+    """What is wrong with chains that are not reliable, and what to change."""
+    changes = ["raise target_accept"] * (num_diverging > 0)
+    changes += ["raise num_warmup"] * (not rhat <= MOST_RHAT)  # it is NaN where a chain stands still
+    changes += ["raise num_samples"] * (not ess >= FEWEST_EFFECTIVE)
+    found = f"R-hat {rhat:.3f}, {ess:,.0f} effective draws, {num_diverging} divergences"
+    return f"{found}: {', '.join(changes)}; or take fewer steps T, or SMC, which has no trouble with many"
 
 
 def x_0_of_noise(diffusion: StepLaws, noise: Array) -> Array:
