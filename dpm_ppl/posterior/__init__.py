@@ -5,9 +5,11 @@
 - The methods: `SMC` (start here), `Twist` (exact for linear chains and few bits, quick and approximate else), `Gibbs`
   (few particles, many sweeps), `Variational` (a trained guide, for one observation or for many), `MCMC` (NUTS, for
   small problems), `Paper` (as published, biased).
+- `latent` puts x_0 of a diffusion into a NumPyro program of your own, beside other latents.
 """
 
 from dpm_ppl.posterior.condition import condition, condition_each
+from dpm_ppl.posterior.latent import latent
 from dpm_ppl.posterior.methods import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Twist, Variational
 from dpm_ppl.posterior.result import Posterior
 
@@ -22,4 +24,5 @@ __all__ = [
     "Variational",
     "condition",
     "condition_each",
+    "latent",
 ]

@@ -134,7 +134,9 @@ def _posterior(
     log_det = float(observation.log_det)
     source = observation if isinstance(observation, AnyLikelihood) else observation.source
     drawn = method.draw(diffusion, for_methods(observation), key)
-    evidence = drawn.log_evidence
+    evidence, bound, statistics = drawn.log_evidence, drawn.lower_bound, drawn.statistics
+    if bound is not None:
+        statistics = statistics | {"lower_bound": bound.mean + log_det, "lower_bound_se": bound.se}
     return Posterior(
         method=method.name,
         draws=drawn.draws if units is None else units.unstandardise(drawn.draws),
@@ -142,7 +144,7 @@ def _posterior(
         observed=np.asarray(observed),
         log_evidence=None if evidence is None else evidence + log_det,
         verdict=drawn.verdict,
-        statistics=drawn.statistics,
+        statistics=statistics,
         notices=drawn.notices,
         log_likelihood=None if source is None else np.asarray(source.pointwise(jnp.asarray(drawn.draws))),
     )

@@ -253,3 +253,12 @@ def test_what_is_kept_of_something_else_is_drawn_anew(runs, tmp_path, monkeypatc
         called = posterior(runs.real, tmp_path, values, *options)
     assert ("is damaged" in called.err) == (change == "damage")
     assert len(drawn) == 3
+
+
+@pytest.mark.slow
+def test_a_guide_is_trained_for_each_observation(runs, tmp_path):
+    options = ("--likelihood", "gaussian", "--sigma", 0.5, "--method", "svi", "--num-draws", 200)
+    posterior(runs.real, tmp_path, [0.5, np.nan], *options)
+    statistics = load(tmp_path / "out" / "posterior.nc")["sample_stats"]
+    gap = float(statistics["log_evidence"][0]) - float(statistics["lower_bound"][0])
+    assert -0.05 < gap < 0.5

@@ -32,8 +32,8 @@ def posterior(
         likelihood: "mask": what is not NaN is known exactly; "gaussian": with noise; "flip": bits, some flipped.
         sigma: Standard deviation of the noise of "gaussian", in the units of the data.
         rate: Share of the bits that are flipped under "flip".
-        method: "smc", "gibbs" or "mcmc", which are right as they go on; "twist", quick and approximate; or "paper", as
-            published, and biased.
+        method: "smc", "gibbs" or "mcmc", which are right as they go on; "svi", which trains a guide for each
+            observation and weights its draws; "twist", quick and approximate; or "paper", as published, and biased.
         num_particles: Particles of "smc" (1024 if not given) and of "gibbs" (32).
         num_runs: Runs of "smc" one after the other, pooled; 1 if not given.
         num_draws: Draws of each posterior; as many as the method makes by itself if not given.

@@ -18,10 +18,10 @@ from dpm_ppl.app.posteriors.observing import Noise
 from dpm_ppl.data.units import Units
 from dpm_ppl.experiments.options import check_range
 from dpm_ppl.likelihood.fingerprint import fingerprint
-from dpm_ppl.posterior import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Posterior, Twist
+from dpm_ppl.posterior import MCMC, SMC, AbstractConditioning, Gibbs, Paper, Posterior, Twist, Variational
 from dpm_ppl.posterior.condition import condition_all
 
-METHODS = ("smc", "twist", "gibbs", "mcmc", "paper")
+METHODS = ("smc", "twist", "gibbs", "svi", "mcmc", "paper")
 NUM_CHAINS, FEWEST_DRAWS = 4, 4
 
 
@@ -62,6 +62,8 @@ def method_of(
             return MCMC(**samples, num_chains=NUM_CHAINS)
         case "twist":
             return Twist(**draws)
+        case "svi":
+            return Variational(**draws)
         case _:
             return Paper(**draws)
 

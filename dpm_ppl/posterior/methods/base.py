@@ -27,6 +27,8 @@ class Drawn(NamedTuple):
     verdict: str
     statistics: dict[str, Any]
     notices: tuple[str, ...] = ()
+    lower_bound: Estimate | None = None
+    """Of the log evidence, where the method has one."""
 
 
 class AbstractConditioning(eqx.Module):

@@ -3,8 +3,6 @@
 from typing import Any, ClassVar
 
 import equinox as eqx
-import jax
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 from numpyro.diagnostics import summary
@@ -13,16 +11,13 @@ from numpyro.infer import NUTS
 
 from dpm_ppl._common.checks import number_in
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.numpyro_seam import Normal
-from dpm_ppl._common.numpyro_seam import sample as sample_site
-from dpm_ppl._common.types import Array, PRNGKey
+from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.likelihood.diagnostics import DOUBTFUL, RELIABLE
+from dpm_ppl.posterior.latent import latent
 from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count, equal_weights
 from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
 from dpm_ppl.posterior.result import FEWEST_EFFECTIVE
-from dpm_ppl.posterior.twists.tilts import normal_step
-from dpm_ppl.schedules.steps import Step
 
 MOST_RHAT = 1.01
 
@@ -57,10 +52,7 @@ class MCMC(AbstractConditioning):
 
     def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
         def model() -> None:
-            shape = (diffusion.num_steps + 1, *diffusion.event_shape)
-            noise = sample_site("noise", Normal(jnp.zeros(shape), 1.0).to_event(len(shape)))
-            x_0 = x_0_of_noise(diffusion, noise)
-            numpyro.deterministic("x_0", x_0)
+            x_0 = latent("x_0", diffusion)
             numpyro.factor("observed", observation.log_prob(x_0[None])[0])
 
         chains: dict[str, Any] = {"num_warmup": self.num_warmup, "num_samples": self.num_samples}
@@ -91,14 +83,3 @@ def advice(rhat: float, ess: float, num_diverging: int) -> str:
     changes += ["raise num_samples"] * (not ess >= FEWEST_EFFECTIVE)
     found = f"R-hat {rhat:.3f}, {ess:,.0f} effective draws, {num_diverging} divergences"
     return f"{found}: {', '.join(changes)}; or take fewer steps T, or SMC, which has no trouble with many"
-
-
-def x_0_of_noise(diffusion: StepLaws, noise: Array) -> Array:
-    """x_0 as the chain makes it of the noise of its steps, `(T + 1, *event_shape)`: x_T, then the steps T ... 1."""
-
-    def down(x_t: Array, inputs: tuple[Step, Array]) -> tuple[Array, None]:
-        step, own = inputs
-        return normal_step(diffusion.reverse(x_t[None], step)).at(own[None])[0], None
-
-    x_1, _ = jax.lax.scan(down, noise[-1], (diffusion.steps[1:], noise[1:-1]), reverse=True)
-    return normal_step(diffusion.edge_law(x_1[None])).at(noise[0][None])[0]

@@ -111,12 +111,8 @@ class Variational(AbstractConditioning):
         are_equal = self.num_draws / ess - 1 < EQUAL_WEIGHTS**2
         if verdict == RELIABLE and not are_equal and is_khat_bad(khat, self.num_draws):
             verdict = DOUBTFUL
-        statistics = {
-            "lower_bound": estimate(log_weights + total + math.log(self.num_draws)),
-            "khat": khat,
-            "num_skipped": num_skipped,
-            "twist": name,
-        }
+        statistics = {"khat": khat, "num_skipped": num_skipped, "twist": name}
+        bound = estimate(log_weights + total + math.log(self.num_draws))
         what = f"{ess:,.0f} of {self.num_draws:,} draws are effective, k-hat {khat:.2f}"
         remedy = "raise num_updates or num_draws, or correct it by resampling: SMC(proposal=...)"
         notices = () if verdict == RELIABLE else (f"{what}: {remedy}",)
@@ -124,7 +120,7 @@ class Variational(AbstractConditioning):
             notices += (
                 f"{num_skipped:,} updates were not finite and dropped: lower learning_rate, or use another proposal",
             )
-        return Drawn(np.asarray(state.particles), log_weights, evidence, verdict, statistics, notices)
+        return Drawn(np.asarray(state.particles), log_weights, evidence, verdict, statistics, notices, bound)
 
     def amortised(
         self,
