@@ -87,8 +87,19 @@ class Problem:
         return means[rng.choice(25, p=weights, size=num)] + rng.normal(size=(num, len(root))) @ root.T
 
 
-def sliced_wasserstein_1(a: np.ndarray, b: np.ndarray, rng: np.random.Generator, num_slices: int = 100) -> float:
-    """The mean over random directions of the distance of two sets of equally many draws along them."""
+def sliced_wasserstein_1(
+    a: np.ndarray,
+    b: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    weights: np.ndarray | None = None,
+    num_slices: int = 100,
+) -> float:
+    """The mean over random directions of the distance of two sets of draws along them; `weights` are those of `b`."""
     directions = rng.normal(size=(a.shape[1], num_slices))
     directions /= np.linalg.norm(directions, axis=0)
-    return float(np.abs(np.sort(a @ directions, axis=0) - np.sort(b @ directions, axis=0)).mean())
+    along = np.concatenate([a, b]) @ directions
+    order = along.argsort(axis=0)
+    of_b = np.full(len(b), 1 / len(b)) if weights is None else weights
+    excess = np.concatenate([np.full(len(a), 1 / len(a)), -of_b])[order].cumsum(axis=0)[:-1]
+    return float((np.abs(excess) * np.diff(np.take_along_axis(along, order, axis=0), axis=0)).sum(axis=0).mean())
