@@ -9,7 +9,7 @@ takes, with their likelihoods as weights.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -119,7 +119,7 @@ def _distances(roll: Roll, options: Options) -> Table:
 def _calibration(roll: Roll, method: AbstractConditioning) -> Calibration:
     """x_0 from the fitted chain, its observation, and ranks of the coordinates and of log r(x_0)."""
 
-    def simulate(key: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+    def simulate(key: jax.Array) -> tuple[dict[str, Any], Any]:
         chain_key, noise_key = jax.random.split(key)
         x_0 = jnp.asarray(roll.units.unstandardise(roll.diffusion.sample(chain_key, 2)))[0]
         return {"x_0": x_0}, roll.law(x_0).sample(noise_key)
@@ -127,7 +127,7 @@ def _calibration(roll: Roll, method: AbstractConditioning) -> Calibration:
     def approximate(y: jax.Array, key: jax.Array) -> dict[str, np.ndarray]:
         return {"x_0": roll.posterior(y, method, key).resampled(key, NUM_RANKED)}
 
-    def log_likelihood(parameters: dict, y: jax.Array) -> dict[str, jax.Array]:
+    def log_likelihood(parameters: Any, y: Any) -> dict[str, Any]:
         return {"log r": roll.law(parameters["x_0"]).log_prob(y)}
 
     options = {"num_simulations": NUM_SIMULATIONS, "quantities": log_likelihood, "compiled": False}
