@@ -51,6 +51,7 @@ def regression():
     numpyro.sample("y", dist.Normal(x[0] + slope * COVARIATE, 0.5).to_event(1), obs=Y)
 
 
+@pytest.mark.slow
 def test_svi_finds_the_regression_and_its_evidence():
     """All is normal: a normal guide can be the posterior, and the bound the evidence."""
     guide = AutoMultivariateNormal(regression)
