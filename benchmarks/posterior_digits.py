@@ -35,7 +35,7 @@ def main(options: Options) -> None:
     opened = open_trained(options.run)
     diffusion, heldout = diffusion_of(opened), opened.experiment.task.heldout
     units, rng = heldout.units, np.random.default_rng(options.seed)
-    levels = units.as_given((np.asarray(heldout.values[: options.num_digits]) - units.shift) / units.scale)
+    levels = units.as_given(np.asarray(heldout.values[: options.num_digits]))
     sigma = float(levels.std(axis=0).mean())
     observed = levels + sigma * rng.standard_normal(levels.shape)
     method = SMC(options.num_particles)

@@ -13,7 +13,7 @@ from dpm_ppl.posterior.observations import NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.particles import run
 from dpm_ppl.posterior.prediction import coordinates, predict
 from dpm_ppl.posterior.twists import Average, ByVariance, average, twist_for
-from dpm_ppl.posterior.twists.average import OfSharedMeasurements, measure_misses
+from dpm_ppl.posterior.twists.average import Covariances, OfSharedMeasurements, measure_misses
 from dpm_ppl.posterior.twists.linear_chain import linear_chain_twist
 from dpm_ppl.smc import systematic
 from tests.posterior.test_conjugate import Linear, law_of_linear
@@ -68,8 +68,8 @@ def test_the_tilted_law_is_that_of_bayes():
     slopes = jax.random.normal(next(keys), (measurements, size))
     left = jnp.diag(jnp.array([0.5, 1.0, 2.0]))
     apart = jax.random.normal(next(keys), (num, measurements))
-    root = jnp.linalg.cholesky(slopes @ slopes.T + left)
-    tilt = OfSharedMeasurements(jnp.zeros(num), prior, apart, slopes, root, jnp.linalg.cholesky(left))
+    laws = Covariances.of(slopes @ slopes.T + left, left)
+    tilt = OfSharedMeasurements(jnp.zeros(num), prior, apart, slopes, laws)
 
     precision = jnp.eye(size) + slopes.T @ jnp.linalg.inv(left) @ slopes
     mean = jax.vmap(lambda one: jnp.linalg.solve(precision, slopes.T @ jnp.linalg.solve(left, one)))(apart)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jax.scipy.linalg import cho_solve, solve_triangular
+from jax.scipy.linalg import solve_triangular
 
 from dpm_ppl._common.memory import size_within_budget
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
@@ -65,14 +65,13 @@ class Average(AbstractTwist):
         covariance, deviation = self.misses.at(step.t)
         crossed = seen.matrix @ covariance
         measured = crossed @ seen.matrix.T + jnp.diag(seen.variance)
-        root = jnp.linalg.cholesky(measured)
         slopes = crossed * (reach(step) / deviation)
         # What the step explains must leave something of every combination of the measurements.
         explained = reach(step) ** 2 * self.misses.largest[step.t - 2]
         slopes = slopes * jnp.sqrt(jnp.minimum(1.0, MOST_EXPLAINED / explained))
-        left_root = jnp.linalg.cholesky(measured - slopes @ slopes.T)
+        law = Covariances.of(measured, measured - slopes @ slopes.T)
         apart = seen.value - known.mean.reshape(len(x_t), -1) @ seen.matrix.T
-        return OfSharedMeasurements(_log_normal(apart, root), known.reverse, apart, slopes, root, left_root)
+        return OfSharedMeasurements(law.log_normal(0, apart), known.reverse, apart, slopes, law)
 
     def finish(self, diffusion: StepLaws, x_1: Batch) -> AbstractTilt:
         seen, prior = self.observation, normal_step(diffusion.edge_law(x_1))
@@ -96,34 +95,57 @@ def _predicted(diffusion: StepLaws, dtype: Any, num: int) -> Predicted:
     return predict(diffusion, x_t, jax.tree.map(lambda leaf: leaf[-1], diffusion.steps))
 
 
+class Covariances(eqx.Module):
+    """Of some normal laws; their Cholesky factors, and the inverses of these.
+
+    All that is asked of them afterwards are products: many small solutions would keep the threads of a BLAS waiting
+    for each other.
+    """
+
+    roots: Float[Array, "law measurement measurement"]
+    whiteners: Float[Array, "law measurement measurement"]
+
+    @classmethod
+    def of(cls, *covariances: Float[Array, "measurement measurement"]) -> "Covariances":
+        roots = jnp.linalg.cholesky(jnp.stack(covariances))
+        ones = jnp.broadcast_to(jnp.eye(roots.shape[-1], dtype=roots.dtype), roots.shape)
+        return cls(roots, solve_triangular(roots, ones, lower=True))
+
+    def log_normal(self, law: int, apart: Float[Array, "particle measurement"]) -> Cost:
+        """Log-densities of one of the laws, centred."""
+        log_det = jnp.log(jnp.diagonal(self.roots[law])).sum()
+        whitened = apart @ self.whiteners[law].T
+        return -0.5 * ((whitened**2).sum(axis=1) + apart.shape[1] * math.log(2 * math.pi)) - log_det
+
+
 class OfSharedMeasurements(AbstractOfNormalStep):
     """Times N(apart; slopes noise, left), where all but `apart` is shared by the particles.
 
-    `root` and `left_root` are the Cholesky factors of slopes slopes' + left, and of left.
+    `covariances` are slopes slopes' + left, and left.
     """
 
     log_twist: Cost
     prior: NormalStep
     apart: Float[Array, "particle measurement"]
     slopes: Float[Array, "measurement coordinate"]
-    root: Float[Array, "measurement measurement"]
-    left_root: Float[Array, "measurement measurement"]
+    covariances: Covariances
 
     def of(self, ancestors: Int[Array, " particle"]) -> "OfSharedMeasurements":
         own = (self.log_twist, self.prior, self.apart)
         log_twist, prior, apart = jax.tree.map(lambda leaf: leaf[ancestors], own)
-        return OfSharedMeasurements(log_twist, prior, apart, self.slopes, self.root, self.left_root)
+        return OfSharedMeasurements(log_twist, prior, apart, self.slopes, self.covariances)
 
     def noise(self, key: PRNGKey) -> Batch:
         key, measurement_key = jax.random.split(key)
         noise = self._noise(key)
-        own = jax.random.normal(measurement_key, self.apart.shape, self.apart.dtype) @ self.left_root.T
+        own = jax.random.normal(measurement_key, self.apart.shape, self.apart.dtype) @ self.covariances.roots[1].T
+        whitener = self.covariances.whiteners[0]
         miss = self.apart - self._measured(noise) - own
-        return noise + (cho_solve((self.root, True), miss.T).T @ self.slopes).reshape(noise.shape)
+        return noise + (miss @ whitener.T @ (whitener @ self.slopes)).reshape(noise.shape)
 
     def log_ratio_at(self, noise: Batch) -> Cost:
         miss = self.apart - self._measured(noise)
-        return _log_normal(miss, self.left_root) - _log_normal(self.apart, self.root)
+        return self.covariances.log_normal(1, miss) - self.covariances.log_normal(0, self.apart)
 
     def _measured(self, noise: Array) -> Array:
         return noise.reshape(len(noise), -1) @ self.slopes.T
@@ -178,10 +200,3 @@ def _largest_eigenvalue(matrix: Float[Array, "coordinate coordinate"]) -> Float[
     for _ in range(3):
         power = power @ power
     return trace * (power**2).sum() ** (1 / 16)
-
-
-def _log_normal(apart: Array, root: Array) -> Cost:
-    """Of centred normal laws with one Cholesky factor."""
-    whitened = solve_triangular(root, apart.T, lower=True)
-    log_det = jnp.log(jnp.diagonal(root)).sum()
-    return -0.5 * ((whitened**2).sum(axis=0) + len(root) * math.log(2 * math.pi)) - log_det
