@@ -6,7 +6,6 @@ from itertools import chain, repeat
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.table import Table
 
 from dpm_ppl._common.wording import AT_LEAST, AT_MOST, failures, khat_words, percentage
 from dpm_ppl.analysis.text_table import TextTable
@@ -31,29 +30,26 @@ ROWS = {
 }
 
 
-def scores_table(scores: Mapping[str, Scores]) -> Table:
+def scores_table(scores: Mapping[str, Scores]) -> TextTable:
     """One row per figure of each experiment, in 80 columns; under an experiment's name, its data and draws for each.
 
     L_null and the exact value carry the data's standard error alone.
     """
-    table = Table(title="Held-out scores: mean ± standard error over data", title_justify="left")
-    for heading in ("experiment", "figure"):
-        table.add_column(heading)
-    table.add_column("value", justify="right")
-    table.add_column("unit")
+    rows, sizes = [], []
     for name, score in scores.items():
-        heads = (name, f"{score.num_points:,} x {score.num_draws} draws")
-        for (figure, value), head in zip(score.figures().items(), chain(heads, repeat("")), strict=False):
+        heads, figures = (name, f"{score.num_points:,} x {score.num_draws} draws"), score.figures()
+        for (figure, value), head in zip(figures.items(), chain(heads, repeat("")), strict=False):
             unit = "bits/dim" if figure == "bits_per_dim" else score.unit
-            table.add_row(head, ROWS[figure], value.plus_minus(), unit)
-        table.add_section()
-    return table
+            rows.append([head, ROWS[figure], value.plus_minus(), unit])
+        sizes.append(len(figures))
+    caption = "Held-out scores: mean ± standard error over data"
+    return TextTable(caption, ["experiment", "figure", "value", "unit"], rows, align="llrl", group_sizes=sizes)
 
 
 def print_scores(scores: Mapping[str, Scores], *, references: Sequence[Reference] = ()) -> None:
     """The table, and below it what there is to hold it against."""
     console = Console(highlight=False)
-    console.print(scores_table(scores))
+    console.print(scores_table(scores).rich())
     for name, score in scores.items():
         if failed := failures(score.K_values):
             console.print(f"  {name}: K is {failed}")
