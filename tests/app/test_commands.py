@@ -16,7 +16,8 @@ import pytest
 from numpyro.infer import Trace_ELBO
 
 from dpm_ppl import Erasure, GaussianKernel, Program, experiments, training
-from dpm_ppl.app import conditioning, runs
+from dpm_ppl.app import runs
+from dpm_ppl.app.posteriors import conditioning
 from dpm_ppl.models import swissroll
 from dpm_ppl.training import checkpoint
 from tests.command_line import call_well
