@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._common.checks import check_key, check_sizes
+from dpm_ppl._common.checks import check_key, check_kind, check_sizes
 from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, chunk_like, chunk_size, in_chunks, keys_of
 from dpm_ppl._common.memory import peak_bytes, size_within_budget, sizes_within_budget
 from dpm_ppl._common.sums import accurate_sum, map_chunks
@@ -85,8 +85,9 @@ def bound(
     - `steps_chunk`, `data_chunk`: how many steps of how many data are evaluated side by side; by default at most 100 of
       64, and fewer where the memory budget says so.
 
-    **Raises:** `InputError` for data that do not fit the diffusion.
+    **Raises:** `InputError` for what is no diffusion, and data that do not fit it.
     """
+    check_kind("diffusion", diffusion, StepLaws, expected="a Diffusion", remedy="bound(diffusion, x_0, key)")
     key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
     num_draws, steps_chunk, data_chunk = sizes
     x_0 = check_scored(diffusion, x_0)  # pyright: ignore[reportArgumentType]: always a Diffusion

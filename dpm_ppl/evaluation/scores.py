@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_exact, check_key, check_shape, check_sizes
+from dpm_ppl._common.checks import check_exact, check_key, check_kind, check_shape, check_sizes
 from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, watched
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.progress import count_display
@@ -17,7 +17,7 @@ from dpm_ppl._common.wording import short_repr
 from dpm_ppl.data.dataset import Dataset, drawn
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.evaluation.kept_scores import KeptDraws, Values, identity_of
-from dpm_ppl.methods.base import AbstractMethod, check_scored
+from dpm_ppl.methods.base import AbstractMethod, check_method, check_scored
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +84,8 @@ def score(
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
+    check_method(method)
+    check_kind("data", data, Dataset, expected="a Dataset", remedy="for example Dataset.from_continuous(x)")
     if exact is not None and data.units.is_dequantised:
         raise InputError(
             "exact",

@@ -24,7 +24,7 @@ from dpm_ppl.likelihood.proposals import PROPOSALS, AbstractProposal, check_prop
 from dpm_ppl.likelihood.result import LogLikelihood
 from dpm_ppl.likelihood.running import MOST_DRAWS, RunningWeights
 from dpm_ppl.likelihood.saved import read_weights, write_weights
-from dpm_ppl.methods.base import AbstractMethod, check_scored
+from dpm_ppl.methods.base import AbstractMethod, check_method, check_scored
 
 type Draw = Callable[..., Any]
 _MOST_STEPS, _MOST_PARTICLES, _MOST_DATA = 20, 64, 16
@@ -72,6 +72,7 @@ def log_likelihood(
     **Raises:** `InputError` for data, sizes or a proposal that do not fit, and for a checkpoint of something else or
     of a method that calls back to Python.
     """
+    check_method(method)
     if proposal is None:
         proposal = PROPOSALS[default_proposal(method)]
     num_particles, *given = check_sizes(

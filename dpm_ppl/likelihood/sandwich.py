@@ -26,7 +26,7 @@ from dpm_ppl.estimates.standard_errors import Estimate, estimate, paired_differe
 from dpm_ppl.likelihood.estimator import log_likelihood
 from dpm_ppl.likelihood.proposals import PROPOSALS, default_proposal
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.methods.base import AbstractMethod, check_method
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ def sandwich(
 
     **Raises:** `InputError` as `log_likelihood` does.
     """
+    check_method(method)
     if options.get("draw") is not None:
         raise InputError("draw", expected="none, for simulated data", got=options["draw"], remedy="leave it out")
     check_known(method=method, key=key)

@@ -12,7 +12,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import as_jax_holds, check_event_shape, check_some
+from dpm_ppl._common.checks import as_jax_holds, check_event_shape, check_kind, check_some
 from dpm_ppl._common.chunks import MOST_DATA, chunk_like, chunk_size, in_chunks, keys_of
 from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
@@ -122,11 +122,18 @@ def _log_weights(method: AbstractMethod, x_0: Array, number: Array, key: PRNGKey
     return jax.lax.map(lambda pair: method.log_weight(*pair), pairs, batch_size=min(data_chunk, len(x_0)))
 
 
+def check_method(method: Any) -> None:
+    """Raise `InputError` for what is no method, as where arguments are exchanged."""
+    remedy = "pass the method first, then data, then the key"
+    check_kind("method", method, AbstractMethod, expected="a Diffusion, a Program or another method", remedy=remedy)
+
+
 def check_scored(method: AbstractMethod, x_0: Array | np.ndarray, argument: str = "x_0") -> np.ndarray | Array:
     """The data as JAX holds them.
 
-    **Raises:** `InputError` unless there are data, they fit the method, and it is trained.
+    **Raises:** `InputError` unless it is a method, there are data, they fit it, and it is trained.
     """
+    check_method(method)
     x_0 = as_jax_holds(x_0, argument)
     method.check_data(x_0, argument)
     method.check_trained(x_0.dtype)

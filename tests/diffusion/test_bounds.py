@@ -10,7 +10,9 @@ from dpm_ppl.diffusion.bounds import bound, entropy_bounds
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.lattice import uniforms
 from dpm_ppl.diffusion.terms import learned_edge
+from dpm_ppl.evaluation.scores import score as held_out_score
 from dpm_ppl.kernels import GaussianKernel, noise_prediction
+from dpm_ppl.likelihood import log_likelihood, sandwich
 from dpm_ppl.schedules import Erasure, Fixed
 from tests.instances import DIFFUSIONS, draw_data, small
 from tests.oracles import AtRest
@@ -141,6 +143,11 @@ def test_scoring_again_compiles_nothing():
         (lambda d: bound(d, np.zeros((0, 2)), KEY), "x_0: expected at least one datum, got none"),
         (lambda d: bound(d, np.zeros((3, 4)), KEY), "x_0: expected data of event shape"),
         (lambda d: bound(d, np.full((3, 2), np.nan), KEY), "x_0: expected finite values"),
+        (lambda d: bound(np.zeros((3, 2)), d, KEY), "diffusion: expected a Diffusion, got ndarray"),
+        (lambda d: log_likelihood(np.zeros((3, 2)), d, KEY, 8), "method: expected a Diffusion, a Program"),
+        (lambda d: sandwich(np.zeros((3, 2)), KEY, 8, 8), "method: expected a Diffusion, a Program"),
+        (lambda d: held_out_score(np.zeros((3, 2)), d, KEY), "method: expected a Diffusion, a Program"),
+        (lambda d: held_out_score(d, np.zeros((3, 2)), KEY), "data: expected a Dataset, got ndarray"),
         (lambda d: entropy_bounds(d, np.full((3, 2), np.inf), KEY), "x_0: expected finite values"),
         (lambda d: entropy_bounds(d, np.zeros((3, 4)), KEY), "x_0: expected data of event shape"),
         (lambda d: entropy_bounds(d, np.zeros((3, 2)), KEY, steps_chunk=0), "steps_chunk"),

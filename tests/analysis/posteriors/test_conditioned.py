@@ -2,7 +2,7 @@
 
 import math
 
-import arviz_stats as az
+import arviz as az
 import jax
 import numpy as np
 import pytest
