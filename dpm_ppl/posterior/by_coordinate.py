@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
+from dpm_ppl._common.checks import check_finite, real_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Datum
@@ -27,7 +28,7 @@ def known_coordinates(diffusion: StepLaws, observed: Any, units: Units | None = 
 
     **Raises:** `InputError` for another shape, and where nothing or everything is observed.
     """
-    values = np.asarray(observed, np.float64)
+    values = np.asarray(real_array(observed, "observed"), np.float64)
     if values.shape != diffusion.event_shape:
         raise InputError(
             "observed",
@@ -43,6 +44,7 @@ def known_coordinates(diffusion: StepLaws, observed: Any, units: Units | None = 
             got="none observed" if not seen.any() else "all observed: nothing is left to infer",
             remedy="NaN marks what was not observed",
         )
+    check_finite(values[seen], "observed")
     if isinstance(diffusion.kernel, BernoulliKernel):
         diffusion.kernel.check_data(values[seen])
         return _bits(values, 0.0, -np.inf)

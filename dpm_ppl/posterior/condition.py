@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpm_ppl._common.checks import check_key, check_kind, check_some
+from dpm_ppl._common.checks import check_key, check_kind, check_known, check_some
 from dpm_ppl._common.interruption import interruptible
 from dpm_ppl._common.progress import count_display
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.likelihood.diagnostics import UNUSABLE
 from dpm_ppl.posterior.methods import SMC, AbstractConditioning
 from dpm_ppl.posterior.observations import AbstractObservation, AnyLikelihood, for_methods
 from dpm_ppl.posterior.observed import maker
@@ -54,7 +55,7 @@ def condition(
 
     **Raises:** `InputError` for an observation that does not fit, and a method that cannot work with it.
     """
-    method, key = _checked(diffusion, method), check_key(key)
+    method, key = _checked(diffusion, method, units, key, observed), check_key(key)
     observation = maker(diffusion, likelihood, observed, units)(observed)
     method.check(diffusion, for_methods(observation))
     return _posterior(diffusion, observation, observed, key, method, units)
@@ -79,8 +80,10 @@ def condition_each(
     **Arguments:** `progress` shows how many are done. `done` has posteriors by the number of their observation, which
     are not computed again, and takes the new ones as they come: a dict, or something that writes them to a file.
     """
-    check_some("observed", observed, expected="at least one observation", remedy="pass observations along a first axis")
-    method, key = _checked(diffusion, method), check_key(key)
+    method, key = _checked(diffusion, method, units, key, observed), check_key(key)
+    expected, remedy = "at least one observation", "pass observations along a first axis"
+    check_kind("observed", observed, Sequence | np.ndarray | jax.Array, expected=expected, remedy=remedy)
+    check_some("observed", observed if np.ndim(observed) else (), expected=expected, remedy=remedy)
     make = maker(diffusion, likelihood, observed[0], units)
     return condition_all(
         diffusion,
@@ -137,21 +140,26 @@ def _posterior(
     evidence, bound, statistics = drawn.log_evidence, drawn.lower_bound, drawn.statistics
     if bound is not None:
         statistics = statistics | {"lower_bound": bound.mean + log_det, "lower_bound_se": bound.se}
+    verdict, notices = drawn.verdict, drawn.notices
+    if not np.isfinite(drawn.draws).all():
+        verdict, notices = UNUSABLE, (*notices, "some draws are not finite: the observation is too sharp for the chain")
     return Posterior(
         method=method.name,
         draws=drawn.draws if units is None else units.unstandardise(drawn.draws),
         log_weights=drawn.log_weights,
         observed=np.asarray(observed),
         log_evidence=None if evidence is None else evidence + log_det,
-        verdict=drawn.verdict,
+        verdict=verdict,
         statistics=statistics,
-        notices=drawn.notices,
+        notices=notices,
         log_likelihood=None if source is None else np.asarray(source.pointwise(jnp.asarray(drawn.draws))),
     )
 
 
-def _checked(diffusion: StepLaws, method: Any) -> AbstractConditioning:
+def _checked(diffusion: StepLaws, method: Any, units: Any, key: Any, observed: Any) -> AbstractConditioning:
     method = SMC() if method is None else method
+    check_known(key=key, observed=observed)
+    check_kind("units", units, Units | None, expected="those of the data", remedy="pass dataset.units")
     check_kind("diffusion", diffusion, StepLaws, expected="a Diffusion", remedy="train one with dpm_ppl.fit")
     remedy = "for example SMC(1024)"
     check_kind("method", method, AbstractConditioning, expected="a way to condition", remedy=remedy)

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Bool
 from numpyro import handlers
 
+from dpm_ppl._common.checks import short
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float
@@ -137,18 +138,29 @@ def law_from(likelihood: Callable[[Datum], Any], x_0: Datum) -> Distribution:
 
     **Raises:** `InputError` where it is neither.
     """
+    expected = "a function from x_0 to a NumPyro distribution, or a model with one sample site"
+    remedy = "for example lambda x_0: dist.Normal(x_0, 0.5)"
+    if isinstance(likelihood, Distribution) or not callable(likelihood):
+        raise InputError("likelihood", expected=expected, got=short(likelihood), remedy=remedy)
     with handlers.block(), handlers.trace() as trace, handlers.seed(rng_seed=0):
         law = likelihood(x_0)
     if isinstance(law, Distribution):
         return law
     sites: list[Any] = [site for site in trace.values() if site["type"] == "sample"]
+    if len(sites) == 1 and sites[0]["scale"] is not None:
+        raise InputError(
+            "likelihood",
+            expected="a model whose log-density is not scaled",
+            got=f"a site {sites[0]['name']!r} under handlers.scale or in a subsampled plate",
+            remedy="leave the scale out, or observe all of it",
+        )
     if len(sites) == 1:
         return sites[0]["fn"]
     raise InputError(
         "likelihood",
-        expected="a function from x_0 to a NumPyro distribution, or a model with one sample site",
+        expected=expected,
         got=f"{type(law).__name__}, {len(sites)} sample sites",
-        remedy="for example lambda x_0: dist.Normal(x_0, 0.5)",
+        remedy=remedy,
     )
 
 

@@ -5,6 +5,7 @@ points far apart say whether the mean is linear in x_0 and the deviation constan
 its own. What is none of these is taken as it is.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
 
-from dpm_ppl._common.checks import is_traced
+from dpm_ppl._common.checks import check_known, is_traced, real_array
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, Cost, Datum
 from dpm_ppl.data.units import Units
@@ -34,6 +35,12 @@ Likelihood = Callable[[Array], Any]
 
 MOST_ENTRIES = 50_000_000
 """Of the matrix of a linear likelihood, beyond which it is taken as any other."""
+MOST_ENUMERATED = 8
+"""Bits up to which a product over them is looked at in all their states."""
+LEAST_APART = 1e-3
+"""The smallest eigenvalue, of the correlations of measurements, that covariances of them are formed with."""
+NUM_WIDE, FURTHEST = 64, 6.0
+"""Points that a form has to hold at as well, and how far they lie, in deviations of the data."""
 
 
 def recognised(
@@ -93,7 +100,7 @@ def _log_probs(observation: AbstractObservation, points: Batch) -> Cost:
 
 
 def _checked(law: dist.Distribution, observed: Any) -> Array:
-    value = jnp.asarray(observed)
+    value = jnp.asarray(real_array(observed, "observed"))
     expected = (*law.batch_shape, *law.event_shape)
     if value.shape != expected:
         raise InputError(
@@ -113,6 +120,7 @@ def _checked(law: dist.Distribution, observed: Any) -> Array:
 
 
 def _check_finite(values: Array) -> None:
+    check_known(likelihood=values)
     if np.isnan(values).any() or np.isneginf(values).all():
         raise InputError(
             "likelihood",
@@ -141,7 +149,18 @@ def _bits(plain: AnyLikelihood, points: Batch) -> Bits | None:
     share = jnp.full(base.shape, at_base / base.size)
     zero, one = jnp.where(base > 0, share + gain, share), jnp.where(base > 0, share, share + gain)
     found = Bits(log_zero=zero, log_one=one, event_shape=plain.event_shape)
-    return found if _agree(found, plain, points) else None
+    return found if _agree(found, plain, points) and _agree(found, plain, _states(plain.event_shape)) else None
+
+
+def _states(event_shape: tuple[int, ...]) -> Batch:
+    """All states of a few bits; of more, those without ones and without zeros, and some with few ones and with many."""
+    size = math.prod(event_shape)
+    if size <= MOST_ENUMERATED:
+        states = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
+    else:
+        uniform = np.random.default_rng(0).uniform(size=(NUM_WIDE, size))
+        states = uniform < np.linspace(0.0, 1.0, NUM_WIDE)[:, None]
+    return jnp.asarray(states.reshape(-1, *event_shape), jnp.int32)
 
 
 @eqx.filter_jit
@@ -179,12 +198,56 @@ def _normal(
     found = NormalLinear(
         matrix=matrix, value=value.ravel() - offset, variance=scale**2, event_shape=diffusion.event_shape
     )
-    if not _agree(found, plain, points):
+    if not (_agree(found, plain, points) and _is_linear(found, offset, parts)):
         return None
     of_coordinates = _of_coordinates(found)
     if of_coordinates is not None:
         return lambda value: of_coordinates(value.ravel() - offset)
-    return lambda value: eqx.tree_at(lambda one: one.value, found, value.ravel() - offset)
+    of_measurements = _well_apart(found)
+    return lambda value: of_measurements(value.ravel() - offset)
+
+
+def _is_linear(found: NormalLinear, offset: Array, parts: Callable[[Datum], tuple[Array, Array] | None]) -> bool:
+    """Whether mean and deviation are what the form says at points far out, where a detector may saturate."""
+    wide = np.random.default_rng(0).uniform(-FURTHEST, FURTHEST, (NUM_WIDE, *found.event_shape))
+    of_wide: Any = jax.vmap(parts)(jnp.asarray(wide, dtype=float))
+    means, deviations = (np.asarray(part).reshape(NUM_WIDE, -1) for part in of_wide)
+    matrix, away, deviation = np.asarray(found.matrix), np.asarray(offset), np.sqrt(np.asarray(found.variance))
+    wide = wide.reshape(NUM_WIDE, -1).astype(matrix.dtype)
+    rounding = 64 * np.finfo(matrix.dtype).eps * (np.abs(wide) @ np.abs(matrix).T + np.abs(away))
+    miss = np.abs(means - wide @ matrix.T - away)
+    return np.allclose(deviations, deviation, rtol=1e-3, atol=0) and bool((miss <= 0.01 * deviation + rounding).all())
+
+
+def _well_apart(linear: NormalLinear) -> Callable[[Array], NormalLinear]:
+    """What makes an observation of what was measured; of measurements that say nearly the same, fewer orthogonal ones.
+
+    Their covariances would be singular to float32: of one coordinate measured twice, or of more measurements than
+    coordinates, with little noise.
+    """
+    deviation = np.sqrt(np.asarray(linear.variance, np.float64))
+    whitened = np.asarray(linear.matrix, np.float64) / deviation[:, None]
+    together = whitened @ whitened.T + np.eye(len(whitened))
+    lengths = np.sqrt(np.diag(together))
+    if np.linalg.eigvalsh(together / lengths / lengths[:, None])[0] > LEAST_APART:
+        return lambda value: eqx.tree_at(lambda one: one.value, linear, value)
+    left, sizes, right = np.linalg.svd(whitened, full_matrices=False)
+    kept = sizes > 1e-6 * sizes[0]  # below it is what float32 has rounded in the matrix
+    left, sizes = left[:, kept], sizes[kept]
+    matrix, variance = (jnp.asarray(part, dtype=float) for part in (right[kept], sizes**-2))
+    log_det = -np.log(deviation).sum() - np.log(sizes).sum() - 0.5 * (len(left) - len(sizes)) * math.log(2 * math.pi)
+
+    def of(measured: Array) -> NormalLinear:
+        white = np.asarray(measured, np.float64) / deviation
+        along = left.T @ white
+        off = float(((white - left @ along) ** 2).sum())
+        value = jnp.asarray(along / sizes, dtype=float)
+        shape = linear.event_shape
+        return NormalLinear(
+            matrix=matrix, value=value, variance=variance, event_shape=shape, log_det=float(log_det - 0.5 * off)
+        )
+
+    return of
 
 
 def _of_coordinates(linear: NormalLinear) -> Callable[[Array], NormalCoordinates] | None:

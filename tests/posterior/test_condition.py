@@ -8,13 +8,13 @@ import numpyro.distributions as dist
 import pytest
 
 import dpm_ppl as dpm
-from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition
+from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition, condition_each
 from dpm_ppl.posterior.by_coordinate import flipped_bits, noisy_coordinates
 from dpm_ppl.posterior.methods.mcmc import advice
 from dpm_ppl.posterior.observations import AnyLikelihood, Bits, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.recognition import recognised
 from tests.instances import small
-from tests.posterior.test_conjugate import correlated
+from tests.posterior.test_conjugate import correlated, law_of_linear
 
 KEY = jax.random.key(0)
 REAL = small(dpm.GaussianKernel(), dpm.Erasure(4, beta_1=0.01), (3,))
@@ -24,6 +24,11 @@ MATRIX = jnp.array([[1.0, 2.0, 0.0], [0.0, -1.0, 1.0]])
 
 def as_model(x_0):
     numpyro.sample("y", dist.Normal(MATRIX @ x_0, 0.5))
+
+
+def scaled(x_0):
+    with numpyro.handlers.scale(scale=10.0):
+        numpyro.sample("y", dist.Normal(x_0, 0.5))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +102,17 @@ def test_units_are_those_of_the_data(known):
             "method: expected for NUTS, real data and an observation",
         ),
         (None, np.array([0.0, 0.0, np.nan]), SMC(8, proposal=Paper()), "proposal: expected one that has weights"),
+        (None, np.array([0.0, np.inf, np.nan]), None, "observed: expected finite values"),
+        (None, None, None, "observed: expected real numbers"),
+        (lambda x_0: dist.Normal(x_0, 1.0), "abc", None, "observed: expected real numbers"),
+        ("normal", np.zeros(3), None, "likelihood: expected a function from x_0 to a NumPyro distribution"),
+        (
+            dist.Normal(0.0, 1.0),
+            np.zeros(3),
+            None,
+            "likelihood: expected a function from x_0 to a NumPyro distribution",
+        ),
+        (scaled, np.zeros(3), None, "likelihood: expected a model whose log-density is not scaled, got a site 'y'"),
         (None, np.array([0.0, 0.0, np.nan]), "smc", "method: expected a way to condition, got 'smc'"),
     ],
 )
@@ -106,9 +122,25 @@ def test_what_does_not_fit_is_said_before_anything_is_computed(likelihood, obser
     assert expected in str(raised.value)
 
 
-def test_sizes_are_checked():
+def test_what_is_traced_and_what_is_no_sequence_is_refused(unchecked):
+    def asked(y):
+        return condition(REAL, lambda x_0: dist.Normal(x_0, 1.0), y, key=KEY).draws
+
+    def of_sigma(sigma):
+        return condition(REAL, lambda x_0: dist.Normal(x_0, sigma), jnp.zeros(3), key=KEY).draws.sum()
+
+    for ask in (lambda: jax.jit(asked)(jnp.zeros(3)), lambda: jax.grad(of_sigma)(1.0)):
+        with pytest.raises(dpm.InputError, match="got traced ones"):
+            ask()
+    with pytest.raises(dpm.InputError, match="observed: expected at least one observation, got 1"):
+        condition_each(REAL, lambda x_0: dist.Normal(x_0, 1.0), 1.0, key=KEY)
+    with pytest.raises(dpm.InputError, match="units: expected those of the data"):
+        condition(REAL, None, np.array([0.0, 0.0, np.nan]), key=KEY, units=2.0)
+
+
+def test_sizes_are_checked(unchecked):
     sizes = (lambda: SMC(1), lambda: Gibbs(num_sweeps=0), lambda: Twist(1.5))
-    for make in (*sizes, lambda: SMC(threshold=2.0), lambda: MCMC(target_accept=1.0)):
+    for make in (*sizes, lambda: Twist(covariance="none"), lambda: SMC(threshold=2.0), lambda: MCMC(target_accept=1.0)):
         with pytest.raises(dpm.InputError):
             make()
 
@@ -181,3 +213,49 @@ def test_of_what_was_not_observed_there_is_no_log_likelihood():
     found = condition(BITS, bits, np.array([1.0, np.nan, 0.0]), key=KEY, method=SMC(8))
     np.testing.assert_allclose(found.log_likelihood[:, 0], np.log(np.where(found.draws[:, 0] > 0, 0.9, 0.1)), rtol=1e-5)
     assert np.isnan(found.log_likelihood[:, 1]).all()
+
+
+@pytest.mark.parametrize("size", [6, 10])
+def test_bits_that_act_together_are_no_product(size):
+    """All of them at once, which no few draws of the noise see."""
+    bits = small(dpm.BernoulliKernel(), dpm.Erasure(4), (size,))
+    for law in (lambda x_0: dist.Bernoulli(0.01 + 0.98 * x_0.prod()), lambda x_0: dist.Bernoulli(0.9 * x_0.max())):
+        assert type(recognised(bits, law, jnp.array(1))) is AnyLikelihood
+
+
+def test_a_detector_that_saturates_is_not_linear():
+    for size in (1, 3):
+        diffusion = small(dpm.GaussianKernel(), dpm.Erasure(4, beta_1=0.01), (size,))
+        found = recognised(diffusion, lambda x_0: dist.Normal(jnp.minimum(x_0[0], 4.0), 0.1), jnp.array(1.0))
+        assert type(found) is AnyLikelihood
+        sharp = recognised(diffusion, lambda x_0: dist.Normal(1e4 * x_0[0] + 300.0, 1e-2), jnp.array(1.0))
+        assert type(sharp) is NormalCoordinates
+
+
+@pytest.mark.parametrize("sigma", [1e-4, 1e-2])
+@pytest.mark.parametrize("matrix", [np.eye(2)[[0, 0]], np.random.default_rng(0).normal(size=(5, 2))])
+def test_measurements_that_say_nearly_the_same(matrix, sigma):
+    """Their covariances are singular to float32; the posterior and the evidence are not."""
+    diffusion, rng = correlated(), np.random.default_rng(1)
+    mean, covariance = law_of_linear(diffusion)
+    y = matrix @ np.array([0.5, -0.2]) + sigma * rng.normal(size=len(matrix))
+    found = condition(diffusion, lambda x_0: dist.Normal(matrix @ x_0, sigma), jnp.asarray(y), key=KEY, method=SMC(256))
+    noise, apart = sigma**2 * np.eye(len(matrix)), y - matrix @ mean
+    of_y = matrix @ covariance @ matrix.T + noise
+    exact = -0.5 * (apart @ np.linalg.solve(of_y, apart) + np.linalg.slogdet(2 * np.pi * of_y)[1])
+    assert abs(found.log_evidence.mean - exact) < 0.02  # y itself is rounded, by a thousandth of the noise
+    left = np.linalg.inv(np.linalg.inv(covariance) + matrix.T @ matrix / sigma**2)
+    expected = mean + left @ matrix.T @ apart / sigma**2
+    assert (np.abs(found.mean() - expected) < 4 * np.sqrt(np.diag(left) / 256) + 1e-5).all()
+
+
+def test_draws_that_are_no_numbers_are_of_no_use(monkeypatch):
+    def broken(self, diffusion, observation, key):
+        found = draw(self, diffusion, observation, key)
+        return found._replace(draws=found.draws * np.nan)
+
+    draw = SMC.draw
+    monkeypatch.setattr(SMC, "draw", broken)
+    found = condition(correlated(8), lambda x: dist.Normal(x[0], 0.2), jnp.array(1.0), key=KEY, method=SMC(200))
+    assert found.verdict == "unusable"
+    assert "some draws are not finite" in str(found)

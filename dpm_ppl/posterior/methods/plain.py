@@ -1,12 +1,12 @@
 """The samplers without weights: the paper's recipe, and the twisted chain by itself. Both are quick and approximate."""
 
 import math
-from typing import ClassVar
+from typing import ClassVar, get_args
 
 import equinox as eqx
 import numpy as np
 
-from dpm_ppl._common.checks import check_kind
+from dpm_ppl._common.checks import check_kind, one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
@@ -17,6 +17,10 @@ from dpm_ppl.posterior.particles import descend_unweighted, relative_variance, r
 from dpm_ppl.posterior.result import log_estimate, verdict_of
 from dpm_ppl.posterior.twists import AbstractTwist, Covariance, EnumeratedTwist, LinearChainTwist, PaperTwist, twist_for
 from dpm_ppl.smc.resampling import systematic
+
+
+def _covariance(value: Covariance | None) -> Covariance | None:
+    return None if value is None else one_of("covariance", value, get_args(Covariance))
 
 
 class Paper(AbstractConditioning):
@@ -55,7 +59,7 @@ class Twist(AbstractConditioning):
     """
 
     num_draws: int = eqx.field(static=True, default=1000, converter=count("num_draws", 2))
-    covariance: Covariance | None = eqx.field(static=True, default=None)
+    covariance: Covariance | None = eqx.field(static=True, default=None, converter=_covariance)
     name: ClassVar[str] = "twist"
 
     def twist(self, diffusion: StepLaws, observation: AbstractObservation) -> AbstractTwist:
