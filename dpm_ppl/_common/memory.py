@@ -91,14 +91,15 @@ def size_within_budget(compute: Callable[..., Any], *arguments: Any, given: int 
 def peak_bytes(compute: Callable[..., Any], *arguments: Any) -> int:
     """Bytes that what `compute(*arguments)` computes takes at most; arrays among them may be `ShapeDtypeStruct`s.
 
-    What has been counted for arguments of the same shapes is not counted again.
+    What has been counted for arguments of the same shapes is not counted again under the same budget, by which a network
+    may divide its batch.
     """
     leaves, treedef = jax.tree.flatten(arguments)
-    return _peak_bytes(compute, treedef, *map(_without_values, leaves))
+    return _peak_bytes(compute, budget(), treedef, *map(_without_values, leaves))
 
 
 @lru_cache(maxsize=256)
-def _peak_bytes(compute: Callable[..., Any], treedef: Any, *shapes: Any) -> int:
+def _peak_bytes(compute: Callable[..., Any], _: int, treedef: Any, *shapes: Any) -> int:
     return _peak(eqx.filter_make_jaxpr(compute)(*jax.tree.unflatten(treedef, shapes))[0].jaxpr)
 
 

@@ -170,3 +170,14 @@ def test_without_a_word_it_is_a_share_of_what_the_machine_has(monkeypatch):
     memory._default.cache_clear()
     assert budget() == 2**29
     memory._default.cache_clear()
+
+
+def test_what_divides_its_work_by_the_budget_is_counted_under_each():
+    def divided(x):
+        return jax.lax.map(lambda row: jnp.outer(row, row).sum(), x, batch_size=max(1, budget() // 100_000))
+
+    x = jax.ShapeDtypeStruct((64, 100), jnp.float32)
+    with memory_budget(6_400_000):
+        whole = peak_bytes(divided, x)
+    with memory_budget(400_000):
+        assert peak_bytes(divided, x) < whole / 4
