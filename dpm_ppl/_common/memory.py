@@ -91,8 +91,8 @@ def size_within_budget(compute: Callable[..., Any], *arguments: Any, given: int 
 def peak_bytes(compute: Callable[..., Any], *arguments: Any) -> int:
     """Bytes that what `compute(*arguments)` computes takes at most; arrays among them may be `ShapeDtypeStruct`s.
 
-    What has been counted for arguments of the same shapes is not counted again under the same budget, by which a network
-    may divide its batch.
+    What has been counted for arguments of the same shapes is not counted again under the same budget; a network may
+    divide its batch by that.
     """
     leaves, treedef = jax.tree.flatten(arguments)
     return _peak_bytes(compute, budget(), treedef, *map(_without_values, leaves))
