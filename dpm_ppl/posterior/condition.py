@@ -84,6 +84,7 @@ def condition_each(
     expected, remedy = "at least one observation", "pass observations along a first axis"
     check_kind("observed", observed, Sequence | np.ndarray | jax.Array, expected=expected, remedy=remedy)
     check_some("observed", observed if np.ndim(observed) else (), expected=expected, remedy=remedy)
+    check_kind("done", done, Kept | None, expected="a dict or the like", remedy="it takes posteriors by number")
     make = maker(diffusion, likelihood, observed[0], units)
     return condition_all(
         diffusion,

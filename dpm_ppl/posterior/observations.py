@@ -154,6 +154,13 @@ def law_from(likelihood: Callable[[Datum], Any], x_0: Datum) -> Distribution:
             got=f"a site {sites[0]['name']!r} under handlers.scale or in a subsampled plate",
             remedy="leave the scale out, or observe all of it",
         )
+    if len(sites) == 1 and sites[0]["is_observed"]:
+        raise InputError(
+            "likelihood",
+            expected="a model that leaves open what was observed",
+            got=f"a site {sites[0]['name']!r} with a value of its own",
+            remedy="leave out obs= and pass the value as observed",
+        )
     if len(sites) == 1:
         return sites[0]["fn"]
     raise InputError(

@@ -26,6 +26,10 @@ def as_model(x_0):
     numpyro.sample("y", dist.Normal(MATRIX @ x_0, 0.5))
 
 
+def with_a_value(x_0):
+    numpyro.sample("y", dist.Normal(x_0, 0.5), obs=7.0)
+
+
 def scaled(x_0):
     with numpyro.handlers.scale(scale=10.0):
         numpyro.sample("y", dist.Normal(x_0, 0.5))
@@ -112,6 +116,12 @@ def test_units_are_those_of_the_data(known):
             None,
             "likelihood: expected a function from x_0 to a NumPyro distribution",
         ),
+        (
+            with_a_value,
+            np.zeros(3),
+            None,
+            "likelihood: expected a model that leaves open what was observed",
+        ),
         (scaled, np.zeros(3), None, "likelihood: expected a model whose log-density is not scaled, got a site 'y'"),
         (None, np.array([0.0, 0.0, np.nan]), "smc", "method: expected a way to condition, got 'smc'"),
     ],
@@ -134,6 +144,8 @@ def test_what_is_traced_and_what_is_no_sequence_is_refused(unchecked):
             ask()
     with pytest.raises(dpm.InputError, match="observed: expected at least one observation, got 1"):
         condition_each(REAL, lambda x_0: dist.Normal(x_0, 1.0), 1.0, key=KEY)
+    with pytest.raises(dpm.InputError, match="done: expected a dict or the like"):
+        condition_each(REAL, lambda x_0: dist.Normal(x_0, 1.0), np.zeros((1, 3)), key=KEY, done=[])
     with pytest.raises(dpm.InputError, match="units: expected those of the data"):
         condition(REAL, None, np.array([0.0, 0.0, np.nan]), key=KEY, units=2.0)
 
@@ -165,6 +177,11 @@ def test_collapse_is_said_loudly(num_runs, says):
     found = condition(REAL, lambda x_0: dist.Normal(x_0**2, 1e-3), jnp.full(3, 9.0), key=KEY, method=method)
     assert found.verdict == "unusable"
     assert says in str(found)
+
+
+def test_a_few_particles_that_all_live_on_are_told_from_lost_ones():
+    found = condition(correlated(8), lambda x: dist.Normal(x[0], 0.2), jnp.array(1.0), key=KEY, method=SMC(64))
+    assert found.notices == ("too few effective draws of 64 particles: raise num_particles",)
 
 
 def test_draws_by_weight():

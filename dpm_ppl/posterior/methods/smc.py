@@ -98,5 +98,7 @@ def _notices(verdict: str, lines: np.ndarray, method: SMC) -> tuple[str, ...]:
     if method.num_runs >= ENOUGH_RUNS:
         return (f"the {method.num_runs} runs do not agree well enough: raise num_particles, or use Gibbs",)
     few = int(lines.min())
+    if few > method.num_particles / 2:
+        return (f"too few effective draws of {method.num_particles:,} particles: raise num_particles",)
     what = f"the particles descend from {few:,} of {method.num_particles:,} first ones"
     return (f"{what}: raise num_particles, or num_runs to {ENOUGH_RUNS}, whose spread is an error, or use Gibbs",)
