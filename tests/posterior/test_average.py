@@ -1,5 +1,8 @@
 """The twist of many measurements: covariances that the chain's own paths show, shared by all particles of a step."""
 
+import gc
+import weakref
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +18,7 @@ from dpm_ppl.posterior.prediction import coordinates, predict
 from dpm_ppl.posterior.twists import Average, ByVariance, average, twist_for
 from dpm_ppl.posterior.twists.average import Covariances, OfSharedMeasurements, measure_misses
 from dpm_ppl.posterior.twists.linear_chain import linear_chain_twist
+from dpm_ppl.posterior.twists.remembered import of_the_last_chain
 from dpm_ppl.smc import systematic
 from tests.posterior.test_conjugate import Linear, law_of_linear
 
@@ -126,6 +130,18 @@ def test_what_is_known_of_a_chain_is_looked_at_once(monkeypatch):
         found = condition(diffusion, lambda x_0: dist.Normal(x_0, 1.0), jnp.full(SIZE, value), key=KEY, method=method)
     assert found.log_evidence is not None
     assert len(calls) <= 1
+
+
+def test_what_was_found_of_a_chain_goes_with_it():
+    class Found:
+        pass
+
+    diffusion, find = chain(4), of_the_last_chain(lambda diffusion: Found())
+    found = weakref.ref(find(diffusion))
+    assert found() is find(diffusion)
+    del diffusion
+    gc.collect()
+    assert found() is None
 
 
 def test_data_too_large_for_a_matrix_are_taken_by_coordinate(monkeypatch):

@@ -1,7 +1,7 @@
 """`AbstractConditioning`: a way to draw x_0 given an observation."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar, NamedTuple
 
@@ -13,6 +13,8 @@ from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.estimates.standard_errors import Estimate
 from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.particles import State, relative_variance
+from dpm_ppl.posterior.result import log_estimate
 
 APPROXIMATE = "approximate"
 """The verdict on a method that is biased however long it runs."""
@@ -43,6 +45,13 @@ class AbstractConditioning(eqx.Module):
     @abc.abstractmethod
     def draw(self, diffusion: StepLaws, observation: AbstractObservation, key: PRNGKey) -> Drawn:
         """The draws."""
+
+
+def evidence_of(states: Sequence[State]) -> tuple[np.ndarray, Estimate]:
+    """Log evidence of each run of particles, `(run,)`, and of all of them together with its error."""
+    totals = np.array([float(state.log_evidence) + float(state.rounding) for state in states])
+    errors = np.array([float(relative_variance(state)) for state in states])
+    return totals, log_estimate(totals, errors, sum(len(state.log_weights) for state in states))
 
 
 def count(argument: str, least: int = 1) -> Callable[[Any], int]:

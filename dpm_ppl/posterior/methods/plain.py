@@ -1,6 +1,5 @@
 """The samplers without weights: the paper's recipe, and the twisted chain by itself. Both are quick and approximate."""
 
-import math
 from typing import ClassVar, get_args
 
 import equinox as eqx
@@ -11,10 +10,10 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.likelihood.diagnostics import effective_sample_size, pareto_khat
-from dpm_ppl.posterior.methods.base import APPROXIMATE, AbstractConditioning, Drawn, count, equal_weights
+from dpm_ppl.posterior.methods.base import APPROXIMATE, AbstractConditioning, Drawn, count, equal_weights, evidence_of
 from dpm_ppl.posterior.observations import AbstractObservation, NormalCoordinates
-from dpm_ppl.posterior.particles import descend_unweighted, relative_variance, run
-from dpm_ppl.posterior.result import log_estimate, verdict_of
+from dpm_ppl.posterior.particles import descend_unweighted, run
+from dpm_ppl.posterior.result import verdict_of
 from dpm_ppl.posterior.twists import AbstractTwist, Covariance, EnumeratedTwist, LinearChainTwist, PaperTwist, twist_for
 from dpm_ppl.smc.resampling import systematic
 
@@ -73,9 +72,7 @@ class Twist(AbstractConditioning):
         twist = self.twist(diffusion, observation)
         state, _ = run(diffusion, twist, observation, key, self.num_draws, systematic, 0.0)
         log_weights = np.asarray(state.log_weights, np.float64)
-        error = np.atleast_1d(np.asarray(relative_variance(state), np.float64))
-        total = np.atleast_1d(np.asarray(state.log_evidence, np.float64) + np.asarray(state.rounding, np.float64))
-        evidence = log_estimate(total, error, self.num_draws)
+        _, evidence = evidence_of([state])
         is_exact = isinstance(twist, LinearChainTwist | EnumeratedTwist)
         ess = float(effective_sample_size(log_weights))
         statistics = {
@@ -83,7 +80,7 @@ class Twist(AbstractConditioning):
             "khat_of_paths": float(pareto_khat(log_weights)),
             "twist": type(twist).__name__,
         }
-        verdict = verdict_of(float(self.num_draws), math.sqrt(error[0])) if is_exact else APPROXIMATE
+        verdict = verdict_of(float(self.num_draws), float(evidence.se)) if is_exact else APPROXIMATE
         draws = np.asarray(state.particles)
         return Drawn(draws, equal_weights(len(draws)), evidence, verdict, statistics)
 

@@ -9,12 +9,12 @@ import numpy as np
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.likelihood.diagnostics import RELIABLE, effective_sample_size
-from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
+from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count, evidence_of
 from dpm_ppl.posterior.methods.plain import Paper, Twist, check_weighable
 from dpm_ppl.posterior.methods.svi import Variational
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.particles import num_lines, relative_variance, run
-from dpm_ppl.posterior.result import ENOUGH_RUNS, log_estimate, verdict_of
+from dpm_ppl.posterior.particles import num_lines, run
+from dpm_ppl.posterior.result import ENOUGH_RUNS, verdict_of
 from dpm_ppl.smc.adaptive import share_of_particles
 from dpm_ppl.smc.resampling import Resample, systematic
 
@@ -62,9 +62,7 @@ class SMC(AbstractConditioning):
             for number in range(self.num_runs)
         ]
         states = [state for state, _ in runs]
-        totals = np.array([float(state.log_evidence) + float(state.rounding) for state in states])
-        errors = np.array([float(relative_variance(state)) for state in states])
-        evidence = log_estimate(totals, errors, self.num_runs * self.num_particles)
+        totals, evidence = evidence_of(states)
         peak = totals.max() if np.isfinite(totals.max()) else 0.0
         log_weights = np.concatenate(
             [

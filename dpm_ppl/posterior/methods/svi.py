@@ -26,13 +26,13 @@ from dpm_ppl.likelihood.diagnostics import (
     pareto_khat,
 )
 from dpm_ppl.networks import AbstractNetwork, TimeMLP
-from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count
+from dpm_ppl.posterior.methods.base import AbstractConditioning, Drawn, count, evidence_of
 from dpm_ppl.posterior.methods.plain import Paper, Twist, check_weighable
 from dpm_ppl.posterior.observations import AbstractObservation, for_methods
 from dpm_ppl.posterior.observed import maker, simulated
-from dpm_ppl.posterior.particles import relative_variance, run
+from dpm_ppl.posterior.particles import run
 from dpm_ppl.posterior.recognition import Likelihood
-from dpm_ppl.posterior.result import log_estimate, verdict_of
+from dpm_ppl.posterior.result import verdict_of
 from dpm_ppl.posterior.training.cases import Cases, Reader, cases_of, check_form, form_of
 from dpm_ppl.posterior.training.lower_bound import UPDATES_PER_CHUNK, Settings, network_of, start, updates
 from dpm_ppl.posterior.twists import AbstractTwist, EnumeratedTwist, LearnedTwist, LinearChainTwist
@@ -104,8 +104,7 @@ class Variational(AbstractConditioning):
             twist, num_skipped = LearnedTwist(twist, guide.network, guide.reader(observation)), guide.num_skipped
         state, _ = run(diffusion, twist, observation, draw_key, self.num_draws, systematic, 0.0)
         log_weights = np.asarray(state.log_weights, np.float64)
-        total = float(state.log_evidence) + float(state.rounding)
-        evidence = log_estimate(np.array([total]), np.array([float(relative_variance(state))]), self.num_draws)
+        (total,), evidence = evidence_of([state])
         ess, khat = float(effective_sample_size(log_weights)), float(pareto_khat(log_weights))
         verdict = verdict_of(ess, float(evidence.se))
         are_equal = self.num_draws / ess - 1 < EQUAL_WEIGHTS**2

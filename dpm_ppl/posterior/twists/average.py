@@ -6,7 +6,6 @@ itself, at every step: E Cov(x_0 | x_t), shrunk towards independent coordinates 
 uncertain. All particles of a step share its matrices.
 """
 
-import math
 from typing import Any, ClassVar
 
 import equinox as eqx
@@ -24,7 +23,7 @@ from dpm_ppl.posterior.prediction import Predicted, predict, reach, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.gaussian import MOST_EXPLAINED, measured_exactly
 from dpm_ppl.posterior.twists.remembered import of_the_last_chain
-from dpm_ppl.posterior.twists.tilts import AbstractOfNormalStep, AbstractTilt, normal_step
+from dpm_ppl.posterior.twists.tilts import AbstractOfNormalStep, AbstractTilt, log_normal_of_whitened, normal_step
 from dpm_ppl.schedules.steps import Step
 
 NUM_PATHS, FEWEST_PATHS = 512, 16
@@ -113,9 +112,7 @@ class Covariances(eqx.Module):
 
     def log_normal(self, law: int, apart: Float[Array, "particle measurement"]) -> Cost:
         """Log-densities of one of the laws, centred."""
-        log_det = jnp.log(jnp.diagonal(self.roots[law])).sum()
-        whitened = apart @ self.whiteners[law].T
-        return -0.5 * ((whitened**2).sum(axis=1) + apart.shape[1] * math.log(2 * math.pi)) - log_det
+        return log_normal_of_whitened(apart @ self.whiteners[law].T, self.roots[law])
 
 
 class OfSharedMeasurements(AbstractOfNormalStep):

@@ -264,5 +264,10 @@ def log_normal(apart: Array, covariance: Array) -> Cost:
 def log_normal_of_root(apart: Array, root: Array) -> Cost:
     """The same from the Cholesky factor."""
     whitened = jax.scipy.linalg.solve_triangular(root, apart[..., None], lower=True)[..., 0]
+    return log_normal_of_whitened(whitened, root)
+
+
+def log_normal_of_whitened(whitened: Array, root: Array) -> Cost:
+    """The same where the root has been divided out."""
     log_det = jnp.log(jnp.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
-    return -0.5 * ((whitened**2).sum(axis=-1) + apart.shape[-1] * math.log(2 * math.pi)) - log_det
+    return -0.5 * ((whitened**2).sum(axis=-1) + whitened.shape[-1] * math.log(2 * math.pi)) - log_det
