@@ -1,0 +1,9 @@
+from dpm_ppl.data.sources.cifar import read_cifar as read_cifar
+from dpm_ppl.data.sources.deadleaves import dead_leaves as dead_leaves
+from dpm_ppl.data.sources.idx import read_idx as read_idx
+from dpm_ppl.data.sources.known import Images as Images
+from dpm_ppl.data.sources.known import cifar10 as cifar10
+from dpm_ppl.data.sources.known import fashion_mnist as fashion_mnist
+from dpm_ppl.data.sources.known import mnist as mnist
+from dpm_ppl.data.sources.pictures import Split as Split
+from dpm_ppl.data.sources.pictures import patches as patches
