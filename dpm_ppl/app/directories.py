@@ -39,7 +39,8 @@ class Run:
     """One fit of one experiment and the directory where it lives.
 
     `num_scheduled` are the updates first asked for, over which the learning rate falls; None where no more have been
-    asked for since.
+    asked for since, nor fewer were enough. `patience` is that of `fit`: how many evaluations without a better K of the
+    validation data end the training.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Run:
     num_updates: int
     environment: dict[str, Any] = field(default_factory=dict)
     num_scheduled: int | None = None
+    patience: int | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -149,17 +151,23 @@ def alone(path: Path) -> Iterator[None]:
         yield
 
 
-def create(path: Path, experiment: Experiment, *, num_updates: int) -> Run:
+def create(path: Path, experiment: Experiment, *, num_updates: int, patience: int | None = None) -> Run:
     """A new run directory, of the experiment's seed.
 
     **Raises:** `InputError` where the directory already holds something or cannot be made, and for a number of updates
-    out of range.
+    or a patience out of range, or without data to go by.
     """
     check_range("--updates", num_updates, 1)
+    if patience is not None:
+        check_range("--patience", patience, 1)
+        if experiment.task.validation is None:
+            expected, got = "an experiment with validation data", experiment.name
+            raise InputError("--patience", expected=expected, got=got, remedy="leave it out")
     if is_run(path):
         raise _taken(path)
     _make(path)
-    run = Run(path, experiment.name, experiment.options.recorded(), experiment.seed, num_updates, _environment())
+    options = experiment.options.recorded()
+    run = Run(path, experiment.name, options, experiment.seed, num_updates, _environment(), patience=patience)
     _write(run)
     return run
 
@@ -168,6 +176,13 @@ def extended(run: Run, num_updates: int | None) -> Run:
     """The run, with more updates than it was to have; its directory says so from now on."""
     if num_updates is None or num_updates <= run.num_updates:
         return run
+    run = replace(run, num_updates=num_updates, num_scheduled=run.num_scheduled or run.num_updates)
+    _write(run)
+    return run
+
+
+def ended(run: Run, num_updates: int) -> Run:
+    """The run, of which no more than so many updates were needed; its directory says so from now on."""
     run = replace(run, num_updates=num_updates, num_scheduled=run.num_scheduled or run.num_updates)
     _write(run)
     return run
@@ -229,10 +244,11 @@ def open_run(path: Path, argument: str = "run") -> Run:
 def check_continues(run: Run, **asked: Any) -> None:
     """Raise `InputError` where what is asked for is not what the run began with; None asks for nothing.
 
-    `asked` are `experiment`, `seed`, `updates` and options of the experiment. Where data are says nothing, as they are
-    known by their digest.
+    `asked` are `experiment`, `seed`, `updates`, `patience` and options of the experiment. Where data are says nothing,
+    as they are known by their digest.
     """
     begun = {"experiment": run.experiment, "seed": run.seed, "updates": run.num_updates, **run.options}
+    begun |= {} if run.patience is None else {"patience": run.patience}
     given = {name: value for name, value in asked.items() if value is not None}
     for name, value in given.items():
         if name == "digest" and begun.get(name, value) != value:

@@ -69,6 +69,7 @@ def fit(
     evaluate_every: int | None = None,
     on_metrics: Callable[[list[dict[str, Any]]], None] | None = None,
     keep_best: str | None = None,
+    patience: int | None = None,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -85,7 +86,8 @@ def fit(
     two looks at Ctrl-C and the clock, and fewer where they are slow.
 
     `keep_best` is the name of one of the values that `evaluate` returns. It is then called before the first update too,
-    and the parameters with which that value was highest are those of the result.
+    and the parameters with which that value was highest are those of the result. With `patience` the fit ends early,
+    once so many evaluations in a row have not raised it.
 
     With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, after five seconds and
     then every minute), when interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint,
@@ -104,11 +106,14 @@ def fit(
     updates_per_chunk = _count("updates_per_chunk", updates_per_chunk, optional=True)
     evaluate_every = _count("evaluate_every", evaluate_every, optional=True)
     checkpoint_every = _count("checkpoint_every", checkpoint_every, optional=True)
+    patience = _count("patience", patience, optional=True)
     about = {"expected": "a number in [0, 1)", "remedy": "use 0.999, or 0 for none"}
     averaging = number_in("averaging", averaging, 0, 1, closed="low", **about)
     one_of("unit", unit, _NATS_PER_UNIT)
     if keep_best is not None and evaluate is None:
         raise InputError("keep_best", expected="an evaluation to go by", got="no evaluate", remedy="pass evaluate")
+    if patience is not None and keep_best is None:
+        raise InputError("patience", expected="keep_best, the value to go by", got="none", remedy="pass keep_best")
     if resume and checkpoint_dir is None:
         raise InputError("checkpoint_dir", expected="a folder to resume from", got=None, remedy="name the folder")
 
@@ -142,7 +147,8 @@ def fit(
             state = _looked_at(state, record, evaluate, keep_best)
         if on_metrics is not None:
             on_metrics(record.rows)
-        while chunk is not None and not interrupted:
+        ended = _is_over(record.rows, keep_best, patience)
+        while chunk is not None and not interrupted and not ended:
             began = time.monotonic()
             rows, length = chunk
             state, finite, losses, in_a_row = run_chunk(state, rows, length, draw)
@@ -162,11 +168,12 @@ def fit(
             show(done, loss=loss, skipped=num_skipped)
             if _due(done, evaluate_every, num_updates):
                 state = _looked_at(state, record, evaluate, keep_best)
+                ended = _is_over(record.rows, keep_best, patience)
                 if on_metrics is not None:
                     on_metrics(record.rows)
             interrupted = stop() and done < num_updates
             late = checkpoint_every is None and time.monotonic() > next_save
-            if interrupted or late or _due(done, checkpoint_every, num_updates):
+            if interrupted or ended or late or _due(done, checkpoint_every, num_updates):
                 save()
                 next_save = time.monotonic() + _CHECKPOINT_SECONDS
     return FitResult(state, state.chosen, record.rows, interrupted)
@@ -185,6 +192,14 @@ def _looked_at(
     *earlier, newest = (row[keep_best] for row in record.rows)
     is_best = newest > max((value for value in earlier if not math.isnan(value)), default=-math.inf)
     return state._replace(best=jax.tree.map(jnp.copy, state.params)) if is_best else state
+
+
+def _is_over(rows: list[dict[str, Any]], keep_best: str | None, patience: int | None) -> bool:
+    """Whether as many evaluations as `patience` have followed the best one."""
+    if keep_best is None or patience is None:
+        return False
+    values = [-math.inf if math.isnan(row[keep_best]) else row[keep_best] for row in rows]
+    return len(values) - 1 - values.index(max(values)) >= patience
 
 
 def _due(done: int, every: int | None, last: int) -> bool:

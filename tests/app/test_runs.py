@@ -67,6 +67,22 @@ def test_a_run_continues_with_what_it_began_with(experiment, tmp_path, asked):
     runs.check_continues(runs.create(tmp_path, experiment, num_updates=7), **asked)
 
 
+def test_a_run_that_ended_early_says_so_and_may_go_on(experiment, tmp_path):
+    run = runs.create(tmp_path, experiment, num_updates=10, patience=2)
+    ended = runs.ended(run, 7)
+    assert (ended.num_updates, ended.num_scheduled, ended.patience, ended.standing(7)) == (7, 10, 2, "")
+    assert runs.open_run(tmp_path) == ended
+    assert runs.extended(ended, 10).num_updates == 10
+
+
+def test_patience_needs_validation_data(experiment, tmp_path):
+    other = Array(data=experiment.options.data, kernel="gaussian", num_steps=5, validation_share=0.0).experiment()
+    for found, patience, message in ((other, 2, "an experiment with validation data, got array"), (experiment, 0, "1")):
+        with pytest.raises(InputError, match=f"--patience: expected .*{message}"):
+            runs.create(tmp_path / "run", found, num_updates=10, patience=patience)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_mixture_is_the_same_however_the_clustering_comes_out_later(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(300, 2)) ** 3)
     options = {"data": tmp_path / "x.npy", "kernel": "gaussian", "method": "mixture"}

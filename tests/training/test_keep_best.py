@@ -6,6 +6,7 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.training import checkpoint
+from dpm_ppl.training.loop import _is_over
 from dpm_ppl.training.updates import init
 from tests.tiny import DATA, flat, make_svi
 
@@ -48,7 +49,33 @@ def test_a_resumed_fit_keeps_the_same(stopped_after, tmp_path):
     np.testing.assert_array_equal(flat(state.chosen), whole[3])
 
 
-@pytest.mark.parametrize(("change", "message"), [({"evaluate": None}, "no evaluate"), ({"keep_best": "K"}, "score")])
+def test_a_fit_ends_early_where_patience_runs_out(tmp_path):
+    seen, again, options = [], [], {"patience": 1, "checkpoint_dir": tmp_path}
+    result = fit(seen, **options)
+    assert [row["update"] for row in result.metrics] == [0, 1, 2]
+    assert (int(result.state.num_updates), result.interrupted) == (2, False)
+    np.testing.assert_array_equal(flat(result.params), seen[1])
+    resumed = fit(again, resume=True, **options)  # which has nothing left to do
+    assert again == []
+    np.testing.assert_array_equal(flat(resumed.params), seen[1])
+
+
+@pytest.mark.parametrize(("patience", "last"), [(1, 2), (2, 5), (3, 6)])
+def test_patience_counts_the_evaluations_since_the_best(patience, last):
+    scores = [0.0, 2.0, float("nan"), 5.0, 1.0, 5.0, 5.0]
+    over = [_is_over([{"score": score} for score in scores[: place + 1]], "score", patience) for place in range(7)]
+    assert over.index(True) == last
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"evaluate": None}, "keep_best: .*no evaluate"),
+        ({"keep_best": "K"}, "keep_best: .*score"),
+        ({"keep_best": None, "patience": 2}, "patience: .*keep_best"),
+        ({"patience": 0}, "patience: .*at least 1"),
+    ],
+)
 def test_there_must_be_a_value_to_go_by(change, message):
-    with pytest.raises(dpm.InputError, match=f"keep_best: .*{message}"):
+    with pytest.raises(dpm.InputError, match=message):
         fit([], **change)

@@ -16,6 +16,7 @@ def fit(
     resume: bool = False,
     seed: WholeOrNone = None,
     updates: WholeOrNone = None,
+    patience: WholeOrNone = None,
     num_heldout: WholeOrNone = None,
     json: bool = False,
     options: Mapping[str, Any],
@@ -32,6 +33,8 @@ def fit(
         seed: Of the data or which are held out, the initial network, and the training; 0 if not given.
         updates: Updates of the optimiser; the experiment's own number if not given. With --resume more than before
             train on, at a tenth of the learning rate.
+        patience: End early, once so many of the ten evaluations in a row have not raised K of the validation data;
+            never if not given.
         num_heldout: Held-out data that the bound at the end looks at; all if not given.
         json: Print one JSON object.
         options: Those of the experiment that were given.
@@ -54,21 +57,26 @@ def fit(
         declared = experiments.declare(EXPERIMENTS, experiment, given, seed or 0)
     else:
         fewer = updates if updates is not None and updates < run.num_updates else None
-        runs.check_continues(run, experiment=experiment, seed=seed, updates=fewer, **given)
+        runs.check_continues(run, experiment=experiment, seed=seed, updates=fewer, patience=patience, **given)
         declared = run.declare(EXPERIMENTS, options.get(run.files[0]) if run.files else None)
     scored = declared.scored_on(num_heldout)
     with runs.alone(path):
         if run is None:
             if resume:
                 print(f"there is no run in {path} yet: it begins now", file=sys.stderr)
-            run = runs.create(path, declared, num_updates=updates or declared.recipe.num_updates)
+            run = runs.create(path, declared, num_updates=updates or declared.recipe.num_updates, patience=patience)
             for notice in declared.task.notices:
                 print(notice, file=sys.stderr)
         run = runs.extended(run, updates)
-        if run.num_scheduled and runs.updates_done(run) < run.num_updates:
+        if run.num_scheduled and run.num_scheduled < run.num_updates and runs.updates_done(run) < run.num_updates:
             rate = f"the learning rate stays at {TAIL:.0%} of its peak"
             print(f"beyond the {run.num_scheduled:,} updates first asked for, {rate}", file=sys.stderr)
         result = runs.fit(run, declared, resume=resume)
+        if (done := int(result.state.num_updates)) < run.num_updates:
+            print(
+                f"ended at update {done:,} of {run.num_updates:,}, as --patience {run.patience} says", file=sys.stderr
+            )
+            run = runs.ended(run, done)
         if declared.task.validation is not None:
             print(runs.choice(result.metrics, declared.task.unit), file=sys.stderr)
     trained = declared.recipe.method.with_params(result.params)
