@@ -33,7 +33,9 @@ class Array(ZooOptions):
         None, "Another such file, whose data are held out in place of some of the first."
     )
     kernel: str | None = option(None, '"gaussian" or "bernoulli"; "bernoulli" for bits if not given.')
-    levels: int | None = option(None, "Number of levels, if the data are whole numbers 0 ... levels - 1.")
+    levels: int | None = option(
+        None, "Number of levels, if the data are whole numbers 0 ... levels - 1; 256 of images in bytes."
+    )
     scale: str | None = option(
         None, 'Of real data: "columns" for one scale each, the default of vectors, or "pooled", that of images.'
     )
@@ -78,6 +80,7 @@ class Array(ZooOptions):
             data=Path(self.data or "").resolve(),
             test_data=None if self.test_data is None else Path(self.test_data).resolve(),
             kernel=own.kernel,
+            levels=own.known.units.num_levels,
             scale=own.scale,
             digest=own.digest,
         )

@@ -65,7 +65,7 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
             file.write((json.dumps(experiment.task.data_facts) + "\n").encode())
     result = training.fit(
         run.svi(experiment),
-        experiment.task.train,
+        experiment.task.batches,
         num_updates=run.num_updates,
         batch_size=experiment.recipe.batch_size,
         key=jax.random.key(run.seed),

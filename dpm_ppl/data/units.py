@@ -79,6 +79,12 @@ class Units:
         return math.prod(self.event_shape)
 
     @property
+    def num_pixels(self) -> int | None:
+        """Height times width of an image, `(height, width)` or with one or three colours last; None for other data."""
+        *sides, colours = self.event_shape if len(self.event_shape) == 3 else (*self.event_shape, 1)
+        return math.prod(sides) if len(sides) == 2 and colours in (1, 3) else None
+
+    @property
     def num_values(self) -> float:
         """How many different data there can be, infinitely many where a coordinate is a real number."""
         if self.kind == "mixed" and self.columns is not None:

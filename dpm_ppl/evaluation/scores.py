@@ -26,7 +26,8 @@ class Scores:
 
     K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`, and
     so are `gaussian`, that of a Gaussian of full covariance, and `K_minus_gaussian`, paired;
-    `K_original` is K for the data as given. `bits_per_dim` (less is better) is there where the data have levels.
+    `K_original` is K for the data as given. Of images, `K_per_pixel` and `K_minus_L_null_per_pixel` are in bits per
+    pixel, its colours summed, as in the paper's table. `bits_per_dim` (less is better) is there where data have levels.
     A program has no L_null, and its K is the ELBO: the log-likelihood itself if there are neither latent sites nor
     levels.
     `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
@@ -47,6 +48,8 @@ class Scores:
     gap: Estimate | None = None
     gaussian: Estimate | None = None
     K_minus_gaussian: Estimate | None = None
+    K_per_pixel: Estimate | None = None
+    K_minus_L_null_per_pixel: Estimate | None = None
     bits_per_dim: Estimate | None = None
 
     def figures(self) -> dict[str, Estimate]:
@@ -116,6 +119,8 @@ def score(
     def in_bits(values: np.ndarray) -> Estimate:
         return data.units.in_units(estimate(values), "bits/point")
 
+    num_pixels = data.units.num_pixels
+
     return Scores(
         unit=f"bits/{datum}",
         num_points=data.num_points,
@@ -130,6 +135,8 @@ def score(
         gap=None if gap is None else in_bits(gap),
         gaussian=None if floor is None else in_bits(floor),
         K_minus_gaussian=None if floor is None else in_bits(K - floor),
+        K_per_pixel=None if num_pixels is None else in_bits(K / num_pixels),
+        K_minus_L_null_per_pixel=(None if num_pixels is None or L_null is None else in_bits((K - L_null) / num_pixels)),
         bits_per_dim=None if data.units.num_levels is None else data.units.bits_per_dim(estimate(K)),
     )
 

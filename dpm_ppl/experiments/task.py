@@ -8,6 +8,7 @@ import numpy as np
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl.data.dataset import Dataset
+from dpm_ppl.data.redrawn import Redrawn
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Reference:
 class Task:
     """Data with their held-out part, and what any method on them is held against.
 
+    - `redrawn`: what training draws its batches from where that is not `train` as it is: the same data, mirrored at
+      random or drawn afresh.
     - `validation`: data that are neither trained on nor held out; where there are any, the parameters kept are those
       with the highest K of them.
     - `datum`: what one datum is called, as in bits/point.
@@ -40,6 +43,7 @@ class Task:
 
     train: Dataset
     heldout: Dataset
+    redrawn: Redrawn | None = None
     validation: Dataset | None = None
     datum: str = "point"
     exact: Callable[[np.ndarray], np.ndarray] | None = None
@@ -54,6 +58,11 @@ class Task:
     def unit(self) -> str:
         """The unit of its bounds."""
         return f"bits/{self.datum}"
+
+    @property
+    def batches(self) -> Dataset | Redrawn:
+        """What `fit` draws its batches from."""
+        return self.train if self.redrawn is None else self.redrawn
 
     def scored_on(self, num_heldout: int | None) -> "Task":
         """The same with the first `num_heldout` of its held-out data; with all of them if None.

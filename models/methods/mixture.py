@@ -19,14 +19,18 @@ from dpm_ppl.models.methods._parts import held, num_data, some_data
 from dpm_ppl.models.methods.gaussian import moments, of_shape
 from dpm_ppl.models.methods.observations import Observations, counts_of, shares
 
+MOST_LEVELS = 64
+
 
 def mixture(train: Dataset, seed: int = 0) -> Recipe:
     """A mixture of at most 200 full Gaussians, or of at most 64 products of Bernoulli or categorical laws.
 
+    Data with more levels than 64, as photographs, get Gaussians, of the dequantised data.
+
     Each component begins as the moments or shares of one cluster of the training data, as k-means finds them from a
     random start.
     """
-    continuous = train.units.is_real
+    continuous = train.units.is_real or (train.units.num_levels or 0) > MOST_LEVELS
     return Recipe(
         method=(_gaussians if continuous else _products)(train, seed),
         objective=Trace_ELBO(),

@@ -6,5 +6,6 @@ from dpm_ppl.models.own_data.parts import updates_for as updates_for
 from dpm_ppl.models.own_data.reading import read_own as read_own
 from dpm_ppl.models.own_data.reading import without_data as without_data
 from dpm_ppl.models.own_data.task import OwnTask as OwnTask
+from dpm_ppl.models.own_data.task import gaussian_log_density as gaussian_log_density
 from dpm_ppl.models.own_data.task import task_of as task_of
 from dpm_ppl.schedules.steps import smallest_rates as smallest_rates

@@ -22,6 +22,7 @@ Kernel = Literal["gaussian", "bernoulli"]
 Scale = Literal["columns", "pooled"]
 FEWEST = 20
 """Data below which no figure of held-out data means anything."""
+BYTE_LEVELS = 256
 MOST_STANDING_IN = 10_000
 MOST_CORRELATED = 2_000
 """Coordinates, beyond which their covariance is too large to be worked with."""
@@ -174,6 +175,8 @@ def _builder(
         raise InputError("--scale", expected="columns or pooled", got=repr(scale), remedy="leave it out")
     if kernel == "bernoulli" and levels is not None:
         raise InputError("--levels", expected="none with bits", got=levels, remedy="use --kernel gaussian for levels")
+    if levels is None and scale is None and kernel == "gaussian" and _are_images(values):
+        levels = BYTE_LEVELS
     columns = values.columns if isinstance(values, Table) else None
     is_vector = isinstance(values, Table) or values.ndim == 2
     if kernel == "bernoulli" or levels is not None:
@@ -198,6 +201,11 @@ def _builder(
         return Dataset.from_table, "columns"
     scale = scale or ("columns" if is_vector else "pooled")
     return partial(Dataset.from_continuous, per_coordinate=scale == "columns"), scale
+
+
+def _are_images(values: np.ndarray | Table) -> bool:
+    """Whether they are of bytes and have rows and columns, as images do."""
+    return isinstance(values, np.ndarray) and values.dtype == np.uint8 and values.ndim >= 3
 
 
 def _split(values: np.ndarray | Table, num_heldout: int, seed: int) -> tuple[Any, Any]:

@@ -39,9 +39,10 @@ def notices(own: OwnData) -> tuple[str, ...]:
     units = own.known.units
     validation = "" if own.validation is None else f", {own.validation.num_points:,} to choose parameters by"
     scale = {"columns": ", each column scaled by itself", "pooled": ", all coordinates scaled alike"}.get(own.scale, "")
+    levels = "" if units.num_levels is None else f", {units.num_levels} levels"
     found = [
         f"{own.train.num_points:,} data to train on{validation}, {own.heldout.num_points:,} held out; "
-        f"{own.kernel} kernel{scale}"
+        f"{own.kernel} kernel{scale}{levels}"
     ]
     if units.columns:
         found.append(f"columns: {', '.join(map(str, units.columns))}")

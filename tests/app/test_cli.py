@@ -35,6 +35,8 @@ ESTIMATES = (
     "K_original",
     "exact",
     "gap",
+    "K_per_pixel",
+    "K_minus_L_null_per_pixel",
     "bits_per_dim",
     "gaussian",
     "K_minus_gaussian",
@@ -452,7 +454,7 @@ def test_a_wrong_number_is_answered_without_names_of_python(arguments, says):
 def test_a_mistyped_experiment_is_told_in_one_line(arguments):
     called = call(*arguments)
     assert (called.code, called.out, called.err.count("\n")) == (2, "", 1)
-    assert "experiment: expected one of digits, swissroll, heartbeat, array, got 'arrays'" in called.err
+    assert f"experiment: expected one of {', '.join(EXPERIMENTS)}, got 'arrays'" in called.err
 
 
 @pytest.mark.parametrize(

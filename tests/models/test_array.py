@@ -277,3 +277,21 @@ def test_what_is_trained_can_be_drawn_from_without_the_data(name, method, tmp_pa
     np.testing.assert_array_equal(*draws)
     assert draws[0].dtype == draws[1].dtype
     assert bare.task.heldout.units.columns == real.task.heldout.units.columns
+
+
+def test_images_in_bytes_are_of_256_levels_in_one_scale(tmp_path):
+    path = tmp_path / "images.npy"
+    images = GENERATOR.integers(0, 256, size=(40, 5, 4, 3), dtype=np.uint8)
+    np.save(path, images)
+    options = Array(data=path, num_steps=5)
+    task = options.task(0)
+    units = task.heldout.units
+    assert (units.kind, units.num_levels, units.num_pixels, units.scale.shape) == ("levels", 256, 20, ())
+    assert options.filled(task).levels == 256
+    assert "256 levels" in task.notices[0]
+    assert task.train.source.dtype == np.uint8
+    assert (
+        Array(data=path, scale="pooled").task(0).heldout.units.kind == "continuous"
+    )  # who scales them wants no levels
+    np.save(path, images[:, :, 0, 0])
+    assert options.task(0).heldout.units.kind == "continuous"  # rows of bytes are no images

@@ -11,6 +11,7 @@ import pytest
 from dpm_ppl import diffusion, experiments
 from dpm_ppl.models import EXPERIMENTS
 from dpm_ppl.models._parts import TAIL, Edge
+from tests.models.images.test_images import NAMES as IMAGES  # which tests those whose data come from files
 from tests.tiny import flat
 
 # T of each variant where none is asked for.
@@ -30,7 +31,7 @@ def edge(request):
 
 
 def test_every_variant_is_looked_at():
-    assert {name for name, _ in NUM_STEPS} | {"array"} == set(EXPERIMENTS)
+    assert {name for name, _ in NUM_STEPS} | {"array"} | set(IMAGES) == set(EXPERIMENTS)
 
 
 def test_an_experiment_has_the_edges_of_a_diffusion():

@@ -26,7 +26,7 @@ def fit(
     `dpm-ppl fit EXPERIMENT --help` shows the options of that experiment too.
 
     Args:
-        experiment: digits, swissroll, heartbeat, or array for data of your own.
+        experiment: One that `dpm-ppl list` names; array is for data of your own.
         out: Run directory; runs/EXPERIMENT if not given.
         resume: Go on with the run in that directory, bit for bit, or begin it; if it has begun, other options may be
             left out.

@@ -26,8 +26,12 @@ ROWS = {
     "gaussian": "full Gaussian",
     "K_minus_gaussian": "K - full Gaussian",
     "K_original": "K, data as given",
+    "K_per_pixel": "K per pixel",
+    "K_minus_L_null_per_pixel": "K - L_null per pixel",
     "bits_per_dim": f"code length, {AT_MOST}",
 }
+UNITS = dict.fromkeys(("K_per_pixel", "K_minus_L_null_per_pixel"), "bits/pixel") | {"bits_per_dim": "bits/dim"}
+"""Of figures that are not of a whole datum."""
 
 
 def scores_table(scores: Mapping[str, Scores]) -> TextTable:
@@ -39,8 +43,7 @@ def scores_table(scores: Mapping[str, Scores]) -> TextTable:
     for name, score in scores.items():
         heads, figures = (name, f"{score.num_points:,} x {score.num_draws} draws"), score.figures()
         for (figure, value), head in zip(figures.items(), chain(heads, repeat("")), strict=False):
-            unit = "bits/dim" if figure == "bits_per_dim" else score.unit
-            rows.append([head, ROWS[figure], value.plus_minus(), unit])
+            rows.append([head, ROWS[figure], value.plus_minus(), UNITS.get(figure, score.unit)])
         sizes.append(len(figures))
     caption = "Held-out scores: mean ± standard error over data"
     return TextTable(caption, ["experiment", "figure", "value", "unit"], rows, align="llrl", group_sizes=sizes)

@@ -183,3 +183,10 @@ def test_data_that_repeat_get_as_many_updates_as_there_may_be():
     assert not repeats(many)
     assert updates_for(few, 30, 1000) == 1000
     assert updates_for(many, 30, 1000, passes=100) == 200
+
+
+def test_a_mixture_of_many_levels_is_of_gaussians():
+    data = Dataset.from_levels(np.random.default_rng(0).integers(0, 256, (300, 2)), 256)
+    program, key = METHODS["mixture"](data).method, jax.random.key(0)
+    low, high = (jnp.asarray(data.values[:5]) + part / data.units.scale for part in (0.1, 0.9))
+    assert not np.array_equal(log_weights(program, low, key), log_weights(program, high, key))

@@ -1,0 +1,113 @@
+"""What experiments on 8-bit images have in common: a task of three parts in one scale, and a diffusion."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import dpm_ppl as dpm
+from dpm_ppl.experiments.options import option
+from dpm_ppl.models import own_data
+from dpm_ppl.models._options import ZooOptions
+from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Flips = Literal["none", "horizontal"]
+NUM_LEVELS = 256
+FLIPS = "How training mirrors images at random."
+DATA_FOLDER = "Folder with the files of the data; they are downloaded if not given."
+MOST_CORRELATED = 1_000
+"""Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
+VALIDATION_SHARE = 6
+"""One in so many of the published training images, the last ones, chooses parameters; of MNIST the last 10,000."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageOptions(ZooOptions):
+    """The options of an experiment on 8-bit images; `paper_steps` is the T of the paper's variant."""
+
+    paper_steps: ClassVar[int] = 1000
+
+    variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
+    edge: Edge = option("fixed", EDGE, of_diffusion=True)
+    num_steps: int | None = option(None, f"{NUM_STEPS}; 1,000 or the paper's if not given.", of_diffusion=True)
+
+    def filled(self, task: dpm.experiments.Task) -> ImageOptions:
+        steps = {"default": 1000, "paper": self.paper_steps}
+        return self if self.num_steps is not None else replace(self, num_steps=chosen("variant", self.variant, steps))
+
+    def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
+        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        return dpm.experiments.Recipe(
+            method=build(task.train, self.edge, self.num_steps, seed),
+            objective=dpm.DiffusionELBO(num_sampled_steps=4),
+            optimiser=partial(adam, learning_rate=1e-3),
+            num_updates=10_000,
+            batch_size=min(128, task.train.num_points),
+        )
+
+
+def image_task(parts: Sequence[np.ndarray], flips: Flips = "none") -> dpm.experiments.Task:
+    """The task of 8-bit images to train on, to choose parameters by and to hold out, all in the scale of the first.
+
+    That is one mean and one variance for all pixels and colours. `flips` says how training mirrors images at random.
+    """
+    from dpm_ppl.data import flipped
+
+    train, *others = parts
+    known = dpm.Dataset.from_levels(train, NUM_LEVELS, pooled_mean=True, resident=_fits(train))
+    validation, heldout = (dpm.Dataset.from_levels(part, NUM_LEVELS, reference=known) for part in others)
+    return dpm.experiments.Task(
+        train=known,
+        redrawn=chosen("flips", flips, {"none": lambda _: None, "horizontal": flipped})(known),
+        validation=validation,
+        heldout=heldout,
+        datum="image",
+        gaussian=None if _is_large(known) else own_data.gaussian_log_density(*_moments(known)),
+        num_draws=1,
+        picture="samples",
+    )
+
+
+def published(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Published training and test images in three parts: the last of the training images choose parameters."""
+    train, test = images
+    num_train = len(train) - max(1, len(train) // VALIDATION_SHARE)
+    return train[:num_train], train[num_train:], test
+
+
+def _today(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    network = dpm.TimeMLP(train.event_shape, 2, num_steps, width=512, depth=3, key=network_key(seed))
+    if not _is_large(train):
+        network = dpm.gaussian_network(network, *_moments(train))
+    schedule = own_data.log_snr_schedule(num_steps, own_data.first_rate(train))
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), schedule, network, train.event_shape, edge)
+
+
+def _paper(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    network = dpm.networks.BumpMLP(train.event_shape, 2, num_steps, key=network_key(seed))
+    # The paper's 1/(T - t + 1), but for beta_1, which it leaves open: 1e-5 lies below the variance within a level.
+    schedule = dpm.Erasure(num_steps, beta_1=1e-5)
+    return dpm.Diffusion(dpm.GaussianKernel(dpm.kernels.perturbation), schedule, network, train.event_shape, edge)
+
+
+def _moments(train: dpm.Dataset) -> tuple[np.ndarray, np.ndarray]:
+    from dpm_ppl.models.methods._parts import some_data
+    from dpm_ppl.models.methods.gaussian import moments
+
+    return moments(some_data(train), train.units)
+
+
+def _is_large(train: dpm.Dataset) -> bool:
+    return train.units.num_coordinates > MOST_CORRELATED
+
+
+def _fits(images: np.ndarray) -> bool:
+    """Whether standardised images, four times as large, are to be held as a whole beside those given."""
+    from dpm_ppl.data.rows import RESIDENT_BYTES
+
+    return 4 * images.size <= RESIDENT_BYTES
