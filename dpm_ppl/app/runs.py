@@ -30,6 +30,7 @@ from dpm_ppl.experiments.experiment import Experiment
 from dpm_ppl.experiments.streams import Stream, key_of
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.training import checkpoint
+from dpm_ppl.training.batches import digest
 from dpm_ppl.training.resuming import check_settings
 
 __all__ = [
@@ -98,19 +99,33 @@ def choice(metrics: list[dict[str, Any]], unit: str) -> str:
 def trained(run: Run, experiment: Experiment) -> tuple[AbstractMethod, int]:
     """The method with the averaged parameters of the newest checkpoint, and the number of updates behind these.
 
-    **Raises:** `InputError` where there is none, or it is of something else than `run.json` says.
+    **Raises:** `InputError` where there is none, or it is of something else than `run.json` says, or of other data than
+    the experiment has today, whose held-out part may be what it was trained on.
     """
     newest = checkpoint.latest(run.checkpoints)
     if newest is None:
         raise InputError(
             "run", expected="a run with a checkpoint", got=f"none in {run.checkpoints}", remedy="fit it with --resume"
         )
-    check_settings(newest, checkpoint.read_meta(newest), run.identity)
+    meta = checkpoint.read_meta(newest)
+    check_settings(newest, meta, run.identity)
+    _check_data(run, experiment, meta.get("settings", {}).get("data"))
     rows = experiment.task.train.rows(np.arange(1))
     keep_best = experiment.task.validation is not None
     like = training.init(run.svi(experiment), jax.random.key(run.seed), rows, keep_best=keep_best)
     state, _ = checkpoint.load(newest, like)
     return experiment.recipe.method.with_params(state.chosen), checkpoint.updates_of(newest)
+
+
+def _check_data(run: Run, experiment: Experiment, trained_on: str | None) -> None:
+    data_are_there = experiment.task.data_facts is None or run.missing is None
+    if data_are_there and trained_on is not None and trained_on != digest(experiment.task.batches):
+        raise InputError(
+            "run",
+            expected=f"training data as {experiment.name} has them today",
+            got=f"others in {run.path}, made by another version",
+            remedy="fit it again in a new directory, or open it with the version that made it",
+        )
 
 
 def metrics(run: Run) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 import json
 import math
+from dataclasses import replace
 
 import jax
 import numpy as np
@@ -124,6 +125,10 @@ def test_a_run_is_scored_with_the_averaged_parameters_of_its_newest_checkpoint(e
     assert newest is not None
     expected = experiment.recipe.method.with_params(result.params)
     np.testing.assert_array_equal(flat(runs.trained(run, experiment)[0]), flat(expected))
+    task = experiment.task
+    others = replace(experiment, task=replace(task, train=task.train.part(slice(1, None))))
+    with pytest.raises(InputError, match=r"run: expected training data as .* got others in .*; fit it again"):
+        runs.trained(run, others)
     # Every evaluation looks at the same few data with the same noise, so what they show is progress alone.
     assert [row["update"] for row in result.metrics] == [0, 1, 2, 3, 4]
     best = max(row["K"] for row in result.metrics)
