@@ -82,7 +82,9 @@ def test_more_particles_are_added_to_those_there_are(run, fitted, monkeypatch):
     assert extended == figures(fitted, 256)
 
 
-@pytest.mark.parametrize("proposal", ["antithetic", "stratified", "smc"])
+@pytest.mark.parametrize(
+    "proposal", ["smc", *(pytest.param(p, marks=pytest.mark.slow) for p in ("antithetic", "stratified"))]
+)
 def test_other_proposals(run, proposal):
     shown = figures(run, 128, "--proposal", proposal)
     plain = figures(run, 128)["importance_weighted"][-1]

@@ -115,7 +115,7 @@ def test_data_in_other_units_have_the_same_posterior_in_these(runs, tmp_path):
 
 
 def test_noise_on_some_coordinates_leaves_the_others_free(runs, tmp_path):
-    noisy = ("--likelihood", "gaussian", "--sigma", 0.01, "--num-particles", 64, "--num-draws", 20)
+    noisy = ("--likelihood", "gaussian", "--sigma", 0.01, *QUICK, "--num-draws", 20)
     posterior(runs.real, tmp_path, [np.nan, 0.5], *noisy)
     found = draws(tmp_path)[:, 0]
     assert found.shape == (20, 2)
@@ -237,7 +237,10 @@ def test_interrupted_it_goes_on_and_ends_the_same(runs, tmp_path, monkeypatch):
     assert not (tmp_path / "out" / "unfinished").exists()
 
 
-@pytest.mark.parametrize("change", [("--seed", 5), ("--num-particles", 16), "observations", "damage"])
+@pytest.mark.parametrize(
+    "change",
+    [("--seed", 5), pytest.param(("--num-particles", 16), marks=pytest.mark.slow), "observations", "damage"],
+)
 def test_what_is_kept_of_something_else_is_drawn_anew(runs, tmp_path, monkeypatch, change):
     values, options = [[0.5, np.nan], [0.1, np.nan]], ["--likelihood", "mask", *QUICK]
     drawn = count_draws(monkeypatch, interrupt_at=1)
