@@ -7,11 +7,17 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import AbstractKernel, BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
+
+
+def instance(*values, quick: bool, name: str | None = None):
+    """Values of one test of a law: run always, or among the slow ones where other values cover what it would show."""
+    return pytest.param(*values, id=name, marks=() if quick else pytest.mark.slow)
 
 
 class Family(NamedTuple):

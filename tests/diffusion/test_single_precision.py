@@ -24,7 +24,7 @@ from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
 from tests import reference
-from tests.instances import small
+from tests.instances import instance, small
 from tests.oracles import AtRest, SigmaPointKernel
 
 KEY = jax.random.key(0)
@@ -38,7 +38,6 @@ LONG = {
     "T = 4000, first = 16.1, learned": lambda: Learned(LogSNR(4000, 16.1, -8.0)),
     "T = 10000, first = 18.4": lambda: LogSNR(10_000, 18.4, -8.0),
 }
-over_long = pytest.mark.parametrize("schedule", LONG.values(), ids=LONG)
 
 
 def exact_bound(diffusion, x_0=X_0):
@@ -46,9 +45,19 @@ def exact_bound(diffusion, x_0=X_0):
     return bound(diffusion, x_0.astype(np.float32), KEY, num_draws=2, steps_chunk=1000)
 
 
-@over_long
-@over_readouts
-@over_edges
+@pytest.mark.parametrize(
+    ("schedule", "readout", "edge"),
+    [
+        instance(
+            *(schedule, readout, edge),
+            quick=name == next(iter(LONG)) or (readout is perturbation) == (edge == "fixed"),
+            name=f"{edge}-{readout.__name__}-{name}",
+        )
+        for name, schedule in LONG.items()
+        for readout in (perturbation, noise_prediction)
+        for edge in ("fixed", "learned")
+    ],
+)
 def test_a_chain_that_has_learned_nothing(schedule, readout, edge):
     result = exact_bound(Diffusion(SigmaPointKernel(readout), schedule(), AtRest(2), (), edge))
     np.testing.assert_allclose(result.K, result.L_null, atol=NATS)
@@ -86,8 +95,14 @@ def optimal_outputs(readout, betas, s2):
 
 
 @over_readouts
-@pytest.mark.parametrize("s2", [1.0, 0.25, 1e-3])
-@pytest.mark.parametrize(("num_steps", "first"), [(1000, 16.1), (10_000, 18.4)])
+@pytest.mark.parametrize(
+    ("num_steps", "first", "s2"),
+    [
+        instance(num_steps, first, s2, quick=num_steps == 1000 or s2 == 1e-3)
+        for num_steps, first in ((1000, 16.1), (10_000, 18.4))
+        for s2 in (1.0, 0.25, 1e-3)
+    ],
+)
 def test_the_best_chain_for_gaussian_data(readout, s2, num_steps, first):
     schedule = LogSNR(num_steps, first, -8.0)
     with jax.enable_x64(True):
@@ -156,8 +171,15 @@ over_bits = pytest.mark.parametrize(
 )
 
 
-@over_bits
-@pytest.mark.parametrize("schedule", [LogSNR(10_000, 18.4, -8.0), Erasure(10_000)], ids=["log-snr", "erasure"])
+@pytest.mark.parametrize(
+    ("schedule", "kernel"),
+    [
+        instance(LogSNR(10_000, 18.4, -8.0), BernoulliKernel(0.2), quick=False, name="log-snr-direct rate"),
+        instance(LogSNR(10_000, 18.4, -8.0), BernoulliKernel(0.2, clean_rate), quick=True, name="log-snr-clean rate"),
+        instance(Erasure(10_000), BernoulliKernel(0.2), quick=True, name="erasure-direct rate"),
+        instance(Erasure(10_000), BernoulliKernel(0.2, clean_rate), quick=False, name="erasure-clean rate"),
+    ],
+)
 def test_bits_as_in_float64(kernel, schedule):
     """For outputs of zero, which stand for no divergence, small and large."""
     rng = np.random.default_rng(0)
@@ -180,8 +202,18 @@ VANISHING = {
 over_vanishing = pytest.mark.parametrize("schedule", VANISHING.values(), ids=VANISHING)
 
 
-@over_vanishing
-@over_readouts
+@pytest.mark.parametrize(
+    ("readout", "schedule"),
+    [
+        instance(
+            *(readout, schedule),
+            quick=readout is perturbation or name in ("log-snr", "fixed"),
+            name=f"{readout.__name__}-{name}",
+        )
+        for readout in (perturbation, noise_prediction)
+        for name, schedule in VANISHING.items()
+    ],
+)
 def test_rates_too_small_to_move_anything(schedule, readout):
     """The noise of x_t is known where x_t itself is lost in rounding; and training starts from finite values."""
     diffusion = Diffusion(SigmaPointKernel(readout), schedule(), AtRest(2), ())

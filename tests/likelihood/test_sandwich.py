@@ -22,7 +22,7 @@ from dpm_ppl.likelihood.sandwich import upper_bound
 from dpm_ppl.schedules import Cosine, Erasure
 from tests import reference
 from tests.comparisons import assert_within
-from tests.instances import DIFFUSIONS, FAMILIES, small
+from tests.instances import DIFFUSIONS, FAMILIES, instance, small
 from tests.likelihood.exact import probabilities_of_bits
 from tests.oracles import AtRest, linear_diffusion
 
@@ -56,7 +56,7 @@ def test_reciprocal_weights_of_bits(edge):
     assert_within(np.exp(exact - np.asarray(log_weight, float)), 1)
 
 
-@pytest.mark.parametrize("num_particles", [1, 4, 64])
+@pytest.mark.parametrize("num_particles", [1, instance(4, quick=False), 64])
 def test_it_holds_the_exact_value_between_its_bounds(num_particles):
     diffusion, exact = gaussian_case()
     result = sandwich(diffusion, KEY, 2000, num_particles, data_chunk=500)
@@ -76,8 +76,14 @@ def test_more_particles_close_it():
         assert wide.mean - narrow.mean > 4 * np.hypot(wide.se, narrow.se)
 
 
-@pytest.mark.parametrize("edge", ["fixed", "learned"])
-@pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+@pytest.mark.parametrize(
+    ("family", "edge"),
+    [
+        instance(family, edge, quick=(number % 2 == 0) == (edge == "fixed"), name=f"{name}-{edge}")
+        for number, (name, family) in enumerate(FAMILIES.items())
+        for edge in ("fixed", "learned")
+    ],
+)
 def test_the_null_model_leaves_no_gap(family, edge):
     diffusion = Diffusion(family.kernel, Erasure(50), AtRest(family.kernel.num_outputs), (2,), edge)
     result = sandwich(diffusion, KEY, 5, 4)
@@ -98,7 +104,7 @@ DEPENDENT = {
 }
 
 
-@pytest.mark.parametrize("name", DEPENDENT)
+@pytest.mark.parametrize("name", [instance(name, quick=name in ("smc", "shared noise")) for name in DEPENDENT])
 def test_particles_that_depend_on_one_another_do_not_spoil_the_upper_bound(name):
     diffusion, exact = gaussian_case()
     result = sandwich(diffusion, KEY, 2000, 8, proposal=DEPENDENT[name], data_chunk=500)

@@ -23,7 +23,7 @@ from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.objectives.importance_weighted import DoublyReparametrisedELBO, importance_weighted_elbo, renyi_elbo
 from dpm_ppl.schedules import Erasure, Learned
 from tests.comparisons import KEY, assert_exact, assert_same_mean, assert_within, draws, programs, value
-from tests.instances import draw_data, small
+from tests.instances import draw_data, instance, small
 from tests.oracles import AtRest
 
 # z ~ N(m, 1), x | z ~ N(z, 1), whose posterior is N((m + x) / 2, 1 / 2).
@@ -145,9 +145,19 @@ def test_the_gradient_by_hand(num_particles, x64):
     assert_exact(-got, [by_hand[name] for name in sorted(params)])
 
 
-@pytest.mark.parametrize("programs", [(model, guide), (model_of_two, guide_of_two)], ids=["one latent", "two"])
-@pytest.mark.parametrize("num_particles", [1, 4])
-@pytest.mark.parametrize("subsample_size", [None, 2])
+@pytest.mark.parametrize(
+    ("subsample_size", "num_particles", "programs"),
+    [
+        instance(None, 1, (model, guide), quick=True, name="whole-1-one latent"),
+        instance(None, 1, (model_of_two, guide_of_two), quick=False, name="whole-1-two"),
+        instance(None, 4, (model, guide), quick=False, name="whole-4-one latent"),
+        instance(None, 4, (model_of_two, guide_of_two), quick=True, name="whole-4-two"),
+        instance(2, 1, (model, guide), quick=False, name="subsampled-1-one latent"),
+        instance(2, 1, (model_of_two, guide_of_two), quick=True, name="subsampled-1-two"),
+        instance(2, 4, (model, guide), quick=True, name="subsampled-4-one latent"),
+        instance(2, 4, (model_of_two, guide_of_two), quick=False, name="subsampled-4-two"),
+    ],
+)
 def test_the_mean_gradient_is_that_of_the_plain_estimator(programs, num_particles, subsample_size):
     doubly, plain = (
         gradients(objective, programs, PARAMS, X, num=4000, subsample_size=subsample_size)
@@ -193,8 +203,11 @@ def chain_case(subsample_size=None):
 
 @pytest.mark.parametrize(
     ("objective", "num_particles", "subsample_size"),
-    [(DiffusionELBO(), 1, None), (RenyiELBO(num_particles=3), 3, None), (RenyiELBO(num_particles=3), 3, 2)],
-    ids=["K", "importance-weighted", "subsampled"],
+    [
+        instance(DiffusionELBO(), 1, None, quick=True, name="K"),
+        instance(RenyiELBO(num_particles=3), 3, None, quick=False, name="importance-weighted"),
+        instance(RenyiELBO(num_particles=3), 3, 2, quick=True, name="subsampled"),
+    ],
 )
 def test_a_schedule_that_both_chains_share(objective, num_particles, subsample_size):
     """Its gradient comes through the reverse chain's densities and the forward chain's draws, and both must count."""

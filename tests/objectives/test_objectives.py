@@ -19,7 +19,7 @@ from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO, track_step_losses
 from dpm_ppl.schedules import Erasure, Learned, Linear, LogSNR
 from tests.comparisons import KEY, assert_same_mean, draws, programs, value
-from tests.instances import DIFFUSIONS, draw_data, small
+from tests.instances import DIFFUSIONS, draw_data, instance, small
 from tests.oracles import AtRest
 
 
@@ -31,7 +31,14 @@ def warmed(num_terms):
 # The same number by four roads.
 
 
-@pytest.mark.parametrize("name", [name for name in DIFFUSIONS if name != "gaussian"])  # that one: a thousand steps
+@pytest.mark.parametrize(
+    "name",
+    [
+        instance(name, quick=name != "bernoulli, clean rate, learned edge")
+        for name in DIFFUSIONS
+        if name != "gaussian"  # that one: a thousand steps
+    ],
+)
 def test_the_same_bound_by_every_objective(name):
     diffusion = DIFFUSIONS[name]()
     model, guide = programs(diffusion)

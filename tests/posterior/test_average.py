@@ -45,10 +45,23 @@ def test_misses_are_those_of_the_chain_itself():
     whole = NormalLinear(matrix=jnp.eye(SIZE), value=jnp.zeros(SIZE), variance=jnp.zeros(SIZE), event_shape=(SIZE,))
     below = linear_chain_twist(diffusion, whole)
     assert below is not None
+
+    @jax.jit
+    def means(step):
+        """What the prediction and the reverse law make of unit vectors, and the variances of the latter."""
+
+        def moved(law):
+            return jax.vmap(lambda x: law(x[None]).mean[0])(jnp.eye(SIZE)).T
+
+        def reverse(x):
+            return coordinates(diffusion.reverse(x, step))
+
+        return moved(lambda x: predict(diffusion, x, step)), moved(reverse), reverse(jnp.zeros((1, SIZE))).scale[0] ** 2
+
     covariance = jnp.eye(SIZE)  # of x_t, from t = T downwards
     for t in range(20, 1, -1):
         step = jax.tree.map(lambda leaf, t=t: leaf[t - 1], diffusion.steps)
-        predicted = jax.vmap(lambda x, step=step: predict(diffusion, x[None], step).mean[0])(jnp.eye(SIZE)).T
+        predicted, slope, variance = means(step)
         off = below.matrix[t - 1] - predicted
         exact = below.covariance[t - 1] + off @ covariance @ off.T
         found, deviation = misses.at(jnp.asarray(t))
@@ -59,9 +72,7 @@ def test_misses_are_those_of_the_chain_itself():
             assert (jnp.abs(found - exact) < 4 * jnp.sqrt(2 * jnp.outer(sizes, sizes) / num) + 0.02 * exact).all()
         largest = float(jnp.linalg.eigvalsh(found / jnp.outer(deviation, deviation))[-1])
         assert largest < float(misses.largest[t - 2]) * (1 + 1e-5) < 1.2 * largest
-        reverse = coordinates(diffusion.reverse(jnp.zeros((1, SIZE)), step))
-        slope = jax.vmap(lambda x, step=step: coordinates(diffusion.reverse(x[None], step)).mean[0])(jnp.eye(SIZE)).T
-        covariance = slope @ covariance @ slope.T + jnp.diag(reverse.scale[0] ** 2)
+        covariance = slope @ covariance @ slope.T + jnp.diag(variance)
 
 
 def test_the_tilted_law_is_that_of_bayes():

@@ -1,5 +1,6 @@
 """Posteriors of few bits, against the sum over all of them."""
 
+import functools
 import itertools
 
 import jax
@@ -35,25 +36,24 @@ OBSERVATIONS = {
 }
 
 
-def probabilities(diffusion):
+@functools.cache
+def prior():
     """p(x_0) of every state, by pushing the law of x_T down the chain."""
     states = jnp.asarray(STATES)
 
     def log_laws(law):
-        return np.stack([np.asarray(law.log_prob(jnp.broadcast_to(to, states.shape))) for to in states], axis=1)
+        of_all = jax.vmap(lambda to: law.log_prob(jnp.broadcast_to(to, states.shape)), out_axes=1)
+        return np.asarray(of_all(states), np.float64)
 
-    law = np.exp(np.asarray(diffusion.stationary().log_prob(states), np.float64))
-    for t in range(diffusion.num_steps, 1, -1):
-        law = law @ np.exp(log_laws(diffusion.reverse(states, diffusion.steps[t - 1])).astype(np.float64))
-    return law @ np.exp(log_laws(diffusion.edge_law(states)).astype(np.float64))
-
-
-PRIOR = probabilities(DIFFUSION)
+    law = np.exp(np.asarray(DIFFUSION.stationary().log_prob(states), np.float64))
+    for t in range(DIFFUSION.num_steps, 1, -1):
+        law = law @ np.exp(log_laws(DIFFUSION.reverse(states, DIFFUSION.steps[t - 1])))
+    return law @ np.exp(log_laws(DIFFUSION.edge_law(states)))
 
 
 def exact(observation):
     """Posterior mean of each bit, and the evidence."""
-    joint = PRIOR * np.exp(np.asarray(observation.log_prob(jnp.asarray(STATES)), np.float64))
+    joint = prior() * np.exp(np.asarray(observation.log_prob(jnp.asarray(STATES)), np.float64))
     return np.clip(joint @ STATES / joint.sum(), 0.0, 1.0), joint.sum()
 
 
@@ -61,7 +61,7 @@ def exact(observation):
 def test_bits_are_recognised(name):
     assert isinstance(OBSERVATIONS[name], Bits)
     assert isinstance(twist_for(DIFFUSION, OBSERVATIONS[name]), EnumeratedTwist)
-    assert abs(PRIOR.sum() - 1) < 1e-5
+    assert abs(prior().sum() - 1) < 1e-5
 
 
 @pytest.mark.parametrize("name", OBSERVATIONS)

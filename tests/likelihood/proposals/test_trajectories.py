@@ -17,7 +17,7 @@ from dpm_ppl.likelihood import Trajectories, antithetic_noise, independent, stra
 from dpm_ppl.schedules import Cosine, Erasure, LogSNR
 from tests import reference
 from tests.comparisons import assert_exact, assert_within
-from tests.instances import DIFFUSIONS, FAMILIES, draw_data, small
+from tests.instances import DIFFUSIONS, FAMILIES, draw_data, instance, small
 from tests.likelihood.exact import bits, density_of_scalars, probabilities_of_bits
 from tests.oracles import AtRest, linear_diffusion
 
@@ -32,14 +32,14 @@ PROPOSALS = {
 over_proposals = pytest.mark.parametrize("proposal", PROPOSALS.values(), ids=PROPOSALS)
 
 
+@eqx.filter_jit
+def weights_of(diffusion, x_0, proposal, keys, steps_chunk):
+    return jax.vmap(lambda key: proposal.log_weight(diffusion, x_0, key, steps_chunk=steps_chunk))(keys)
+
+
 def log_weights(diffusion, x_0, proposal, num, key=KEY, steps_chunk=None):
     """`num` draws for one datum."""
-
-    @jax.jit
-    def draw(key):
-        return proposal.log_weight(diffusion, x_0, key, steps_chunk=steps_chunk)
-
-    return np.asarray(jax.vmap(draw)(jax.random.split(key, num)), np.float64)
+    return np.asarray(weights_of(diffusion, x_0, proposal, jax.random.split(key, num), steps_chunk), np.float64)
 
 
 def assert_below(log_weights, log_likelihood, *, strictly):
@@ -79,11 +79,15 @@ def test_chunks_of_steps_do_not_change_the_weights(make, steps_chunk, x64):
     assert_exact(chunked, whole)
 
 
-@pytest.mark.parametrize("edge", ["fixed", "learned"])
 @pytest.mark.parametrize(
-    ("family", "proposal"),
+    ("family", "proposal", "edge"),
     [
-        pytest.param(family, proposal, id=f"{name}-{how}")
+        instance(
+            *(family, proposal, edge),
+            quick=how == "independent" if edge == "fixed" else name == "gaussian",
+            name=f"{name}-{how}-{edge}",
+        )
+        for edge in ("fixed", "learned")
         for name, family in FAMILIES.items()
         for how, proposal in PROPOSALS.items()
         if proposal.move is independent or family.kernel.reparametrised
@@ -107,8 +111,14 @@ def test_gaussian_data(x_0, proposal):
     assert_below(got, norm.logpdf(x_0, scale=np.sqrt(0.3925)), strictly=proposal.num_particles == 1)
 
 
-@over_proposals
-@pytest.mark.parametrize("edge", ["fixed", "learned"])
+@pytest.mark.parametrize(
+    ("edge", "proposal"),
+    [
+        instance(edge, proposal, quick=edge == "fixed" or how == "independent", name=f"{edge}-{how}")
+        for edge in ("fixed", "learned")
+        for how, proposal in PROPOSALS.items()
+    ],
+)
 def test_a_random_network_by_quadrature(edge, proposal):
     diffusion = small(GaussianKernel(noise_prediction), LogSNR(3, 2.0, -3.0), (), edge=edge, scale=1.0)
     x_0 = jnp.array([-0.7, 0.9])
