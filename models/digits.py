@@ -14,12 +14,12 @@ from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
 
 NUM_LEVELS, SHAPE = 17, (8, 8)
-NUM_TRAIN = 1500
+NUM_HELDOUT, NUM_VALIDATION = 297, 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(ZooOptions):
-    """Gaussian diffusion of dequantised digits; 1,500 to train on and 297 held out, drawn by the seed.
+    """Gaussian diffusion of dequantised digits; the seed draws 297 to hold out and 100 to choose parameters by.
 
     By default the network predicts levels (`LevelNetwork`). The variant `"paper"` has the parts of the paper's MNIST
     run: T = 1000, the whole image through dense layers, bump readouts of time, and the perturbed forward kernel.
@@ -32,10 +32,15 @@ class Digits(ZooOptions):
     num_steps: int = option(1000, NUM_STEPS, of_diffusion=True)
 
     def task(self, seed: int) -> dpm.experiments.Task:
-        train_levels, heldout_levels = dpm.data.split(_levels(), NUM_TRAIN, seed)
-        train = dpm.Dataset.from_levels(train_levels, NUM_LEVELS, pooled_mean=True)
-        heldout = dpm.Dataset.from_levels(heldout_levels, NUM_LEVELS, reference=train)
-        return dpm.experiments.Task(train=train, heldout=heldout, datum="image", picture="samples")
+        levels = np.random.default_rng([seed, 1]).permutation(_levels())
+        heldout, validation, train = np.split(levels, [NUM_HELDOUT, NUM_HELDOUT + NUM_VALIDATION])
+        known = dpm.Dataset.from_levels(train, NUM_LEVELS, pooled_mean=True)
+        validation, heldout = (
+            dpm.Dataset.from_levels(part, NUM_LEVELS, reference=known) for part in (validation, heldout)
+        )
+        return dpm.experiments.Task(
+            train=known, validation=validation, heldout=heldout, datum="image", picture="samples"
+        )
 
     def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
         build = chosen("variant", self.variant, {"default": _today, "paper": _paper})

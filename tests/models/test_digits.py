@@ -22,16 +22,21 @@ def images(*datasets):
     return sorted(tuple(image.ravel().tolist()) for data in datasets for image in data.source)
 
 
-def test_split(experiment):
-    assert (experiment.task.train.num_points, experiment.task.heldout.num_points) == (1500, 297)
-    assert experiment.task.train.event_shape == experiment.task.heldout.event_shape == (8, 8)
+@pytest.fixture(scope="module")
+def parts(experiment):
+    return experiment.task.train, experiment.task.validation, experiment.task.heldout
+
+
+def test_split(parts):
+    assert [part.num_points for part in parts] == [1400, 100, 297]
+    assert {part.event_shape for part in parts} == {(8, 8)}
     every = sorted(tuple(map(int, row)) for row in load_digits(return_X_y=True)[0])
-    assert images(experiment.task.train, experiment.task.heldout) == every
-    assert set(images(experiment.task.train)).isdisjoint(images(experiment.task.heldout))
+    assert images(*parts) == every
+    assert len(set(every)) == len(every)  # so that what is split is disjoint
 
 
-def test_levels(experiment):
-    for data in (experiment.task.train, experiment.task.heldout):
+def test_levels(experiment, parts):
+    for data in parts:
         assert data.source.dtype.kind == "i"
         assert (data.source.min(), data.source.max()) == (0, 16)
         assert data.units.num_levels == 17
@@ -64,3 +69,8 @@ def test_a_model_that_has_learned_nothing_scores_the_stationary_law(experiment):
     bits_per_dim = -(expected + learned.mean) / 64 + np.log2(units.scale)
     assert scores.bits_per_dim.mean == pytest.approx(bits_per_dim, abs=5 * noise / 64 / math.log(2))
     assert scores.unit == "bits/image"
+    for figure, per_pixel in (
+        (scores.K, scores.K_per_pixel),
+        (scores.K_minus_L_null, scores.K_minus_L_null_per_pixel),
+    ):
+        assert (per_pixel.mean, per_pixel.se) == pytest.approx((figure.mean / 64, figure.se / 64), rel=1e-6)
