@@ -52,8 +52,8 @@ __all__ = [
 
 EVALUATIONS = 10
 """In the course of a fit."""
-HELDOUT_POINTS, VALIDATION_POINTS = 100, 200
-"""Data that an evaluation looks at: held-out ones, of which `bounds` looks at all; or those that choose parameters."""
+HELDOUT_POINTS = 100
+"""Held-out data that an evaluation looks at, where no validation data choose parameters; `bounds` looks at all."""
 
 
 def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: bool = True) -> training.FitResult:
@@ -151,7 +151,7 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
     if experiment.task.validation is None:
         part = experiment.task.heldout.part(slice(HELDOUT_POINTS))
     else:
-        part = experiment.task.validation.part(slice(VALIDATION_POINTS))
+        part = experiment.task.validation.part(slice(experiment.task.num_validated))
     key = key_of(seed, Stream.EVALUATION)
 
     def evaluate_params(params: dict[str, Any]) -> dict[str, float]:

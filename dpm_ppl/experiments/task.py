@@ -30,7 +30,7 @@ class Task:
     - `redrawn`: what training draws its batches from where that is not `train` as it is: the same data, mirrored at
       random or drawn afresh.
     - `validation`: data that are neither trained on nor held out; where there are any, the parameters kept are those
-      with the highest K of them.
+      with the highest K of the first `num_validated` of them.
     - `datum`: what one datum is called, as in bits/point.
     - `exact`: log-density of standardised data in nats, `(datum, *event_shape)` to `(datum,)`, where it is known.
     - `gaussian`: log-density of dequantised standardised data under a Gaussian of full covariance, fitted to all data
@@ -45,6 +45,7 @@ class Task:
     heldout: Dataset
     redrawn: Redrawn | None = None
     validation: Dataset | None = None
+    num_validated: int = 200
     datum: str = "point"
     exact: Callable[[np.ndarray], np.ndarray] | None = None
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None

@@ -22,6 +22,8 @@ FLIPS = "How training mirrors images at random."
 DATA_FOLDER = "Folder with the files of the data; they are downloaded if not given."
 MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
+NUM_VALIDATED = 50
+"""Images by which parameters are chosen, as K of each takes T evaluations of a network that is not small."""
 VALIDATION_SHARE = 6
 """One in so many of the published training images, the last ones, chooses parameters; of MNIST the last 10,000."""
 
@@ -65,6 +67,7 @@ def image_task(parts: Sequence[np.ndarray], flips: Flips = "none") -> dpm.experi
         train=known,
         redrawn=chosen("flips", flips, {"none": lambda _: None, "horizontal": flipped})(known),
         validation=validation,
+        num_validated=NUM_VALIDATED,
         heldout=heldout,
         datum="image",
         gaussian=None if _is_large(known) else own_data.gaussian_log_density(*_moments(known)),

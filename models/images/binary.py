@@ -14,7 +14,7 @@ import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
-from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, published
+from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, NUM_VALIDATED, published
 
 PUBLISHED_NATS = {
     "Burda, Grosse and Salakhutdinov (2016), IWAE": -82.90,
@@ -51,6 +51,7 @@ class MnistBinary(ZooOptions):
             train=train,
             redrawn=binarised(shades[0], NUM_LEVELS),
             validation=validation,
+            num_validated=NUM_VALIDATED,
             heldout=heldout,
             datum="image",
             references=tuple(
