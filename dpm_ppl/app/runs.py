@@ -30,7 +30,7 @@ from dpm_ppl.experiments.experiment import Experiment
 from dpm_ppl.experiments.streams import Stream, key_of
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.training import checkpoint
-from dpm_ppl.training.batches import digest
+from dpm_ppl.training.batches import as_data, digest
 from dpm_ppl.training.resuming import check_settings
 
 __all__ = [
@@ -119,7 +119,7 @@ def trained(run: Run, experiment: Experiment) -> tuple[AbstractMethod, int]:
 
 def _check_data(run: Run, experiment: Experiment, trained_on: str | None) -> None:
     data_are_there = experiment.task.data_facts is None or run.missing is None
-    if data_are_there and trained_on is not None and trained_on != digest(experiment.task.batches):
+    if data_are_there and trained_on is not None and trained_on != digest(as_data(experiment.task.batches)):
         raise InputError(
             "run",
             expected=f"training data as {experiment.name} has them today",

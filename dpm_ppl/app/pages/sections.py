@@ -161,11 +161,12 @@ def _training_pictures(trained: OpenedRun, name: str = "") -> list[Any]:
     rows = runs.metrics(trained.run)
     if not any(row.get("loss") is not None or row.get("K") is not None for row in rows):
         return ["The fit has not ended."]
-    drawn = plot_training(rows, unit=trained.experiment.task.unit, **DRAWN)
-    of = "held-out data" if trained.experiment.task.validation is None else "the data that parameters are chosen by"
-    caption = (
-        f"{name or trained.run.name}: training loss, and K of the first of {of}, at most {runs.VALIDATION_POINTS}."
-    )
+    task, most = trained.experiment.task, runs.HELDOUT_POINTS
+    drawn = plot_training(rows, unit=task.unit, **DRAWN)
+    of = "held-out data"
+    if task.validation is not None:
+        of, most = "the data that parameters are chosen by", task.num_validated
+    caption = f"{name or trained.run.name}: training loss, and K of the first of {of}, at most {most}."
     return [PagePicture(drawn, caption, "Training curves")]
 
 
