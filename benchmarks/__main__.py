@@ -14,6 +14,7 @@ from benchmarks import (
     bound_memory,
     call_memory,
     compilations,
+    convolutions,
     fit_overhead,
     image_memory,
     importance_weights,
@@ -35,6 +36,7 @@ def main(options: Options) -> int:
     taken: list[Measurement] = []
     for module in (
         fit_overhead,
+        convolutions,
         step_scaling,
         bound_memory,
         call_memory,

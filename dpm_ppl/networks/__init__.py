@@ -3,7 +3,9 @@
 - `TimeMLP` is the one to start with, for vectors of any kind.
 - `level_network` makes a `LevelNetwork`, for data with levels (pixels, counts): it knows the intervals of the levels.
 - `gaussian_network` makes a `GaussianNetwork`, which starts from the mean and covariance of the data.
-- The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll) and `BumpMLP` (images, its dense path).
+- `UNet` is for images of more than a few pixels.
+- The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll), `MultiScaleNetwork` (images) and `BumpMLP`
+  (the dense layers of the latter, straight to the readout).
 - A network of your own is a subclass of `AbstractNetwork`. It can see the step by `time_features`, or by the readouts
   `StepReadouts` (one per step) and `BumpReadout` (with `bumps` over time).
 """
@@ -11,6 +13,7 @@
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.networks.bump import BumpMLP
 from dpm_ppl.networks.gaussian import GaussianNetwork, gaussian_network
+from dpm_ppl.networks.image import MultiScaleNetwork, UNet
 from dpm_ppl.networks.levels import LevelNetwork, level_network
 from dpm_ppl.networks.mlp import SigmoidMLP, TimeMLP
 from dpm_ppl.networks.rbf import RBFNetwork
@@ -22,10 +25,12 @@ __all__ = [
     "BumpReadout",
     "GaussianNetwork",
     "LevelNetwork",
+    "MultiScaleNetwork",
     "RBFNetwork",
     "SigmoidMLP",
     "StepReadouts",
     "TimeMLP",
+    "UNet",
     "bumps",
     "gaussian_network",
     "level_network",
