@@ -2,6 +2,7 @@
 
 - `TimeMLP` is the one to start with, for vectors of any kind.
 - `level_network` makes a `LevelNetwork`, for data with levels (pixels, counts): it knows the intervals of the levels.
+- `spike_slab_network` makes a `SpikeSlabNetwork`, for many levels of which a few are frequent, as the black of pixels.
 - `gaussian_network` makes a `GaussianNetwork`, which starts from the mean and covariance of the data.
 - `UNet` is for images of more than a few pixels.
 - The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll), `MultiScaleNetwork` (images) and `BumpMLP`
@@ -17,6 +18,7 @@ from dpm_ppl.networks.image import MultiScaleNetwork, UNet
 from dpm_ppl.networks.levels import LevelNetwork, level_network
 from dpm_ppl.networks.mlp import SigmoidMLP, TimeMLP
 from dpm_ppl.networks.rbf import RBFNetwork
+from dpm_ppl.networks.spikes import SpikeSlabNetwork, frequent_levels, spike_slab_network
 from dpm_ppl.networks.temporal import BumpReadout, StepReadouts, bumps, time_features
 
 __all__ = [
@@ -28,11 +30,14 @@ __all__ = [
     "MultiScaleNetwork",
     "RBFNetwork",
     "SigmoidMLP",
+    "SpikeSlabNetwork",
     "StepReadouts",
     "TimeMLP",
     "UNet",
     "bumps",
+    "frequent_levels",
     "gaussian_network",
     "level_network",
+    "spike_slab_network",
     "time_features",
 ]

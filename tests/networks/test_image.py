@@ -130,7 +130,7 @@ def test_zero_outputs_give_L_null(name, event_shape):
     gap = bound(diffusion, images(400, event_shape), jax.random.key(0)).K_minus_L_null
     error = float(gap.std()) / 20
     assert abs(float(gap.mean())) < 4 * error
-    assert error < 0.005 * np.prod(event_shape)  # nats per coordinate
+    assert error < 0.01 * np.prod(event_shape)  # nats per coordinate
 
 
 @pytest.mark.parametrize("name", ["multi-scale", "u-net, patches, attention"])
