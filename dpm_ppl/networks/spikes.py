@@ -97,8 +97,8 @@ def spike_slab_network(
     mean, deviation = (others.mean(), max(others.std(), 1 / scale)) if others.size else (0.0, 1.0)
     counts = counts + 20 * counts.sum(axis=tuple(range(counts.ndim - 1))) / counts.sum() + 0.05
     log_prior = np.log(counts / counts.sum(axis=-1, keepdims=True))
-    start = (jnp.asarray(value, float) for value in (log_prior, mean, np.log(deviation)))
-    return SpikeSlabNetwork(network, *start, spikes, float(shift), float(scale))
+    log_prior, mean, log_deviation = (jnp.asarray(value, float) for value in (log_prior, mean, np.log(deviation)))
+    return SpikeSlabNetwork(network, log_prior, mean, log_deviation, spikes, float(shift), float(scale))
 
 
 def frequent_levels(levels: np.ndarray, share: float = 0.005) -> tuple[int, ...]:
