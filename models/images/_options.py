@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Any, ClassVar, Literal
+
+import numpy as np
 
 import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
 from dpm_ppl.models import own_data
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
-
-if TYPE_CHECKING:
-    import numpy as np
 
 Flips = Literal["none", "horizontal"]
 NUM_LEVELS = 256
@@ -24,15 +23,22 @@ MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
 NUM_VALIDATED = 50
 """Images by which parameters are chosen, as K of each takes T evaluations of a network that is not small."""
+LEAST_FREQUENT = 0.25
+"""Share of all pixels that have one of the frequent levels, from which on the network knows these."""
 VALIDATION_SHARE = 6
 """One in so many of the published training images, the last ones, chooses parameters; of MNIST the last 10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageOptions(ZooOptions):
-    """The options of an experiment on 8-bit images; `paper_steps` is the T of the paper's variant."""
+    """The options of an experiment on 8-bit images.
+
+    `paper_steps` and `paper_network` are T and the sizes of the paper's variant: of its network where the paper or its
+    code gives them, else those of the code's defaults.
+    """
 
     paper_steps: ClassVar[int] = 1000
+    paper_network: ClassVar[Mapping[str, Any]] = {}
 
     variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
     edge: Edge = option("fixed", EDGE, of_diffusion=True)
@@ -43,7 +49,8 @@ class ImageOptions(ZooOptions):
         return self if self.num_steps is not None else replace(self, num_steps=chosen("variant", self.variant, steps))
 
     def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
-        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        paper = partial(_paper, sizes=self.paper_network)
+        build = chosen("variant", self.variant, {"default": _today, "paper": paper})
         return dpm.experiments.Recipe(
             method=build(task.train, self.edge, self.num_steps, seed),
             objective=dpm.DiffusionELBO(num_sampled_steps=4),
@@ -84,15 +91,33 @@ def published(images: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.
 
 
 def _today(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
-    network = dpm.TimeMLP(train.event_shape, 2, num_steps, width=512, depth=3, key=network_key(seed))
-    if not _is_large(train):
-        network = dpm.gaussian_network(network, *_moments(train))
     schedule = own_data.log_snr_schedule(num_steps, own_data.first_rate(train))
-    return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), schedule, network, train.event_shape, edge)
+    network, kernel = _network(train, num_steps, seed), dpm.GaussianKernel(dpm.noise_prediction)
+    return dpm.Diffusion(kernel, schedule, network, train.event_shape, edge)
 
 
-def _paper(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
-    network = dpm.networks.BumpMLP(train.event_shape, 2, num_steps, key=network_key(seed))
+def _network(train: dpm.Dataset, num_steps: int, seed: int) -> dpm.networks.AbstractNetwork:
+    """A U-Net inside what is known of the data: levels that are frequent, or else their mean and covariance."""
+    from dpm_ppl.models.methods._parts import some_data
+
+    pixels, units = some_data(train), train.units
+    spikes = dpm.networks.frequent_levels(pixels)
+    are_frequent = np.isin(pixels, spikes).mean() > LEAST_FREQUENT
+    inner = unet(train.event_shape, len(spikes) + 3 if are_frequent else 2, num_steps, seed)
+    if are_frequent:
+        shift, scale = float(units.shift), float(units.scale)
+        return dpm.networks.spike_slab_network(inner, pixels, spikes, shift=shift, scale=scale)
+    return inner if _is_large(train) else dpm.gaussian_network(inner, *_moments(train))
+
+
+def unet(shape: tuple[int, ...], num_outputs: int, num_steps: int, seed: int) -> dpm.networks.UNet:
+    """Small enough for a CPU: of images above 16 pixels it sees squares of 2 x 2 as one."""
+    patch = 2 if max(shape[:2]) > 16 else 1
+    return dpm.networks.UNet(shape, num_outputs, num_steps, channels=(32, 64), patch=patch, key=network_key(seed))
+
+
+def _paper(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int, sizes: Mapping[str, Any]) -> dpm.Diffusion:
+    network = dpm.networks.MultiScaleNetwork(train.event_shape, 2, num_steps, **sizes, key=network_key(seed))
     # The paper's 1/(T - t + 1), but for beta_1, which it leaves open: 1e-5 lies below the variance within a level.
     schedule = dpm.Erasure(num_steps, beta_1=1e-5)
     return dpm.Diffusion(dpm.GaussianKernel(dpm.kernels.perturbation), schedule, network, train.event_shape, edge)

@@ -14,7 +14,7 @@ import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
-from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, NUM_VALIDATED, published
+from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, NUM_VALIDATED, published, unet
 
 PUBLISHED_NATS = {
     "Burda, Grosse and Salakhutdinov (2016), IWAE": -82.90,
@@ -78,7 +78,7 @@ def _bits(shades: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 
 def _today(shape: tuple[int, ...], pi: float, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
-    network = dpm.TimeMLP(shape, 1, num_steps, width=512, depth=3, key=network_key(seed))
+    network = unet(shape, 1, num_steps, seed)
     return dpm.Diffusion(dpm.BernoulliKernel(pi, dpm.clean_rate), dpm.Erasure(num_steps), network, shape, edge)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
@@ -15,11 +16,18 @@ from dpm_ppl.models.images._options import DATA_FOLDER, FLIPS, Flips, ImageOptio
 class Cifar10(ImageOptions):
     """Gaussian diffusion of CIFAR-10's dequantised photographs; the last 8,333 of the 50,000 choose parameters.
 
-    Training mirrors images at random. The variant `"paper"` has T = 1000, bump readouts of time and the perturbed
-    forward kernel.
+    Training mirrors images at random. The variant `"paper"` has T = 1000, the network of the run in its released
+    code (multi-scale convolutions, dense layers beside them, bump readouts of time), and the perturbed forward kernel.
     """
 
     name: ClassVar[str] = "cifar10"
+    paper_network: ClassVar[Mapping[str, Any]] = {
+        "num_layers": 6,
+        "channels": 100,
+        "dense_widths": (1000,) * 6,
+        "dense_features": 5,
+        "pixel_widths": (100,) * 4,
+    }
 
     data_folder: str | Path | None = option(None, DATA_FOLDER)
     flips: Flips = option("horizontal", FLIPS)

@@ -18,7 +18,7 @@ class DeadLeaves(ImageOptions):
     """Gaussian diffusion of dead leaves, drawn by the seed: radii with density r^-3, uniform grey levels.
 
     The paper's own images are not available, so that its figure is for scale alone. The variant `"paper"` has T = 1000,
-    bump readouts of time and the perturbed forward kernel.
+    multi-scale convolutions, bump readouts of time and the perturbed forward kernel.
     """
 
     name: ClassVar[str] = "deadleaves"

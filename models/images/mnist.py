@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
 from dpm_ppl.models.images._options import DATA_FOLDER, ImageOptions, image_task, published
+
+DENSE_ONLY = {"num_layers": 0, "dense_widths": (500, 500, 500, 500)}
+"""The paper's MNIST run has no convolutions; the widths are the code's defaults."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +24,7 @@ class Mnist(ImageOptions):
     """
 
     name: ClassVar[str] = "mnist"
+    paper_network: ClassVar[Mapping[str, Any]] = DENSE_ONLY
 
     data_folder: str | Path | None = option(None, DATA_FOLDER)
 
@@ -34,6 +39,7 @@ class Fashion(ImageOptions):
     """Gaussian diffusion of Fashion-MNIST's dequantised pictures of clothes, all else as for `mnist`."""
 
     name: ClassVar[str] = "fashion"
+    paper_network: ClassVar[Mapping[str, Any]] = DENSE_ONLY
 
     data_folder: str | Path | None = option(None, DATA_FOLDER)
 

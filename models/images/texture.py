@@ -19,7 +19,8 @@ class Texture(ImageOptions):
     """Gaussian diffusion of patches of your own pictures: the left 70 % of each to train on, the right 20 % held out.
 
     The paper has bark, of pictures T01 to T04 of Lazebnik, Schmid and Ponce (2005), which you may put into the folder.
-    The variant `"paper"` has T = 500, bump readouts of time and the perturbed forward kernel.
+    The variant `"paper"` has T = 500, multi-scale convolutions, bump readouts of time and the perturbed forward
+    kernel.
     """
 
     name: ClassVar[str] = "texture"
