@@ -18,7 +18,7 @@ from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, noise_prediction
 from dpm_ppl.schedules import Erasure, LogSNR
 from tests import reference
-from tests.instances import DIFFUSIONS, draw_data, small
+from tests.instances import DIFFUSIONS, draw_data, instance, small
 from tests.oracles import AtRest, linear_diffusion
 
 KEY = jax.random.key(0)
@@ -30,8 +30,18 @@ def assert_within(values, expected, num_se=4.5):
     assert (np.abs(values.mean(axis=0) - expected) < num_se * values.std(axis=0) / np.sqrt(len(values))).all()
 
 
-@over_diffusions
-@pytest.mark.parametrize("steps_chunk", [None, 2])
+@pytest.mark.parametrize(
+    ("make", "steps_chunk"),
+    [
+        instance(
+            *(make, steps_chunk),
+            quick=name in ("bernoulli", "gaussian, noise prediction, learned edge") or steps_chunk is None,
+            name=f"{steps_chunk}-{name}",
+        )
+        for name, make in DIFFUSIONS.items()
+        for steps_chunk in (None, 2)
+    ],
+)
 def test_log_probs_are_sums_over_the_path_from_x_1_to_x_T(make, steps_chunk):
     diffusion = make()
     x_0 = draw_data(diffusion, 3)

@@ -14,7 +14,7 @@ from dpm_ppl.posterior.side_by_side import within_budget
 from dpm_ppl.posterior.twists import ByVariance
 from dpm_ppl.smc import systematic
 from tests._common.test_memory import gaussian
-from tests.instances import small
+from tests.instances import instance, small
 
 KEY = jax.random.key(0)
 NUM, BUDGET = 1000, 2**18
@@ -26,7 +26,7 @@ SEEN = NormalCoordinates(value=jnp.ones(2), variance=jnp.full(2, 0.1), seen=jnp.
     ("diffusion", "likelihood", "observed", "method"),
     [
         (gaussian(), lambda x_0: dist.Normal(x_0[0], 0.3), 1.0, SMC(NUM)),
-        (gaussian(), lambda x_0: dist.Normal(x_0[0], 0.3), 1.0, Paper(NUM)),
+        instance(gaussian(), lambda x_0: dist.Normal(x_0[0], 0.3), 1.0, Paper(NUM), quick=False),
         (BITS, lambda x_0: dist.Bernoulli(0.1 + 0.8 * x_0), np.array([0, 1, 1]), SMC(NUM)),
     ],
 )

@@ -68,8 +68,14 @@ def test_the_sum_of_increments_is_the_log_weight_of_the_two_chains(make, x64):
     assert_exact(*two_roads(diffusion, x_0))
 
 
-@over_diffusions
-@pytest.mark.parametrize("steps_chunk", [1, 3])
+@pytest.mark.parametrize(
+    ("make", "steps_chunk"),
+    [
+        instance(make, steps_chunk, quick=steps_chunk == 3 or name == "bernoulli", name=f"{steps_chunk}-{name}")
+        for name, make in DIFFUSIONS.items()
+        for steps_chunk in (1, 3)
+    ],
+)
 def test_chunks_of_steps_do_not_change_the_weights(make, steps_chunk, x64):
     diffusion = make()
     x_0 = draw_data(diffusion, 4)

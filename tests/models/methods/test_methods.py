@@ -14,6 +14,7 @@ from dpm_ppl import Dataset, InputError, estimate, fit, paired_difference, train
 from dpm_ppl.methods.base import log_weights
 from dpm_ppl.models.methods import METHODS
 from dpm_ppl.models.methods._parts import repeats, updates_for
+from tests.instances import instance
 from tests.tiny import flat
 
 LEVELS = 5
@@ -35,6 +36,14 @@ PAIRS = [(name, kind) for name in METHODS for kind in DATA if (name, kind) != ("
 WITHOUT_LATENTS = ("flow", "mixture", "gaussian")
 
 
+def over(pairs, *, slow: str):
+    """Methods with a kind of data each; what has the parts of two others is among the slow tests, as `name-kind`."""
+    return pytest.mark.parametrize(
+        ("name", "kind"),
+        [instance(*pair, quick="-".join(pair) not in slow.split(), name="-".join(pair)) for pair in pairs],
+    )
+
+
 def draw(data: Dataset, num: int) -> jax.Array:
     return data.draw(jnp.asarray(data.values[:num]), jax.random.key(0))
 
@@ -49,7 +58,7 @@ def trained(recipe, data, num_updates=60):
     return recipe.method.with_params(fit(svi, data, **settings, averaging=0.0).params)
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+@over(PAIRS, slow="vae-levels iwae-continuous iwae-binary hvae-levels")
 def test_it_scores_data_and_draws_more_of_their_kind(name, kind):
     data = DATA[kind]
     recipe = METHODS[name](data)
@@ -105,7 +114,10 @@ def test_the_weights_of_all_bit_vectors_add_up_to_one(name):
         assert abs(total.mean - 1) < 4 * total.se < 0.2
 
 
-@pytest.mark.parametrize(("name", "kind"), [pair for pair in PAIRS if pair[0] != "iwae"])  # its program is VAE's
+@over(
+    [pair for pair in PAIRS if pair[0] != "iwae"],  # its program is VAE's
+    slow="vae-levels vae-binary hvae-continuous hvae-levels flow-levels gaussian-binary",
+)
 def test_params_say_all_that_was_drawn_or_found_in_the_training_data(name, kind):
     """With the params of one recipe, that of another seed and other training data is the same program."""
     data, key = DATA[kind], jax.random.key(5)
@@ -128,7 +140,7 @@ def test_a_seed_decides_where_a_method_begins(name):
     assert not np.array_equal(first, other)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("mixture", kind) for kind in DATA] + [("flow", "continuous")])
+@over([*(("mixture", kind) for kind in DATA), ("flow", "continuous")], slow="mixture-binary")
 def test_constants_among_the_params_stay_where_they_were(name, kind):
     recipe, data = METHODS[name](DATA[kind]), DATA[kind]
     start = training.init(svi_of(recipe.method), jax.random.key(0), draw(data, 4)).params
@@ -159,8 +171,10 @@ SINGLE = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("flow", "iwae")])  # IWAE's program is VAE's
-@pytest.mark.parametrize("kind", SINGLE)
+@over(
+    [(name, kind) for name in METHODS if name not in ("flow", "iwae") for kind in SINGLE],  # IWAE's program is VAE's
+    slow="vae-levels hvae-continuous hvae-binary",
+)
 def test_data_of_a_single_coordinate(name, kind):
     data = SINGLE[kind]
     program = METHODS[name](data).method
