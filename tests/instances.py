@@ -10,7 +10,19 @@ import numpy as np
 import pytest
 
 from dpm_ppl.diffusion.diffusion import Diffusion
-from dpm_ppl.kernels import AbstractKernel, BernoulliKernel, GaussianKernel, clean_rate, noise_prediction
+from dpm_ppl.kernels import (
+    AbstractKernel,
+    BernoulliKernel,
+    CategoricalKernel,
+    GaussianKernel,
+    absorbing,
+    clean_rate,
+    direct_levels,
+    discretised_gaussian,
+    noise_prediction,
+    resampled,
+    uniform,
+)
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
 from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
 
@@ -33,12 +45,22 @@ class Family(NamedTuple):
 REALS = (np.linspace(-12, 12, 2401), np.full(2401, 0.01), np.array([-1.5, 0.0, 0.3, 2.0]))
 BITS = (np.array([0, 1]), np.ones(2), np.array([0, 1]))
 
+
+def levels(num):
+    return np.arange(num), np.ones(num), np.arange(num)
+
+
 FAMILIES = {
     "gaussian": Family(GaussianKernel(), *REALS),
     "gaussian, noise prediction": Family(GaussianKernel(noise_prediction), *REALS),
     "bernoulli": Family(BernoulliKernel(), *BITS),
     "bernoulli, pi 0.2": Family(BernoulliKernel(0.2), *BITS),
     "bernoulli, clean rate": Family(BernoulliKernel(0.7, clean_rate), *BITS),
+    "categorical, uniform": Family(CategoricalKernel(uniform(3)), *levels(3)),
+    "categorical, resampled, direct": Family(CategoricalKernel(resampled((0.5, 0.2, 0.3)), direct_levels), *levels(3)),
+    "categorical, absorbing": Family(CategoricalKernel(absorbing(2)), *levels(3)),
+    "categorical, absorbing, direct": Family(CategoricalKernel(absorbing(2), direct_levels), *levels(3)),
+    "categorical, discretised gaussian": Family(CategoricalKernel(discretised_gaussian(4)), *levels(4)),
 }
 
 SCHEDULES = {
@@ -80,6 +102,7 @@ DIFFUSIONS = {
     "bernoulli, clean rate, learned edge": lambda: small(
         BernoulliKernel(0.5, clean_rate), Erasure(6), (2, 2), edge="learned"
     ),
+    "categorical, discretised gaussian": lambda: small(CategoricalKernel(discretised_gaussian(3)), Erasure(6), (3,)),
 }
 
 
@@ -87,6 +110,8 @@ def draw_data(diffusion: Diffusion, num: int, seed: int = 0) -> jax.Array:
     """Data of the right kind that are not the stationary law's, shape `(num, *event_shape)`."""
     rng = np.random.default_rng(seed)
     shape = (num, *diffusion.event_shape)
+    if isinstance(diffusion.kernel, CategoricalKernel):
+        return jnp.asarray(rng.binomial(diffusion.kernel.num_levels - 1, 0.35, size=shape))
     if diffusion.stationary().support.is_discrete:
         return jnp.asarray(rng.uniform(size=shape) < 0.35, int)
     return jnp.asarray(0.3 + 0.6 * rng.normal(size=shape), float)

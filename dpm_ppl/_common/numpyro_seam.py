@@ -55,6 +55,12 @@ if TYPE_CHECKING:
 
         logits: Array
 
+    class CategoricalLogits(Distribution, dist.CategoricalLogits):
+        """NumPyro's, likewise."""
+
+        logits: Array
+        probs: Array
+
     def sample(name: str, fn: dist.Distribution, obs: ArrayLike | None = None) -> Array:
         """`numpyro.sample`."""
         ...
@@ -77,7 +83,13 @@ if TYPE_CHECKING:
 else:
     from numpyro import prng_key, sample, subsample  # noqa: F401
     from numpyro.contrib.module import eqx_module  # noqa: F401
-    from numpyro.distributions import BernoulliLogits, Distribution, Normal, kl_divergence  # noqa: F401
+    from numpyro.distributions import (  # noqa: F401
+        BernoulliLogits,
+        CategoricalLogits,
+        Distribution,
+        Normal,
+        kl_divergence,
+    )
 
 # Training.
 

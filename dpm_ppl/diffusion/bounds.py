@@ -19,11 +19,11 @@ from dpm_ppl._common.types import Array, Batch, Cost, Int, PerDatum, PerDatumSte
 from dpm_ppl.diffusion.lattice import Lattice
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.diffusion.terms import (
-    divergence_from_stationary,
+    divergence_from_null,
     end_divergence,
     fixed_edge,
     learned_edge,
-    log_stationary,
+    log_null,
     step_divergences,
 )
 from dpm_ppl.methods.base import check_scored
@@ -196,7 +196,7 @@ def _terms_of_datum(
         "entropy_first": diffusion.marginal(x_0, diffusion.steps[0]).entropy(),
         "entropy_last": diffusion.marginal(x_0, diffusion.steps[-1]).entropy(),
         "entropy_stationary": diffusion.stationary().entropy(),
-        "L_null": log_stationary(diffusion, x_0),
+        "L_null": log_null(diffusion, x_0),
         "K": edge - accurate_sum(divergences) - end_point,
     }
 
@@ -238,13 +238,13 @@ def _entropy_bounds(diffusion: StepLaws, x_0: Array, key: PRNGKey, steps_chunk: 
         x_prev = jnp.where(step.t == 1, x_0, diffusion.marginal(x_0, before).sample(previous))
         marginal = diffusion.marginal(x_0, step)
         entropy = marginal.entropy()
-        log_pi = -entropy - divergence_from_stationary(diffusion, x_0, step)
+        log_pi = -entropy - divergence_from_null(diffusion, x_0, step)
         return diffusion.transition(x_prev, step).entropy().mean(), entropy.mean(), log_pi.mean()
 
     keys = jax.random.split(key, len(steps))
     forward, entropy, log_pi = map_chunks(of_step, (steps, keys), steps_chunk)
     entropy_prev = jnp.concatenate([_point_entropy(diffusion), entropy[:-1]])
-    log_pi_prev = jnp.concatenate([log_stationary(diffusion, x_0).mean()[None], log_pi[:-1]])
+    log_pi_prev = jnp.concatenate([log_null(diffusion, x_0).mean()[None], log_pi[:-1]])
     return EntropyBounds(
         lower=forward + entropy_prev - entropy,
         upper=forward + log_pi - log_pi_prev,

@@ -22,7 +22,7 @@ from dpm_ppl._common.sums import accurate_sum, add_exactly
 from dpm_ppl._common.types import Array, Batch, Cost, PRNGKey
 from dpm_ppl.diffusion.sampling import descend, dtype_of_draws, last_step
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.diffusion.terms import log_stationary
+from dpm_ppl.diffusion.terms import log_null
 from dpm_ppl.schedules.steps import Step
 
 Move = Callable[[Distribution, PRNGKey], Batch]
@@ -31,7 +31,7 @@ Move = Callable[[Distribution, PRNGKey], Batch]
 def log_increment(diffusion: StepLaws, x_prev: Batch, x_t: Batch, step: Step) -> Cost:
     """log p(x_{t-1} | x_t) - log T_pi(x_{t-1} | x_t) of one step, per element of the batch."""
     law = diffusion.reverse(x_t, step)
-    increment = law.log_prob(x_prev) - diffusion.transition(x_t, step).log_prob(x_prev)
+    increment = law.log_prob(x_prev) - diffusion.null_reverse(x_t, step).log_prob(x_prev)
     return jnp.where(step.t == 1, 0.0, increment) if diffusion.edge == "fixed" else increment
 
 
@@ -66,7 +66,7 @@ def log_weight_of_paths(
         within = chunk[1].reshape(-1, *[1] * (terms.ndim - 1))
         return (last, *add_exactly(high, low, accurate_sum(jnp.where(within, terms, 0.0)))), None
 
-    at_data = log_stationary(diffusion, x_0)
+    at_data = log_null(diffusion, x_0)
     (_, high, low), _ = jax.lax.scan(over_chunk, (start, at_data, jnp.zeros_like(at_data)), (steps, counts))
     return high + low
 
@@ -96,6 +96,6 @@ def simulate_paths(diffusion: StepLaws, key: PRNGKey, num_data: int) -> tuple[Ba
     zeros = jnp.zeros(num_data)
     x_1, (high, low), _ = descend(diffusion, key, add, (zeros, zeros), (num_data,))
     x_0 = last_step(diffusion, key, x_1)
-    for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_stationary(diffusion, x_0)):
+    for term in (log_increment(diffusion, x_0, x_1, diffusion.steps[0]), log_null(diffusion, x_0)):
         high, low = add_exactly(high, low, term)
     return x_0, high + low

@@ -54,7 +54,14 @@ class StepLaws(eqx.Module):
             )
         if self.edge == "learned":
             self.check_steps_move(self.steps[:1])
+        self._check_end()
         self._check_network()
+
+    def _check_end(self) -> None:
+        with jax.ensure_compile_time_eval():  # a fixed schedule is known while other things are traced
+            steps = self.steps
+            if not is_traced(steps):
+                self.kernel.check_steps(steps)
 
     def _check_network(self) -> None:
         made_for = getattr(self.network, "num_steps", None)
@@ -71,7 +78,7 @@ class StepLaws(eqx.Module):
                 "network",
                 expected=f"one whose outputs this kernel reads, as {type(self.network).__name__} is made for {readout}",
                 got=f"{type(self.kernel).__name__}({getattr(has, '__name__', '')})",
-                remedy=f"use GaussianKernel({readout}), or another network",
+                remedy=f"give the kernel the readout {readout}, or use another network",
             )
         expected = (*self.event_shape, self.kernel.num_outputs)
         x_t = self.kernel.stationary(self.event_shape).sample(jax.random.key(0))
@@ -137,13 +144,21 @@ class StepLaws(eqx.Module):
 
     def reverse(self, x_t: Batch, step: Step) -> Distribution:
         """p(x_{t-1} | x_t), with the network applied to every element of the batch."""
-        return self.kernel.reverse(self._outputs(x_t, step), x_t, self._aligned(step)).to_event(self.event_dim)
+        return self.kernel.reverse(self.outputs(x_t, step), x_t, self._aligned(step)).to_event(self.event_dim)
+
+    def null(self, step: Step | None = None) -> Distribution:
+        """The law of x_t, or without a step that of x_0, for one datum of a model that has learned nothing."""
+        return self.kernel.null(self.event_shape, step).to_event(self.event_dim)
+
+    def null_reverse(self, x_t: Batch, step: Step) -> Distribution:
+        """Its law of x_{t-1} given x_t."""
+        return self.kernel.null_reverse(x_t, self._aligned(step)).to_event(self.event_dim)
 
     def edge_law(self, x_1: Batch) -> Distribution:
         """p(x_0 | x_1), the last reverse step."""
         first = self.steps[0]
-        # T_pi is reversible, so its own law, started from x_1, is the paper's q(x_1 | x_0) pi(x_0) / pi(x_1).
-        return self.transition(x_1, first) if self.edge == "fixed" else self.reverse(x_1, first)
+        # The paper's q(x_1 | x_0) pi(x_0) / pi(x_1), which by reversibility is T_pi itself, started from x_1.
+        return self.null_reverse(x_1, first) if self.edge == "fixed" else self.reverse(x_1, first)
 
     def check_data(self, x_0: Array | np.ndarray, argument: str = "x_0") -> None:
         """Raise `InputError` where concrete data do not fit: shape, dtype, NaN, infinity, the kernel's support."""
@@ -170,7 +185,8 @@ class StepLaws(eqx.Module):
         axes = tuple(range(step.t.ndim, step.t.ndim + self.event_dim)) if step.t.ndim else ()
         return jax.tree.map(lambda leaf: jnp.expand_dims(leaf, axes), step)
 
-    def _outputs(self, x_t: Array, step: Step) -> Array:
+    def outputs(self, x_t: Batch, step: Step) -> Array:
+        """What the network says of every element of the batch, `(*batch, *event_shape, num_outputs)`."""
         batch_shape = x_t.shape[: x_t.ndim - self.event_dim]
         flat = x_t.reshape(-1, *self.event_shape)
         if step.t.ndim:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.numpyro_seam import kl_divergence
+from dpm_ppl._common.numpyro_seam import Distribution, kl_divergence
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Int, PRNGKey, Uniforms
 from dpm_ppl.diffusion.step_laws import StepLaws
@@ -50,17 +50,21 @@ def step_divergences(
 
 def end_divergence(guide: StepLaws, x_0: Batch) -> Cost:
     """KL(q(x_T | x_0) || pi): what the forward chain leaves of the signal."""
-    return divergence_from_stationary(guide, x_0, guide.steps[-1])
+    return _divergence_of_marginal(guide, x_0, guide.steps[-1], guide.stationary())
 
 
-def divergence_from_stationary(diffusion: StepLaws, x_0: Batch, step: Step) -> Cost:
-    """KL(q(x_t | x_0) || pi)."""
-    return kl_divergence(diffusion.marginal(x_0, step), diffusion.stationary().expand(_batch_shape(diffusion, x_0)))
+def divergence_from_null(diffusion: StepLaws, x_0: Batch, step: Step) -> Cost:
+    """KL of q(x_t | x_0) from what a model that has learned nothing has as its law of x_t, which is mostly pi."""
+    return _divergence_of_marginal(diffusion, x_0, step, diffusion.null(step))
+
+
+def _divergence_of_marginal(diffusion: StepLaws, x_0: Batch, step: Step, law: Distribution) -> Cost:
+    return kl_divergence(diffusion.marginal(x_0, step), law.expand(_batch_shape(diffusion, x_0)))
 
 
 def fixed_edge(diffusion: StepLaws, x_0: Batch) -> Cost:
     """E_{q(x_1 | x_0)} log T_pi(x_0 | x_1; beta_1), by reversibility log pi(x_0) + KL(q(x_1 | x_0) || pi)."""
-    return log_stationary(diffusion, x_0) + divergence_from_stationary(diffusion, x_0, diffusion.steps[0])
+    return log_null(diffusion, x_0) + divergence_from_null(diffusion, x_0, diffusion.steps[0])
 
 
 def learned_edge(diffusion: StepLaws, x_0: Batch, uniform: Uniforms) -> Cost:
@@ -93,9 +97,9 @@ def forward_entropy(guide: StepLaws, x_0: Batch, key: PRNGKey, *, chunk_size: in
     return guide.transition(x_0, guide.steps[0]).entropy() + accurate_sum(later)
 
 
-def log_stationary(diffusion: StepLaws, x: Batch) -> Cost:
-    """log pi(x); at the data it is L_null, the value of a model that has learned nothing."""
-    return jnp.broadcast_to(diffusion.stationary().log_prob(x), _batch_shape(diffusion, x))
+def log_null(diffusion: StepLaws, x_0: Batch) -> Cost:
+    """L_null, the value of a model that has learned nothing: log pi(x_0) where the kernel is reversible."""
+    return jnp.broadcast_to(diffusion.null().log_prob(x_0), _batch_shape(diffusion, x_0))
 
 
 def _batch_shape(diffusion: StepLaws, x: Batch) -> tuple[int, ...]:

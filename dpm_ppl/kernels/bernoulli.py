@@ -64,6 +64,11 @@ class BernoulliKernel(AbstractKernel):
     reparametrised: ClassVar[bool] = False
 
     @property
+    def num_levels(self) -> int:
+        """Bits have two."""
+        return 2
+
+    @property
     def prior_logit(self) -> float:
         """Log-odds of a bit under the stationary law."""
         return math.log(self.pi) - math.log1p(-self.pi)

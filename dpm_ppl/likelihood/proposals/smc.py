@@ -34,7 +34,7 @@ from dpm_ppl._common.sums import add_exactly
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float, PRNGKey
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.paths import as_noise, log_increment
-from dpm_ppl.diffusion.terms import log_stationary
+from dpm_ppl.diffusion.terms import log_null
 from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.likelihood.proposals.base import AbstractProposal
 from dpm_ppl.schedules.steps import Step
@@ -62,7 +62,7 @@ class State(NamedTuple):
 def init(diffusion: Diffusion, x_0: Datum, num_particles: int) -> State:
     """All particles at the datum."""
     start = as_noise(diffusion, jnp.broadcast_to(x_0, (num_particles, *x_0.shape)))
-    at_datum = log_stationary(diffusion, x_0)
+    at_datum = log_null(diffusion, x_0)
     none = jnp.zeros(num_particles, at_datum.dtype)
     return State(start, none - jnp.log(num_particles), none, at_datum, jnp.zeros_like(at_datum))
 
