@@ -24,6 +24,7 @@ from dpm_ppl.estimates import estimate as estimate
 from dpm_ppl.estimates import paired_difference as paired_difference
 from dpm_ppl.evaluation import measure as measure
 from dpm_ppl.kernels import BernoulliKernel as BernoulliKernel
+from dpm_ppl.kernels import CategoricalKernel as CategoricalKernel
 from dpm_ppl.kernels import GaussianKernel as GaussianKernel
 from dpm_ppl.kernels import clean_rate as clean_rate
 from dpm_ppl.kernels import noise_prediction as noise_prediction
@@ -34,6 +35,7 @@ from dpm_ppl.likelihood import log_likelihood as log_likelihood
 from dpm_ppl.likelihood import sandwich as sandwich
 from dpm_ppl.methods import Program as Program
 from dpm_ppl.networks import TimeMLP as TimeMLP
+from dpm_ppl.networks import categorical_network as categorical_network
 from dpm_ppl.networks import gaussian_network as gaussian_network
 from dpm_ppl.networks import level_network as level_network
 from dpm_ppl.objectives import DiffusionELBO as DiffusionELBO

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import dpm_ppl as dpm
-from dpm_ppl.experiments.options import check_range, flag, kept, option
+from dpm_ppl.experiments.options import DIFFUSION, check_range, flag, kept, option
 from dpm_ppl.models import own_data
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, Edge, adam
@@ -32,7 +32,7 @@ class Array(ZooOptions):
     test_data: str | Path | None = option(
         None, "Another such file, whose data are held out in place of some of the first."
     )
-    kernel: str | None = option(None, '"gaussian" or "bernoulli"; "bernoulli" for bits if not given.')
+    kernel: str | None = option(None, '"gaussian", "bernoulli" or "categorical"; "bernoulli" for bits if not given.')
     levels: int | None = option(
         None, "Number of levels, if the data are whole numbers 0 ... levels - 1; 256 of images in bytes."
     )
@@ -62,7 +62,8 @@ class Array(ZooOptions):
             return own_data.task_of(own_data.without_data(self.data_facts, self.kernel, self.scale))
         own = own_data.read_own(
             self.data,
-            kernel=self.kernel,
+            # A density needs the noise of dequantised levels.
+            kernel="gaussian" if self.kernel == "categorical" and self.method != DIFFUSION else self.kernel,
             levels=self.levels,
             scale=self.scale,
             test_data=self.test_data,
@@ -88,15 +89,19 @@ class Array(ZooOptions):
             pi = own_data.rate_of_bits(own.known) if self.pi is None else self.pi
             return replace(known, pi=pi, beta_1=1 / self.num_steps if self.beta_1 is None else self.beta_1)
         if self.pi is not None:
-            raise dpm.InputError(
-                "--pi", expected="none with the gaussian kernel", got=self.pi, remedy="it is the rate of bits"
-            )
+            expected = f"none with the {own.kernel} kernel"
+            raise dpm.InputError("--pi", expected=expected, got=self.pi, remedy="it is the rate of bits")
+        if own.kernel == "categorical":
+            return replace(known, beta_1=own_data.FIRST_RATE_OF_LEVELS if self.beta_1 is None else self.beta_1)
         return replace(known, beta_1=own_data.first_rate(own.known) if self.beta_1 is None else self.beta_1)
 
     def diffusion(self, task: own_data.OwnTask, seed: int) -> dpm.experiments.Recipe:
         if task.own.kernel == "bernoulli":
             kernel = dpm.BernoulliKernel(self.pi, dpm.clean_rate)
             schedule = dpm.Erasure(self.num_steps, self.beta_1)
+        elif task.own.kernel == "categorical":
+            kernel = dpm.CategoricalKernel(dpm.kernels.discretised_gaussian(task.train.units.num_levels))
+            schedule = own_data.log_snr_schedule(self.num_steps, self.beta_1)
         else:
             kernel = dpm.GaussianKernel(dpm.noise_prediction)
             schedule = own_data.log_snr_schedule(self.num_steps, self.beta_1)

@@ -19,31 +19,36 @@ NUM_HELDOUT, NUM_VALIDATION = 297, 100
 
 @dataclass(frozen=True, kw_only=True)
 class Digits(ZooOptions):
-    """Gaussian diffusion of dequantised digits; the seed draws 297 to hold out and 100 to choose parameters by.
+    """Diffusion of digits; the seed draws 297 to hold out and 100 to choose parameters by.
 
-    By default the network predicts levels (`LevelNetwork`). The variant `"paper"` has the parts of the paper's MNIST
-    run: T = 1000, the whole image through dense layers, bump readouts of time, and the perturbed forward kernel.
+    By default it is a Gaussian one of dequantised digits, and the network predicts levels (`LevelNetwork`). The kernel
+    `"categorical"` takes the levels as they are: they move to those near them, as `discretised_gaussian` says. The
+    variant `"paper"` has the parts of the paper's MNIST run: T = 1000, the whole image through dense layers, bump
+    readouts of time, and the perturbed forward kernel.
     """
 
     name: ClassVar[str] = "digits"
 
     variant: Literal["default", "paper"] = option("default", VARIANT, of_diffusion=True)
+    kernel: Literal["gaussian", "categorical"] = option(
+        "gaussian", '"gaussian", or "categorical" for levels as they are.', of_diffusion=True
+    )
     edge: Edge = option("fixed", EDGE, of_diffusion=True)
     num_steps: int = option(1000, NUM_STEPS, of_diffusion=True)
 
     def task(self, seed: int) -> dpm.experiments.Task:
         levels = np.random.default_rng([seed, 1]).permutation(_levels())
         heldout, validation, train = np.split(levels, [NUM_HELDOUT, NUM_HELDOUT + NUM_VALIDATION])
-        known = dpm.Dataset.from_levels(train, NUM_LEVELS, pooled_mean=True)
-        validation, heldout = (
-            dpm.Dataset.from_levels(part, NUM_LEVELS, reference=known) for part in (validation, heldout)
-        )
+        build = partial(dpm.Dataset.from_levels, num_levels=NUM_LEVELS, dequantised=self.kernel == "gaussian")
+        known = build(train, pooled_mean=True)
+        validation, heldout = (build(part, reference=known) for part in (validation, heldout))
         return dpm.experiments.Task(
             train=known, validation=validation, heldout=heldout, datum="image", picture="samples"
         )
 
     def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
-        build = chosen("variant", self.variant, {"default": _today, "paper": _paper})
+        builders = {"gaussian": {"default": _today, "paper": _paper}, "categorical": {"default": _categorical}}
+        build = chosen("variant", self.variant, chosen("kernel", self.kernel, builders))
         return dpm.experiments.Recipe(
             method=build(task.train, self.edge, self.num_steps, seed),
             objective=dpm.DiffusionELBO(num_sampled_steps=4),
@@ -60,6 +65,13 @@ def _today(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Dif
     network = dpm.level_network(inner, train.source, NUM_LEVELS, shift=float(units.shift), scale=float(units.scale))
     schedule = dpm.LogSNR(num_steps, 11.5, -9.0)
     return dpm.Diffusion(dpm.GaussianKernel(dpm.noise_prediction), schedule, network, SHAPE, edge)
+
+
+def _categorical(train: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:
+    kernel = dpm.CategoricalKernel(dpm.kernels.discretised_gaussian(NUM_LEVELS))
+    inner = dpm.TimeMLP((*SHAPE, NUM_LEVELS), 1, num_steps, width=256, depth=3, key=network_key(seed))
+    network = dpm.categorical_network(inner, train.source, NUM_LEVELS)
+    return dpm.Diffusion(kernel, dpm.LogSNR(num_steps, 11.5, -9.0), network, SHAPE, edge)
 
 
 def _paper(_: dpm.Dataset, edge: Edge, num_steps: int, seed: int) -> dpm.Diffusion:

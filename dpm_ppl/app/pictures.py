@@ -82,7 +82,7 @@ def chain_picture(run: runs.Run, experiment: Experiment, method: AbstractMethod)
     if diffusion is None or experiment.task.heldout.units.columns is not None:
         return None
     key = key_of(run.seed, Stream.CHAIN_PICTURE)
-    if diffusion.event_shape == (2,) and not isinstance(diffusion.kernel, BernoulliKernel):
+    if diffusion.event_shape == (2,) and diffusion.kernel.num_levels is None:
         num_points = min(2000, experiment.task.heldout.num_points)
         return plot_figure_one(
             diffusion, experiment.task.heldout.rows(np.arange(num_points)), key, backend="matplotlib"

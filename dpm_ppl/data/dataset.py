@@ -67,11 +67,13 @@ class Dataset:
         reference: "Dataset | None" = None,
         per_coordinate: bool = False,
         pooled_mean: bool = False,
+        dequantised: bool = True,
         resident: bool | None = None,
     ) -> "Dataset":
         """Data of `num_levels` levels, 0 ... num_levels - 1, which `draw` dequantises by uniform noise of one level.
 
-        Shift and scale are those of the dequantised data. Arguments as for `from_continuous`.
+        Shift and scale are those of the dequantised data. Arguments as for `from_continuous`; with `dequantised=False`
+        the levels are kept as they are, for a categorical kernel.
 
         **Raises:** `InputError` for anything but whole numbers in that range.
         """
@@ -83,7 +85,11 @@ class Dataset:
             expected=f"whole numbers 0 ... {num_levels - 1}",
             remedy="check num_levels, or use Dataset.from_continuous",
         )
-        units = Units(source.shape[1:], "levels", np.zeros(()), np.ones(()), num_levels)
+        units = Units(source.shape[1:], "levels", np.zeros(()), np.ones(()), num_levels, whole=not dequantised)
+        if not dequantised:
+            if reference is not None:
+                _check_alike(units, reference.units)
+            return cls(source, units if reference is None else reference.units, is_resident(source, resident))
         units = _standard(units, source, reference, per_coordinate, pooled_mean)
         return cls(source, units, is_resident(source, resident))
 
@@ -137,7 +143,7 @@ class Dataset:
 
     @cached_property
     def values(self) -> np.ndarray:
-        """All of the data, standardised: float32, or int32 for bits."""
+        """All of the data, standardised: float32, or int32 for bits and whole levels."""
         if not self.resident:
             raise InputError(
                 "values", expected="resident data", got="data to be streamed", remedy="read them by rows(indices)"
@@ -176,7 +182,7 @@ def _drawn(draw: Callable, rows: Array, number: Array, key: PRNGKey) -> Array:
 def stand_in(units: Units, num_points: int) -> Dataset:
     """Data drawn at random in the units of others, which are not at hand: what can model those can model these."""
     generator, shape = np.random.default_rng(0), (num_points, *units.event_shape)
-    z = generator.integers(0, 2, shape) if units.kind == "binary" else generator.normal(size=shape)
+    z = generator.normal(size=shape) if units.num_symbols is None else generator.integers(0, units.num_symbols, shape)
     return Dataset(units.as_given(z), units, resident=True)
 
 
@@ -249,9 +255,9 @@ def _standard(
 
 
 def _check_alike(units: Units, reference: Units) -> None:
-    if any(getattr(units, name) != getattr(reference, name) for name in ("event_shape", "kind", "num_levels")):
+    if any(getattr(units, name) != getattr(reference, name) for name in ("event_shape", "kind", "num_levels", "whole")):
         expected, got = (
-            f"{one.kind} data of event shape {one.event_shape} and num_levels {one.num_levels}"
+            f"{'whole ' * one.whole}{one.kind} data of event shape {one.event_shape} and num_levels {one.num_levels}"
             for one in (units, reference)
         )
         raise InputError("reference", expected=expected, got=got, remedy="make both splits alike")

@@ -28,7 +28,8 @@ class Units:
 
     `shift` and `scale` are one number, or one per coordinate. Levels 0 ... num_levels - 1 have width one, and z covers
     the interval from a level to the next. Of mixed data, a table's, the discrete columns are such levels. `columns`
-    says what the coordinates of a table mean, whatever the kind.
+    says what the coordinates of a table mean, whatever the kind. Levels that are `whole` are kept as they are, as bits
+    are: z is x, and a model gives them probabilities.
     """
 
     __repr__ = short_repr
@@ -39,13 +40,14 @@ class Units:
     scale: np.ndarray
     num_levels: int | None = None
     columns: tuple[Column, ...] | None = None
+    whole: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """All of it, for `from_json`."""
         columns = None if self.columns is None else [asdict(column) for column in self.columns]
         numbers = {"shift": np.asarray(self.shift).tolist(), "scale": np.asarray(self.scale).tolist()}
         fields = {"event_shape": list(self.event_shape), "kind": self.kind, "num_levels": self.num_levels}
-        return {**fields, **numbers, "columns": columns}
+        return {**fields, **numbers, "columns": columns, "whole": self.whole}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> "Units":
@@ -54,19 +56,25 @@ class Units:
         if columns is not None:
             columns = tuple(Column(**column | {"labels": tuple(column["labels"])}) for column in columns)
         shift, scale = (np.asarray(fields[name], np.float64) for name in ("shift", "scale"))
-        return cls(tuple(fields["event_shape"]), fields["kind"], shift, scale, fields["num_levels"], columns)
+        shape, whole = tuple(fields["event_shape"]), fields.get("whole", False)
+        return cls(shape, fields["kind"], shift, scale, fields["num_levels"], columns, whole)
 
     @property
     def widths(self) -> np.ndarray:
         """The width of the interval that stands for a value, by coordinate: 1 where it is a level, else 0."""
         if self.kind == "mixed" and self.columns is not None:
             return np.array([float(column.is_discrete) for column in self.columns])
-        return np.full(self.event_shape, float(self.kind == "levels"))
+        return np.full(self.event_shape, float(self.kind == "levels" and not self.whole))
 
     @property
     def is_dequantised(self) -> bool:
         """Whether `dequantise` adds noise."""
-        return self.kind in ("levels", "mixed")
+        return self.kind in ("levels", "mixed") and not self.whole
+
+    @property
+    def num_symbols(self) -> int | None:
+        """The number of values of a coordinate whose z is x, a whole number: of bits and of whole levels."""
+        return 2 if self.kind == "binary" else self.num_levels if self.whole else None
 
     @property
     def is_real(self) -> bool:
@@ -108,7 +116,7 @@ class Units:
 
     def standardise(self, x: ArrayLike) -> np.ndarray:
         """z of x, in float32; a level goes to the lower end of its interval, and bits stay whole numbers."""
-        if self.kind == "binary":
+        if self.num_symbols is not None:
             return np.asarray(x).astype(np.int32)
         return ((np.asarray(x, np.float64) - self.shift) / self.scale).astype(np.float32)
 
@@ -159,7 +167,7 @@ class Units:
         """Bits per dimension of data with levels, from a log-density per point of z in nats; less is better.
 
         Uniform dequantisation makes it an upper bound on the bits that code the levels themselves (Theis, van den Oord
-        and Bethge 2016, eq. 3).
+        and Bethge 2016, eq. 3). Of whole levels it is the length of that code.
 
         **Raises:** `InputError` for data without levels.
         """

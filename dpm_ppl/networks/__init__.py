@@ -3,6 +3,7 @@
 - `TimeMLP` is the one to start with, for vectors of any kind.
 - `level_network` makes a `LevelNetwork`, for data with levels (pixels, counts): it knows the intervals of the levels.
 - `spike_slab_network` makes a `SpikeSlabNetwork`, for many levels of which a few are frequent, as the black of pixels.
+- `categorical_network` makes a `CategoricalNetwork`, for symbols and levels under a `CategoricalKernel`.
 - `gaussian_network` makes a `GaussianNetwork`, which starts from the mean and covariance of the data.
 - `UNet` is for images of more than a few pixels.
 - The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll), `MultiScaleNetwork` (images) and `BumpMLP`
@@ -13,6 +14,7 @@
 
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.networks.bump import BumpMLP
+from dpm_ppl.networks.categorical import CategoricalNetwork, categorical_network
 from dpm_ppl.networks.gaussian import GaussianNetwork, gaussian_network
 from dpm_ppl.networks.image import MultiScaleNetwork, UNet
 from dpm_ppl.networks.levels import LevelNetwork, level_network
@@ -25,6 +27,7 @@ __all__ = [
     "AbstractNetwork",
     "BumpMLP",
     "BumpReadout",
+    "CategoricalNetwork",
     "GaussianNetwork",
     "LevelNetwork",
     "MultiScaleNetwork",
@@ -35,6 +38,7 @@ __all__ = [
     "TimeMLP",
     "UNet",
     "bumps",
+    "categorical_network",
     "frequent_levels",
     "gaussian_network",
     "level_network",

@@ -71,9 +71,14 @@ def level_network(
         raise InputError(
             "scale", expected="one shift and scale for all coordinates", got="one for each", remedy="pool them"
         )
-    counts = np.stack([(levels == level).sum(axis=0) for level in range(num_levels)], axis=-1) + 0.05
-    log_prior = np.log(counts / counts.sum(axis=-1, keepdims=True))
+    log_prior = np.log(shares_of_levels(levels, num_levels))
     return LevelNetwork(network, jnp.asarray(log_prior, dtype=float), float(shift), float(scale))
+
+
+def shares_of_levels(levels: np.ndarray, num_levels: int) -> np.ndarray:
+    """The share of each level among data, `(*event_shape, K)`; that of one that none has is small, but not 0."""
+    counts = np.stack([(levels == level).sum(axis=0) for level in range(num_levels)], axis=-1) + 0.05
+    return counts / counts.sum(axis=-1, keepdims=True)
 
 
 def _level_moments(edges: np.ndarray, observed: Array, spread: Array) -> tuple[Array, Array, Array]:

@@ -1,3 +1,4 @@
+from dpm_ppl.models.own_data.parts import FIRST_RATE_OF_LEVELS as FIRST_RATE_OF_LEVELS
 from dpm_ppl.models.own_data.parts import build_network as build_network
 from dpm_ppl.models.own_data.parts import first_rate as first_rate
 from dpm_ppl.models.own_data.parts import log_snr_schedule as log_snr_schedule

@@ -10,7 +10,7 @@ from dpm_ppl.data.rows import moments
 from dpm_ppl.models._parts import network_key
 from dpm_ppl.models.methods._parts import some_data
 from dpm_ppl.models.own_data.reading import OwnData
-from dpm_ppl.networks import AbstractNetwork, TimeMLP, gaussian_network, level_network
+from dpm_ppl.networks import AbstractNetwork, TimeMLP, categorical_network, gaussian_network, level_network
 from dpm_ppl.schedules import LogSNR
 from dpm_ppl.schedules.steps import smallest_rates
 
@@ -20,6 +20,7 @@ BELOW_SPREAD = 50
 """How many times smaller than the spread of the data the noise of the first step is."""
 LAST_LOG_SNR = -8.0
 MOST_BETA_1 = 1e-5
+FIRST_RATE_OF_LEVELS = 1e-5
 
 
 def updates_for(train: Dataset, batch_size: int) -> int:
@@ -60,6 +61,10 @@ def build_network(
 
     if own.kernel == "bernoulli":
         return inner(1)
+    if own.kernel == "categorical":
+        num_levels = own.known.units.num_levels or 2
+        of_indicators = TimeMLP((*shape, num_levels), 1, num_steps, width=width, depth=depth, key=network_key(seed))
+        return categorical_network(of_indicators, some_data(own.known), num_levels)
     if units.num_levels is not None and units.num_levels * units.num_coordinates <= MOST_LEVEL_OUTPUTS:
         return level_network(
             inner(units.num_levels),

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from dpm_ppl.data.rows import chunks
 from dpm_ppl.data.units import Units
 from dpm_ppl.models.methods.gaussian import moments
 
-Kernel = Literal["gaussian", "bernoulli"]
+Kernel = Literal["gaussian", "bernoulli", "categorical"]
 Scale = Literal["columns", "pooled"]
 FEWEST = 20
 """Data below which no figure of held-out data means anything."""
@@ -43,8 +43,8 @@ class OwnData:
 
     @cached_property
     def gaussian(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and covariance of all that is not held out, standardised; None for bits and for too many coordinates."""
-        is_small = self.kernel != "bernoulli" and self.known.units.num_coordinates <= MOST_CORRELATED
+        """Mean and covariance of what is not held out, standardised; None for whole numbers, and many coordinates."""
+        is_small = self.kernel == "gaussian" and self.known.units.num_coordinates <= MOST_CORRELATED
         return moments(self.known.source, self.known.units) if is_small else None
 
     def facts(self) -> dict[str, Any]:
@@ -94,8 +94,9 @@ def read_own(
             remedy="give the file with the same contents",
         )
     found = _kernel_of(values) if kernel is None else kernel
-    if found not in ("gaussian", "bernoulli"):
-        raise InputError("--kernel", expected="gaussian or bernoulli", got=repr(kernel), remedy="bernoulli is for bits")
+    if found not in get_args(Kernel):
+        expected, remedy = "gaussian, bernoulli or categorical", "bernoulli is for bits, categorical for levels"
+        raise InputError("--kernel", expected=expected, got=repr(kernel), remedy=remedy)
     build, scale = _builder(values, found, levels, scale)
     if np.shape(getattr(values, "values", values))[:1] < (FEWEST,):
         with_argument(build, values, "--data")
@@ -175,8 +176,10 @@ def _builder(
         raise InputError("--scale", expected="columns or pooled", got=repr(scale), remedy="leave it out")
     if kernel == "bernoulli" and levels is not None:
         raise InputError("--levels", expected="none with bits", got=levels, remedy="use --kernel gaussian for levels")
-    if levels is None and scale is None and kernel == "gaussian" and _are_images(values):
+    if levels is None and scale is None and kernel != "bernoulli" and _are_images(values):
         levels = BYTE_LEVELS
+    if kernel == "categorical" and levels is None:
+        raise InputError("--levels", expected="a number of levels", got="none", remedy="categorical data are 0, 1, ...")
     columns = values.columns if isinstance(values, Table) else None
     is_vector = isinstance(values, Table) or values.ndim == 2
     if kernel == "bernoulli" or levels is not None:
@@ -190,8 +193,9 @@ def _builder(
             if kernel == "bernoulli":
                 found = Dataset.from_binary(numbers)
             else:
+                whole, alike = kernel == "categorical", reference
                 # The level network takes one shift and scale for all.
-                found = Dataset.from_levels(numbers, levels, reference=reference, pooled_mean=True)
+                found = Dataset.from_levels(numbers, levels, reference=alike, pooled_mean=True, dequantised=not whole)
             return replace(found, units=replace(found.units, columns=columns) if reference is None else reference.units)
 
         return of_numbers, None

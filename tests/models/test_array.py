@@ -18,6 +18,7 @@ GENERATOR = np.random.default_rng(0)
 ARRAYS = {
     "gaussian": (GENERATOR.normal(3.0, 2.0, size=(50, 2, 3)), {"kernel": "gaussian"}, "continuous"),
     "levels": (GENERATOR.integers(0, 4, size=(50, 3)), {"kernel": "gaussian", "levels": 4}, "levels"),
+    "whole levels": (GENERATOR.integers(0, 4, size=(50, 3)), {"kernel": "categorical", "levels": 4}, "levels"),
     "bernoulli": (GENERATOR.integers(0, 2, size=(50, 5)), {"kernel": "bernoulli"}, "binary"),
 }
 

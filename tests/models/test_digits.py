@@ -6,7 +6,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 from dpm_ppl.evaluation.scores import score
-from dpm_ppl.kernels import GaussianKernel
+from dpm_ppl.kernels import CategoricalKernel, GaussianKernel, discretised_gaussian
 from dpm_ppl.models import digits
 from dpm_ppl.schedules import Erasure
 from tests.instances import small
@@ -41,6 +41,16 @@ def test_levels(experiment, parts):
         assert (data.source.min(), data.source.max()) == (0, 16)
         assert data.units.num_levels == 17
         assert data.units is experiment.task.train.units
+
+
+def test_whole_levels_are_those_of_the_same_split(experiment):
+    whole = digits.Digits(num_steps=2, kernel="categorical").experiment().task.heldout
+    np.testing.assert_array_equal(whole.values, experiment.task.heldout.source)
+    assert (whole.values.dtype, whole.log_det, whole.units.num_levels) == (np.int32, 0.0, 17)
+    nothing = small(CategoricalKernel(discretised_gaussian(17)), Erasure(3), (8, 8), scale=0)
+    scores = score(nothing, whole, jax.random.key(0), datum="image", data_chunk=2000)
+    assert scores.L_null.mean == pytest.approx(-64 * math.log2(17), rel=1e-5)
+    assert scores.bits_per_dim.mean == pytest.approx(math.log2(17), abs=4 * scores.bits_per_dim.se)
 
 
 def test_the_split_is_the_same_every_time(experiment):
