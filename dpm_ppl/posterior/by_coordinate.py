@@ -1,4 +1,4 @@
-"""Observations coordinate by coordinate, with NaN where nothing was observed: known exactly, noisy, or flipped bits.
+"""Observations coordinate by coordinate, with NaN where nothing was observed: known exactly, noisy, or flipped.
 
 All take one datum of the event shape, in the units of the data as they were given. A level stands for the middle of its
 interval.
@@ -19,8 +19,7 @@ from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Datum
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.kernels import BernoulliKernel
-from dpm_ppl.posterior.observations import AbstractObservation, AnyLikelihood, Bits, NormalCoordinates
+from dpm_ppl.posterior.observations import AbstractObservation, AnyLikelihood, Levels, NormalCoordinates
 
 
 def known_coordinates(diffusion: StepLaws, observed: Any, units: Units | None = None) -> AbstractObservation:
@@ -45,9 +44,10 @@ def known_coordinates(diffusion: StepLaws, observed: Any, units: Units | None = 
             remedy="NaN marks what was not observed",
         )
     check_finite(values[seen], "observed")
-    if isinstance(diffusion.kernel, BernoulliKernel):
+    num_levels = diffusion.kernel.num_levels
+    if num_levels is not None:
         diffusion.kernel.check_data(values[seen])
-        return _bits(values, 0.0, -np.inf)
+        return _levels(values, np.where(np.eye(num_levels), 0.0, -np.inf))
     return noisy_coordinates(values, 0.0, units)
 
 
@@ -68,17 +68,34 @@ def noisy_coordinates(observed: np.ndarray, sigma: float, units: Units | None = 
     )
 
 
-def flipped_bits(observed: np.ndarray, rate: float) -> Bits:
-    """Those that are not NaN, each of which says the contrary of x_0 with this probability."""
-    law: Any = lambda x_0: dist.Bernoulli(jnp.where(x_0 > 0, 1 - rate, rate))  # noqa: E731
-    return replace(_bits(observed, math.log1p(-rate), math.log(rate)), source=_source(observed, law))
+def noisy_levels(observed: np.ndarray, sigma: float, num_levels: int) -> Levels:
+    """Those that are not NaN, each a level with normal noise of this standard deviation."""
+    seen = np.isnan(observed)[..., None]
+    noise = (observed[..., None] - np.arange(num_levels)) / sigma
+    log_factors = np.where(seen, 0.0, -0.5 * (noise**2 + math.log(2 * math.pi)) - math.log(sigma))
+    found = Levels(log_factors=jnp.asarray(log_factors, float), event_shape=observed.shape)
+    return replace(found, source=_source(observed, lambda x_0: dist.Normal(x_0, sigma)))
 
 
-def _bits(observed: np.ndarray, log_same: float, log_other: float) -> Bits:
-    zero, one = (
-        np.where(np.isnan(observed), 0.0, np.where(observed == bit, log_same, log_other)) for bit in (0.0, 1.0)
-    )
-    return Bits(log_zero=jnp.asarray(zero, float), log_one=jnp.asarray(one, float), event_shape=observed.shape)
+def flipped(observed: np.ndarray, rate: float, num_levels: int) -> Levels:
+    """Those that are not NaN, each of which is another level than x_0 with this probability, any other alike."""
+    others = rate / (num_levels - 1)
+
+    def law(x_0: Datum) -> Any:
+        if num_levels == 2:
+            return dist.Bernoulli(jnp.where(x_0 > 0, 1 - rate, rate))  # pyright: ignore[reportArgumentType]
+        same = jnp.arange(num_levels) == x_0[..., None]
+        return dist.CategoricalProbs(jnp.where(same, 1 - rate, others))
+
+    table = np.where(np.eye(num_levels), math.log1p(-rate), math.log(others))
+    return replace(_levels(observed, table), source=_source(observed, law))
+
+
+def _levels(observed: np.ndarray, table: np.ndarray) -> Levels:
+    """What was observed of each coordinate, from the log-probability of each observation (row) given each level."""
+    seen = ~np.isnan(observed)
+    log_factors = np.where(seen[..., None], table[np.where(seen, observed, 0).astype(int)], 0.0)
+    return Levels(log_factors=jnp.asarray(log_factors, float), event_shape=observed.shape)
 
 
 def _source(

@@ -79,20 +79,22 @@ class NormalLinear(AbstractObservation):
         return -0.5 * (apart**2 / self.variance + jnp.log(2 * math.pi * self.variance)).sum(axis=-1)
 
 
-class Bits(AbstractObservation):
-    """Factors for each bit: r(x_0) = prod_i r_i(x_0,i), such as flips with a known rate, or bits that are known.
+class Levels(AbstractObservation):
+    """Factors for each coordinate of few values: r(x_0) = prod_i r_i(x_0,i), such as bits flipped with a known rate.
 
-    `log_zero` and `log_one`, of the event shape, are log r_i(0) and log r_i(1).
+    `log_factors` are log r_i(u) for the values u = 0 ... K - 1. What is none of these, a mask, says nothing.
     """
 
-    log_zero: Datum
-    log_one: Datum
+    log_factors: Float[Array, "*event levels"]
     event_shape: tuple[int, ...] = eqx.field(static=True)
     log_det: float = 0.0
     source: "AnyLikelihood | None" = None
 
     def log_prob(self, x_0: Batch) -> Cost:
-        return jnp.where(x_0 > 0, self.log_one, self.log_zero).sum(axis=_event_axes(self.event_shape))
+        index, num = x_0.astype(jnp.int32)[..., None], self.log_factors.shape[-1]
+        factors = self.log_factors.reshape(*[1] * (x_0.ndim - len(self.event_shape)), *self.log_factors.shape)
+        found = jnp.take_along_axis(factors, jnp.minimum(index, num - 1), axis=-1)
+        return jnp.where(index < num, found, 0.0)[..., 0].sum(axis=_event_axes(self.event_shape))
 
 
 class AnyLikelihood(AbstractObservation):

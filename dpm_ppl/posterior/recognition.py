@@ -1,8 +1,8 @@
-"""From a likelihood as a modeller writes it to the form that says most: normal and linear, or a product over bits.
+"""From a likelihood as a modeller writes it to the form that says most: normal and linear, or a product over levels.
 
 The likelihood is a function from x_0 to a NumPyro distribution. It is looked at from outside: its parameters at a few
-points far apart say whether the mean is linear in x_0 and the deviation constant, or whether each bit has a factor of
-its own. What is none of these is taken as it is.
+points far apart say whether the mean is linear in x_0 and the deviation constant, or whether each bit or level has a
+factor of its own. What is none of these is taken as it is.
 """
 
 import math
@@ -21,11 +21,10 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Batch, Cost, Datum
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.kernels import BernoulliKernel
 from dpm_ppl.posterior.observations import (
     AbstractObservation,
     AnyLikelihood,
-    Bits,
+    Levels,
     NormalCoordinates,
     NormalLinear,
     law_from,
@@ -35,8 +34,8 @@ Likelihood = Callable[[Array], Any]
 
 MOST_ENTRIES = 50_000_000
 """Of the matrix of a linear likelihood, beyond which it is taken as any other."""
-MOST_ENUMERATED = 8
-"""Bits up to which a product over them is looked at in all their states."""
+MOST_ENUMERATED = 256
+"""States up to which a product is looked at in all of them."""
 LEAST_APART = 1e-3
 """The smallest eigenvalue, of the correlations of measurements, that covariances of them are formed with."""
 NUM_WIDE, FURTHEST = 64, 6.0
@@ -74,14 +73,15 @@ def recognition(
         _check_finite(_log_probs(plain, points))
         return plain
 
-    if isinstance(diffusion.kernel, BernoulliKernel):
+    num_levels = diffusion.kernel.num_levels
+    if num_levels is not None:
 
-        def bits_of(observed: Any) -> AbstractObservation:
+        def levels_of(observed: Any) -> AbstractObservation:
             plain = plain_of(observed)
-            found = _bits(plain, points)
+            found = _levels(plain, points, num_levels)
             return plain if found is None else replace(found, source=plain)
 
-        return bits_of
+        return levels_of
     normal = _normal(diffusion, plain_of(observed), points)
     if normal is None:
         return plain_of
@@ -131,35 +131,37 @@ def _check_finite(values: Array) -> None:
 
 
 def _point(diffusion: StepLaws, number: int) -> Array:
-    """A draw from the noise, some wider than others; bits as they are drawn."""
+    """A draw from the noise, some wider than others; levels as they are drawn."""
     key = jax.random.fold_in(jax.random.key(0), number)
-    draw = diffusion.stationary().sample(key)
-    return draw if isinstance(diffusion.kernel, BernoulliKernel) else draw * (0.3, 1.0, 3.0, 1.0)[number]
+    draw = diffusion.null().sample(key)
+    return draw * (0.3, 1.0, 3.0, 1.0)[number] if diffusion.kernel.num_levels is None else draw
 
 
-def _bits(plain: AnyLikelihood, points: Batch) -> Bits | None:
-    """Factors by flipping one bit at a time of a point where the likelihood is not zero."""
+def _levels(plain: AnyLikelihood, points: Batch, num_levels: int) -> Levels | None:
+    """Factors by changing one coordinate at a time of a point where the likelihood is not zero, to every level."""
     at_points = _log_probs(plain, points)
     is_finite = np.isfinite(at_points)
     if not is_finite.any():
         return None
     base, at_base = points[is_finite.argmax()], at_points[is_finite.argmax()]
-    flipped = jnp.where(jnp.eye(base.size, dtype=bool), 1 - base.ravel(), base.ravel()).reshape(-1, *base.shape)
-    gain = (_one_by_one(plain, flipped) - at_base).reshape(base.shape)
-    share = jnp.full(base.shape, at_base / base.size)
-    zero, one = jnp.where(base > 0, share + gain, share), jnp.where(base > 0, share, share + gain)
-    found = Bits(log_zero=zero, log_one=one, event_shape=plain.event_shape)
-    return found if _agree(found, plain, points) and _agree(found, plain, _states(plain.event_shape)) else None
+    chosen = jnp.eye(base.size, dtype=bool)[:, None]
+    changed = jnp.where(chosen, jnp.arange(num_levels, dtype=base.dtype)[:, None], base.ravel())
+    gain = _one_by_one(plain, changed.reshape(-1, *base.shape)) - at_base
+    found = Levels(
+        log_factors=(gain + at_base / base.size).reshape(*base.shape, num_levels), event_shape=plain.event_shape
+    )
+    states = _states(plain.event_shape, num_levels)
+    return found if _agree(found, plain, points) and _agree(found, plain, states) else None
 
 
-def _states(event_shape: tuple[int, ...]) -> Batch:
-    """All states of a few bits; of more, those without ones and without zeros, and some with few ones and with many."""
+def _states(event_shape: tuple[int, ...], num_levels: int) -> Batch:
+    """All states if they are few; of more, the lowest and the highest, and some with low levels and with high ones."""
     size = math.prod(event_shape)
-    if size <= MOST_ENUMERATED:
-        states = (np.arange(2**size)[:, None] >> np.arange(size)) & 1
+    if num_levels**size <= MOST_ENUMERATED:
+        states = np.arange(num_levels**size)[:, None] // num_levels ** np.arange(size) % num_levels
     else:
-        uniform = np.random.default_rng(0).uniform(size=(NUM_WIDE, size))
-        states = uniform < np.linspace(0.0, 1.0, NUM_WIDE)[:, None]
+        uniform = np.random.default_rng(0).uniform(size=(NUM_WIDE, size, num_levels - 1))
+        states = (uniform < np.linspace(0.0, 1.0, NUM_WIDE)[:, None, None]).sum(axis=-1)
     return jnp.asarray(states.reshape(-1, *event_shape), jnp.int32)
 
 

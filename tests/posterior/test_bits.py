@@ -12,7 +12,7 @@ import pytest
 import dpm_ppl as dpm
 from dpm_ppl.posterior import SMC, Gibbs, Paper, Twist, condition
 from dpm_ppl.posterior.by_coordinate import known_coordinates
-from dpm_ppl.posterior.observations import Bits
+from dpm_ppl.posterior.observations import Levels
 from dpm_ppl.posterior.particles import run
 from dpm_ppl.posterior.recognition import recognised
 from dpm_ppl.posterior.twists import ByRates, EnumeratedTwist, twist_for
@@ -59,7 +59,7 @@ def exact(observation):
 
 @pytest.mark.parametrize("name", OBSERVATIONS)
 def test_bits_are_recognised(name):
-    assert isinstance(OBSERVATIONS[name], Bits)
+    assert isinstance(OBSERVATIONS[name], Levels)
     assert isinstance(twist_for(DIFFUSION, OBSERVATIONS[name]), EnumeratedTwist)
     assert abs(prior().sum() - 1) < 1e-5
 

@@ -9,9 +9,9 @@ import pytest
 
 import dpm_ppl as dpm
 from dpm_ppl.posterior import MCMC, SMC, Gibbs, Paper, Twist, condition, condition_each
-from dpm_ppl.posterior.by_coordinate import flipped_bits, noisy_coordinates
+from dpm_ppl.posterior.by_coordinate import flipped, noisy_coordinates
 from dpm_ppl.posterior.methods.mcmc import advice
-from dpm_ppl.posterior.observations import AnyLikelihood, Bits, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.observations import AnyLikelihood, Levels, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.recognition import recognised
 from tests.instances import small
 from tests.posterior.test_conjugate import correlated, law_of_linear
@@ -47,7 +47,7 @@ def scaled(x_0):
         (REAL, lambda x_0: dist.Normal(x_0**2, 0.3), jnp.ones(3), AnyLikelihood),
         (REAL, lambda x_0: dist.Normal(x_0, jnp.exp(x_0)), jnp.ones(3), AnyLikelihood),
         (REAL, lambda x_0: dist.Bernoulli(logits=x_0), jnp.ones(3, int), AnyLikelihood),
-        (BITS, lambda x_0: dist.Bernoulli(0.1 + 0.8 * x_0), jnp.array([0, 1, 1]), Bits),
+        (BITS, lambda x_0: dist.Bernoulli(0.1 + 0.8 * x_0), jnp.array([0, 1, 1]), Levels),
         (BITS, lambda x_0: dist.Normal(x_0.sum(), 1.0), jnp.array(2.0), AnyLikelihood),
     ],
 )
@@ -226,7 +226,7 @@ def test_of_what_was_not_observed_there_is_no_log_likelihood():
     expected = dist.Normal(jnp.asarray(found.draws, dtype=float), 0.5).log_prob(np.nan_to_num(observed))
     expected = np.where(np.isnan(observed), np.nan, expected)
     np.testing.assert_allclose(found.log_likelihood, expected, rtol=1e-3, atol=1e-3)
-    bits = flipped_bits(np.array([1.0, np.nan, 0.0]), 0.1)
+    bits = flipped(np.array([1.0, np.nan, 0.0]), 0.1, 2)
     found = condition(BITS, bits, np.array([1.0, np.nan, 0.0]), key=KEY, method=SMC(8))
     np.testing.assert_allclose(found.log_likelihood[:, 0], np.log(np.where(found.draws[:, 0] > 0, 0.9, 0.1)), rtol=1e-5)
     assert np.isnan(found.log_likelihood[:, 1]).all()

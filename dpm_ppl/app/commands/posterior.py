@@ -29,9 +29,9 @@ def posterior(
         run: A run directory.
         observe: A .npy file of one observation of the shape of a datum, or several along a first axis; NaN where
             nothing was observed.
-        likelihood: "mask": what is not NaN is known exactly; "gaussian": with noise; "flip": bits, some flipped.
+        likelihood: "mask": what is not NaN is known exactly; "gaussian": with noise; "flip": some are flipped.
         sigma: Standard deviation of the noise of "gaussian", in the units of the data.
-        rate: Share of the bits that are flipped under "flip".
+        rate: Share of them that are flipped under "flip".
         method: "smc", "gibbs" or "mcmc", which are right as they go on; "svi", which trains a guide for each
             observation and weights its draws; "twist", quick and approximate; or "paper", as published, and biased.
         num_particles: Particles of "smc" (1024 if not given) and of "gibbs" (32).

@@ -9,7 +9,7 @@ from dpm_ppl._common.checks import number_in, one_of
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.posterior.by_coordinate import flipped_bits, known_coordinates, noisy_coordinates
+from dpm_ppl.posterior.by_coordinate import flipped, known_coordinates, noisy_coordinates, noisy_levels
 from dpm_ppl.posterior.observations import AbstractObservation
 
 LIKELIHOODS = ("gaussian", "mask", "flip")
@@ -29,7 +29,7 @@ class Noise:
         """Raise `InputError` where the data are not of its kind, or a number is missing, too many, or out of range."""
         one_of("--likelihood", self.likelihood, LIKELIHOODS, "name one")
         are_bits = units.kind == "binary"
-        fitting = ("mask", "flip") if are_bits else ("gaussian", "mask")
+        fitting = ("mask", "flip") if are_bits else LIKELIHOODS if units.whole else ("gaussian", "mask")
         if self.likelihood not in fitting:
             raise InputError(
                 "--likelihood",
@@ -40,7 +40,9 @@ class Noise:
         for flag, value, of in (("--sigma", self.sigma, "gaussian"), ("--rate", self.rate, "flip")):
             if (value is None) == (self.likelihood == of):
                 what = (
-                    "the noise's standard deviation" if of == "gaussian" else "the share of the bits that are flipped"
+                    "the noise's standard deviation"
+                    if of == "gaussian"
+                    else "the share of the coordinates that are flipped"
                 )
                 raise InputError(
                     flag,
@@ -60,9 +62,13 @@ class Noise:
         """What one observation says; coordinates that are NaN were not observed."""
         if self.likelihood == "mask":
             return known_coordinates(diffusion, observed, units)
+        num_levels = diffusion.kernel.num_levels
         if self.rate is not None:
-            return flipped_bits(observed, self.rate)
-        assert self.sigma is not None  # which `check` has seen to
+            assert num_levels is not None  # which `check` has seen to, as it has to sigma
+            return flipped(observed, self.rate, num_levels)
+        assert self.sigma is not None
+        if num_levels is not None:
+            return noisy_levels(observed, self.sigma, num_levels)
         return noisy_coordinates(observed, self.sigma, units)
 
 
@@ -112,7 +118,7 @@ def _check_seen(observed: np.ndarray, noise: Noise) -> None:
 
 def _check_unit(observed: np.ndarray, units: Units, noise: Noise) -> None:
     values = observed[~np.isnan(observed)]
-    num_levels = 2 if units.kind == "binary" else units.num_levels
+    num_levels = units.num_symbols or units.num_levels
     if num_levels is not None and noise.likelihood != "gaussian":
         wrong = values[(values != np.round(values)) | (values < 0) | (values > num_levels - 1)]
         if wrong.size:
@@ -124,8 +130,11 @@ def _check_unit(observed: np.ndarray, units: Units, noise: Noise) -> None:
                 remedy="give it in the units of the data",
             )
         return
-    spread = np.sqrt(np.square(units.scale) + (noise.sigma or 0.0) ** 2)
-    apart = np.abs(observed - units.shift) / spread
+    shift, scale = units.shift, units.scale
+    if units.whole and num_levels is not None:  # as if all levels were as frequent
+        shift, scale = (num_levels - 1) / 2, num_levels / np.sqrt(12)
+    spread = np.sqrt(np.square(scale) + (noise.sigma or 0.0) ** 2)
+    apart = np.abs(observed - shift) / spread
     if np.nanmax(apart) > FARTHEST:
         place = np.unravel_index(int(np.nanargmax(apart)), observed.shape)
         raise InputError(

@@ -1,7 +1,8 @@
 """Twists: how the moves down the chain are led towards an observation. One file is one way; `twist_for` chooses.
 
-- `LinearChainTwist` and `EnumeratedTwist` are exact, for linear chains and for few bits.
-- `ByVariance`, `OfMeasurements` and `Average` take x_0 given x_t to be normal, `ByRates` its bits to be independent.
+- `LinearChainTwist` and `EnumeratedTwist` are exact, for linear chains and for few states.
+- `ByVariance`, `OfMeasurements` and `Average` take x_0 given x_t to be normal, `ByRates` its bits or levels to be
+  independent.
 - `ByGradient` goes along the gradient of any likelihood, and `PaperTwist` is the paper's recipe.
 """
 
@@ -11,15 +12,14 @@ import jax.numpy as jnp
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.kernels import BernoulliKernel
-from dpm_ppl.posterior.observations import AbstractObservation, Bits, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.observations import AbstractObservation, Levels, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.twists.average import Average, average_twist
 from dpm_ppl.posterior.twists.base import AbstractTwist
-from dpm_ppl.posterior.twists.bits import ByRates
-from dpm_ppl.posterior.twists.enumerated import MOST_BITS, EnumeratedTwist, enumerated_twist
+from dpm_ppl.posterior.twists.enumerated import MOST_STATES, EnumeratedTwist, enumerated_twist
 from dpm_ppl.posterior.twists.gaussian import ByVariance, OfMeasurements
 from dpm_ppl.posterior.twists.gradient import ByGradient
 from dpm_ppl.posterior.twists.learned import LearnedTwist
+from dpm_ppl.posterior.twists.levels import ByRates
 from dpm_ppl.posterior.twists.linear_chain import LinearChainTwist, linear_chain_twist
 from dpm_ppl.posterior.twists.paper import PaperTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
@@ -49,17 +49,17 @@ def twist_for(
     diffusion: StepLaws, observation: AbstractObservation, covariance: Covariance | None = None, *, exact: bool = True
 ) -> AbstractTwist:
     """The best twist there is for a diffusion and an observation; `exact=False` passes over the exact ones."""
-    if isinstance(diffusion.kernel, BernoulliKernel):
+    if diffusion.kernel.num_levels is not None:
         found = enumerated_twist(diffusion, observation) if exact else None
         if found is not None:
             return found
-        if isinstance(observation, Bits):
+        if isinstance(observation, Levels):
             return ByRates(observation)
         raise InputError(
             "likelihood",
-            expected=f"for more than {MOST_BITS} bits, one that is a product over the bits",
+            expected=f"for data of more than {MOST_STATES} states, one that is a product over the coordinates",
             got="one that is none",
-            remedy="observe each bit by itself, or shorten the data",
+            remedy="observe each coordinate by itself, or shorten the data",
         )
     linear = _as_linear(observation)
     if linear is not None and exact and (chain := linear_chain_twist(diffusion, linear)) is not None:

@@ -1,4 +1,4 @@
-"""The exact twist of chains of few bits, by summing over all states that x_{t-1} can be in."""
+"""The exact twist of chains of few states, such as eight bits, by summing over all states that x_{t-1} can be in."""
 
 from typing import ClassVar
 
@@ -12,12 +12,12 @@ from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import AbstractObservation
-from dpm_ppl.posterior.prediction import stationary
+from dpm_ppl.posterior.prediction import coordinates, log_levels, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
 
-MOST_BITS = 8
+MOST_STATES = 256
 
 
 class AmongStates(AbstractTilt):
@@ -37,7 +37,7 @@ class AmongStates(AbstractTilt):
         return self.states[jax.random.categorical(key, self._log_priors + self.log_factor)]
 
     def log_ratio(self, x: Batch) -> Cost:
-        return self.log_factor[_number_of(x)] - self.log_normaliser
+        return self.log_factor[_number_of(x, self.states)] - self.log_normaliser
 
     def log_prior(self, x: Batch) -> Cost:
         return self.prior.log_prob(x)
@@ -63,11 +63,11 @@ class EnumeratedTwist(AbstractTwist):
         return self._tilted(stationary(diffusion, num_particles), jnp.zeros(num_particles), self.log_twist[-1])
 
     def step(self, diffusion: StepLaws, x_t: Batch, step: Step) -> AbstractTilt:
-        log_twist = self.log_twist[step.t, _number_of(x_t)]
+        log_twist = self.log_twist[step.t, _number_of(x_t, self.states)]
         return self._tilted(diffusion.reverse(x_t, step), log_twist, self.log_twist[step.t - 1])
 
     def finish(self, diffusion: StepLaws, x_1: Batch) -> AbstractTilt:
-        return self._tilted(diffusion.edge_law(x_1), self.log_twist[1, _number_of(x_1)], self.log_twist[0])
+        return self._tilted(diffusion.edge_law(x_1), self.log_twist[1, _number_of(x_1, self.states)], self.log_twist[0])
 
     def _tilted(self, prior: Distribution, log_twist: Cost, log_factor: Array) -> AbstractTilt:
         tilt = AmongStates(log_twist, prior, self.states, log_factor, log_twist)
@@ -76,12 +76,13 @@ class EnumeratedTwist(AbstractTwist):
 
 
 def enumerated_twist(diffusion: StepLaws, observation: AbstractObservation) -> EnumeratedTwist | None:
-    """The exact twist of a chain of bits, or None where there are too many of them."""
-    if diffusion.num_coordinates > MOST_BITS:
+    """The exact twist of a chain of bits or levels, or None where there are too many states."""
+    base, size = log_levels(coordinates(diffusion.stationary())).shape[-1], diffusion.num_coordinates
+    num = base**size
+    if num > MOST_STATES:
         return None
-    num = 2**diffusion.num_coordinates
-    bits = (np.arange(num)[:, None] >> np.arange(diffusion.num_coordinates)) & 1
-    states = jnp.asarray(bits.reshape(num, *diffusion.event_shape), jnp.int32)
+    digits = np.arange(num)[:, None] // base ** np.arange(size) % base
+    states = jnp.asarray(digits.reshape(num, *diffusion.event_shape), jnp.int32)
     return EnumeratedTwist(states, _log_twists(diffusion, states, observation.log_prob(states)))
 
 
@@ -101,6 +102,7 @@ def _log_twists(diffusion: StepLaws, states: Batch, log_r: Array) -> Array:
     return jnp.concatenate([log_r[None], first[None], rest])
 
 
-def _number_of(x: Batch) -> Int[Array, " particle"]:
-    bits = (x.reshape(len(x), -1) > 0).astype(jnp.int32)
-    return (bits << jnp.arange(bits.shape[1])).sum(axis=1)
+def _number_of(x: Batch, states: Batch) -> Int[Array, " particle"]:
+    digits = x.reshape(len(x), -1).astype(jnp.int32)
+    base = round(len(states) ** (1 / digits.shape[1]))
+    return (digits * base ** jnp.arange(digits.shape[1])).sum(axis=1)

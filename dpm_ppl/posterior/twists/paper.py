@@ -15,10 +15,10 @@ import jax.numpy as jnp
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.posterior.observations import AbstractObservation, Bits, NormalCoordinates
-from dpm_ppl.posterior.prediction import coordinates, stationary
+from dpm_ppl.posterior.observations import AbstractObservation, Levels, NormalCoordinates
+from dpm_ppl.posterior.prediction import coordinates, log_levels, padded, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
-from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByBits, ByCoordinates, Shifted, normal_step
+from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByCoordinates, ByLevels, Shifted, normal_step
 from dpm_ppl.schedules.steps import Step
 
 
@@ -48,8 +48,10 @@ class PaperTwist(AbstractTwist):
         """The law times r to the power `then`; r to the power `now` is what x_t was drawn with."""
         seen = self.observation
         log_twist = jnp.where(now > 0, now * seen.log_prob(x_t), 0.0)
-        if isinstance(seen, Bits):
-            return ByBits(log_twist, coordinates(law), then * seen.log_zero + 0 * x_t, then * seen.log_one + 0 * x_t)
+        if isinstance(seen, Levels):
+            each = coordinates(law)
+            shape = (len(x_t), *log_levels(each).shape[-len(seen.event_shape) - 1 :])
+            return ByLevels(log_twist, each, jnp.broadcast_to(then * padded(seen.log_factors, shape[-1]), shape))
         step = normal_step(law)
         deviation = step.scale
         if isinstance(seen, NormalCoordinates):

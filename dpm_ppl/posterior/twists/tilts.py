@@ -12,11 +12,13 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import cho_solve
+from jax.scipy.special import logsumexp
 
-from dpm_ppl._common.numpyro_seam import BernoulliLogits, Distribution, Normal
+from dpm_ppl._common.numpyro_seam import BernoulliLogits, CategoricalLogits, Distribution, Normal
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
+from dpm_ppl.kernels._levels import LevelLaw
 from dpm_ppl.kernels._normal_step import NormalStep
-from dpm_ppl.posterior.prediction import coordinates
+from dpm_ppl.posterior.prediction import coordinates, log_levels, padded
 from dpm_ppl.schedules.steps import Step
 
 
@@ -141,11 +143,12 @@ class Untilted(AbstractTilt):
         return self.prior.log_prob(x)
 
     def corrected(self, outputs: Array, step: Step) -> AbstractTilt:
-        each, none = coordinates(self.prior), jnp.zeros(outputs.shape[:-1])
+        each = coordinates(self.prior)
         if isinstance(each, Normal):
+            none = jnp.zeros(outputs.shape[:-1])
             return Shifted(self.log_twist, normal_step(self.prior), none).corrected(outputs, step)
-        if isinstance(each, BernoulliLogits):
-            return ByBits(self.log_twist, each, none, none).corrected(outputs, step)
+        if isinstance(each, BernoulliLogits | CategoricalLogits):
+            return ByLevels(self.log_twist, each, jnp.zeros_like(log_levels(each))).corrected(outputs, step)
         return self
 
 
@@ -224,36 +227,32 @@ class ByMeasurements(AbstractOfNormalStep):
         return jnp.linalg.cholesky(jnp.einsum("pic,pjc->pij", self.slopes, self.slopes) + self.covariance)
 
 
-class ByBits(AbstractTilt):
-    """Times a factor for each bit, whose logarithms are `log_zero` and `log_one`; `prior` has the bits' log-odds."""
+class ByLevels(AbstractTilt):
+    """Times a factor for each value of a coordinate, whose logarithms are `log_factors`; NaN says nothing."""
 
     log_twist: Cost
     prior: Distribution
-    log_zero: Batch
-    log_one: Batch
+    log_factors: Float[Array, "particle *event states"]
 
     def sample(self, key: PRNGKey) -> Batch:
-        # Both factors 0 leaves no law to draw from: the weight is 0 then, and the bit may be anything.
-        tilt = jnp.nan_to_num(self.log_one - self.log_zero, nan=0.0, posinf=jnp.inf, neginf=-jnp.inf)
-        uniform = jax.random.uniform(key, self.log_one.shape, minval=jnp.finfo(tilt.dtype).tiny)
-        logit = jnp.log(uniform) - jnp.log1p(-uniform)
-        return (logit < self._logits + tilt).astype(jnp.int32)
+        return LevelLaw(self._log_joint).sample(key)  # any value where none is possible: the weight is 0 then
 
     def log_ratio(self, x: Batch) -> Cost:
-        log_rate, log_other = jax.nn.log_sigmoid(self._logits), jax.nn.log_sigmoid(-self._logits)
-        log_normaliser = jnp.logaddexp(log_rate + self.log_one, log_other + self.log_zero)
-        return over_event(jnp.where(x > 0, self.log_one, self.log_zero) - log_normaliser)
+        chosen = jnp.take_along_axis(self.log_factors, x.astype(jnp.int32)[..., None], axis=-1)[..., 0]
+        return over_event(chosen - logsumexp(self._log_joint, axis=-1))
 
     def log_prior(self, x: Batch) -> Cost:
         return over_event(self.prior.log_prob(x))
 
     def corrected(self, outputs: Array, step: Step) -> "AbstractTilt":
-        return eqx.tree_at(lambda tilt: tilt.log_one, self, self.log_one + outputs[..., 0])
+        is_of_bits = outputs.shape[-1] == 1  # of which a network gives log-odds
+        outputs = jnp.pad(outputs, [(0, 0)] * (outputs.ndim - 1) + [(1, 0)]) if is_of_bits else outputs
+        log_factors = self.log_factors + padded(outputs, self.log_factors.shape[-1])
+        return eqx.tree_at(lambda tilt: tilt.log_factors, self, log_factors)
 
     @property
-    def _logits(self) -> Array:
-        law: Any = self.prior
-        return law.logits
+    def _log_joint(self) -> Array:
+        return log_levels(self.prior) + jnp.where(jnp.isnan(self.log_factors), 0.0, self.log_factors)
 
 
 def log_normal(apart: Array, covariance: Array) -> Cost:
