@@ -22,9 +22,10 @@ from dpm_ppl.kernels import (
     noise_prediction,
     resampled,
     uniform,
+    velocity,
 )
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
-from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
+from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, LearnedLogSNR, Linear, LogSNR
 
 
 def instance(*values, quick: bool, name: str | None = None):
@@ -52,6 +53,7 @@ def levels(num):
 
 FAMILIES = {
     "gaussian": Family(GaussianKernel(), *REALS),
+    "gaussian, velocity": Family(GaussianKernel(velocity), *REALS),
     "gaussian, noise prediction": Family(GaussianKernel(noise_prediction), *REALS),
     "bernoulli": Family(BernoulliKernel(), *BITS),
     "bernoulli, pi 0.2": Family(BernoulliKernel(0.2), *BITS),
@@ -71,6 +73,7 @@ SCHEDULES = {
     "log-snr": lambda num_steps: LogSNR(num_steps, first=5.0, last=-5.0),
     "fixed": lambda num_steps: Fixed(np.random.default_rng(0).uniform(0.05, 1.0, num_steps)),
     "learned": lambda num_steps: Learned(Erasure(num_steps, beta_1=0.01)),
+    "learned log-snr": lambda num_steps: LearnedLogSNR(num_steps, first=5.0, last=-5.0),
 }
 
 

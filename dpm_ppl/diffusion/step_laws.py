@@ -24,7 +24,7 @@ from dpm_ppl._common.types import Array, Batch, Uniforms
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.networks.base import AbstractNetwork
 from dpm_ppl.networks.batches import outputs_of_batch
-from dpm_ppl.schedules import AbstractSchedule, Learned
+from dpm_ppl.schedules import AbstractSchedule
 from dpm_ppl.schedules.steps import Step, check_steps_move
 
 Edge = Literal["fixed", "learned"]
@@ -45,11 +45,12 @@ class StepLaws(eqx.Module):
             check_kind(name, getattr(self, name), kind, expected=f"an instance of {kind.__name__}", remedy=remedy)
         remedy = "'fixed' is the paper's rule, 'learned' trains the last step as well"
         one_of("edge", self.edge, get_args(Edge), remedy)
-        if isinstance(self.schedule, Learned) and not self.kernel.reparametrised:
+        is_trained = bool(jax.tree.leaves(eqx.filter(self.schedule, eqx.is_inexact_array)))
+        if is_trained and not self.kernel.reparametrised:
             raise InputError(
                 "schedule",
                 expected=f"a fixed schedule, as draws of {type(self.kernel).__name__} have no derivative in the rates",
-                got="Learned",
+                got=type(self.schedule).__name__,
                 remedy="use Erasure, Linear, Cosine or Fixed",
             )
         if self.edge == "learned":

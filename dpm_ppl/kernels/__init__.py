@@ -1,7 +1,7 @@
 """Kernels: what one step does to the data, and how a network's outputs become the step back. Choose one by the data.
 
-- `GaussianKernel` is for real numbers and for levels. Start with the readout `noise_prediction`; `perturbation` is the
-  paper's.
+- `GaussianKernel` is for real numbers and for levels. Start with the readout `noise_prediction`; `velocity` is for
+  continuous time, and `perturbation` is the paper's.
 - `BernoulliKernel` is for bits. Start with the readout `clean_rate`; `direct_rate` is the paper's.
 - `CategoricalKernel` is for symbols, and for levels that are not to be taken for real numbers. Say how they move:
   `absorbing` masks them, `uniform` and `resampled` draw them afresh, `discretised_gaussian` moves them to those near
@@ -13,7 +13,7 @@ from dpm_ppl.kernels._levels import LevelLaw
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.kernels.bernoulli import BernoulliKernel, clean_rate, direct_rate
 from dpm_ppl.kernels.categorical import CategoricalKernel, clean_levels, direct_levels
-from dpm_ppl.kernels.gaussian import GaussianKernel, noise_prediction, perturbation
+from dpm_ppl.kernels.gaussian import GaussianKernel, noise_prediction, perturbation, velocity
 from dpm_ppl.kernels.moves import AbstractMoves, absorbing, discretised_gaussian, resampled, uniform
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "perturbation",
     "resampled",
     "uniform",
+    "velocity",
 ]

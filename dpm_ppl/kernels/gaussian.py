@@ -49,12 +49,23 @@ def noise_prediction(location: Array, scale: Array, x_t: Values, step: Step) -> 
     return -jnp.exp(0.5 * step.log_noise_gain) * location, log_ratio
 
 
+def velocity(location: Array, scale: Array, x_t: Values, step: Step) -> tuple[Array, Array]:
+    """Shift and log-ratio from the law N(location, exp(scale)) of the velocity given x_t (Salimans and Ho 2022).
+
+    The velocity is sqrt(alpha_bar_t) noise - sqrt(noise_t) x_0, from N(0, 1) for data from N(0, 1). The reverse step is
+    the bridge averaged over it, so what the network has to say does not depend on how long the steps are: the readout
+    for continuous time.
+    """
+    log_ratio = jnp.logaddexp(step.log_noise_ratio, step.log_noise_gain + scale)
+    return -jnp.exp(0.5 * step.log_noise_gain) * location, log_ratio
+
+
 class GaussianKernel(AbstractKernel):
     """N(sqrt(1 - beta) x, beta) per coordinate, with pi = N(0, 1).
 
-    `readout` says what the two outputs per coordinate mean: `perturbation` (the paper's) or `noise_prediction`, or any
-    function of the same form. It returns the shift of the mean from the forward kernel's, in units of sqrt(beta_t), and
-    log(variance / beta_t), both 0 for zero outputs.
+    `readout` says what the two outputs per coordinate mean: `perturbation` (the paper's), `noise_prediction`,
+    `velocity`, or any function of the same form. It returns the shift of the mean from the forward kernel's, in units
+    of sqrt(beta_t), and log(variance / beta_t), both 0 for zero outputs.
 
     The four laws that start from a value are `NormalStep`s: what they share with x is never subtracted.
     """

@@ -3,9 +3,10 @@
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Real
 
 from dpm_ppl._common.checks import check_sizes
-from dpm_ppl._common.types import Array, Float, Int, PRNGKey
+from dpm_ppl._common.types import Array, Float, PRNGKey
 from dpm_ppl.networks.base import zero_linear
 from dpm_ppl.schedules.steps import Step
 
@@ -13,7 +14,7 @@ from dpm_ppl.schedules.steps import Step
 LOG_SNR_LIMIT = 20.0
 
 
-def bumps(t: Int[Array, ""], num_steps: int, num_bumps: int) -> Float[Array, " bumps"]:
+def bumps(t: Real[Array, ""], num_steps: int, num_bumps: int) -> Float[Array, " bumps"]:
     """Gaussian bumps g_j(t) over (0, T), normalised to sum to one at every step (Sohl-Dickstein et al. 2015, eq. 64).
 
     The centres are the midpoints of `num_bumps` equal parts of (0, T), and the width of a bump is their spacing.

@@ -4,12 +4,25 @@
 - `Erasure` removes the same share of the data in every step, as the paper does for bits.
 - `Linear` and `Cosine` are those of later diffusion models, and `Fixed` takes any rates of your own.
 - `Learned` trains the rates, from those of another schedule.
+- `LearnedLogSNR` trains a log-SNR in continuous time and its two ends. `LogSNR` is an `AbstractLogSNR` too.
 - A schedule of your own is a subclass of `AbstractSchedule`. `Step` is what kernels and networks are told of a step.
 """
 
 from dpm_ppl.schedules.base import AbstractSchedule
 from dpm_ppl.schedules.fixed import Cosine, Erasure, Fixed, Linear, LogSNR
 from dpm_ppl.schedules.learned import Learned
+from dpm_ppl.schedules.log_snr import AbstractLogSNR, LearnedLogSNR
 from dpm_ppl.schedules.steps import Step
 
-__all__ = ["AbstractSchedule", "Cosine", "Erasure", "Fixed", "Learned", "Linear", "LogSNR", "Step"]
+__all__ = [
+    "AbstractLogSNR",
+    "AbstractSchedule",
+    "Cosine",
+    "Erasure",
+    "Fixed",
+    "Learned",
+    "LearnedLogSNR",
+    "Linear",
+    "LogSNR",
+    "Step",
+]

@@ -3,17 +3,16 @@
 They hold plain Python numbers, never arrays, so that no optimiser can move them.
 """
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from dpm_ppl._common.checks import check_shape, number_in, real_number
-from dpm_ppl._common.errors import InputError
 from dpm_ppl.schedules.base import AbstractSchedule, check_rates, number, number_of_steps
+from dpm_ppl.schedules.log_snr import AbstractLogSNR, check_ends
 from dpm_ppl.schedules.steps import Step, fixed_steps
 
 
@@ -84,7 +83,7 @@ class Cosine(AbstractSchedule):
         return fixed_steps(np.minimum(betas, self.max_beta))
 
 
-class LogSNR(AbstractSchedule):
+class LogSNR(AbstractLogSNR):
     """log(alpha_bar_t / (1 - alpha_bar_t)) falls linearly from `first` at t = 1 to `last` at t = T (Kingma 2021)."""
 
     num_steps: int = eqx.field(static=True, converter=number_of_steps)
@@ -92,13 +91,10 @@ class LogSNR(AbstractSchedule):
     last: float = eqx.field(static=True, converter=number("last"))
 
     def __check_init__(self):
-        if not (math.isfinite(self.first) and math.isfinite(self.last) and self.first > self.last):
-            raise InputError(
-                "first, last",
-                expected="finite log signal-to-noise ratios with first > last",
-                got=f"{self.first!r}, {self.last!r}",
-                remedy="noise grows along the forward chain: swap them, or use for example first=12, last=-8",
-            )
+        check_ends(self.first, self.last)
+
+    def share(self, time: Float[Array, "*time"]) -> Float[Array, "*time"]:
+        return time
 
     def steps(self) -> Step:
         log_snr = np.linspace(self.first, self.last, self.num_steps)

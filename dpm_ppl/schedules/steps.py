@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Real
 
 from dpm_ppl._common.errors import InputError
 
@@ -19,9 +19,11 @@ class Step(eqx.Module):
     So do the differences between two steps. `log_noise_gain` is log((noise_t - noise_{t-1}) / noise_t), the share of
     the noise that is new, and `log_noise_ratio` is log(noise_{t-1} / noise_t), the share that was there before; it is
     also the ratio of the bridge's variance to beta_t. The two shares add up to 1.
+
+    `t` is a whole number, but for a step between two of them in continuous time.
     """
 
-    t: Int[Array, "*time"]
+    t: Real[Array, "*time"]
     log_alpha: Float[Array, "*time"]
     log_beta: Float[Array, "*time"]
     log_alpha_bar: Float[Array, "*time"]
@@ -84,6 +86,29 @@ def traced_steps(log_alpha: Float[Array, " T"], log_beta: Float[Array, " T"]) ->
     return _accumulate(jnp, log_alpha, log_beta)
 
 
+def step_down(t: Real[Array, "*time"], log_snr: Float[Array, "*time"], drop: Float[Array, "*time"]) -> Step:
+    """The steps that end at these log-SNRs and start from ones higher by `drop` > 0, which may be as small as it likes.
+
+    Differentiable, and no two numbers of a step are subtracted: sigmoid(a) - sigmoid(b) is
+    sigmoid(a) sigmoid(-b) (1 - exp(b - a)).
+    """
+    log_lost = jnp.log(-jnp.expm1(-drop))
+    log_alpha_bar, log_noise = jax.nn.log_sigmoid(log_snr), jax.nn.log_sigmoid(-log_snr)
+    log_alpha_bar_prev, log_noise_prev = jax.nn.log_sigmoid(log_snr + drop), jax.nn.log_sigmoid(-log_snr - drop)
+    log_beta, log_gain = log_noise + log_lost, log_alpha_bar_prev + log_lost
+    bars = (log_alpha_bar, log_noise, log_alpha_bar_prev, log_noise_prev)
+    return Step(t, _log_rest(log_beta), log_beta, *bars, log_gain, _log_rest(log_gain))
+
+
+def steps_from_log_snr(log_snr: Float[Array, " T"]) -> Step:
+    """All steps 1..T of a chain with these log-SNRs, differentiable; they must fall."""
+    later = step_down(jnp.arange(2, len(log_snr) + 1), log_snr[1:], log_snr[:-1] - log_snr[1:])
+    kept, noise = jax.nn.log_sigmoid(log_snr[0]), jax.nn.log_sigmoid(-log_snr[0])
+    sure, never = jnp.zeros_like(kept), jnp.full_like(kept, -jnp.inf)
+    first = Step(jnp.asarray(1), kept, noise, kept, noise, sure, never, sure, never)
+    return jax.tree.map(lambda one, rest: jnp.concatenate([one[None], rest]), first, later)
+
+
 def smallest_rates() -> tuple[float, float]:
     """The smallest beta_1, and the smallest rate of a later step, that move a value in the precision JAX works in.
 
@@ -123,6 +148,13 @@ def _accumulate(xp, log_alpha, log_beta) -> Step:
     )
     columns = (log_alpha, log_beta, log_alpha_bar, log_noise, log_alpha_bar_prev, log_noise_prev, log_gain, log_ratio)
     return Step(jnp.arange(1, len(log_alpha) + 1), *(jnp.asarray(column, dtype=float) for column in columns))
+
+
+def _log_rest(log_share: Float[Array, "*time"]) -> Float[Array, "*time"]:
+    """log(1 - share), for shares below 1."""
+    small = log_share < _LOG_HALF
+    of_small = jnp.log1p(-jnp.exp(jnp.where(small, log_share, -1.0)))
+    return jnp.where(small, of_small, jnp.log(-jnp.expm1(jnp.where(small, -1.0, log_share))))
 
 
 _LOG_HALF = float(np.log(0.5))

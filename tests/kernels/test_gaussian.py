@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation
+from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation, velocity
 from dpm_ppl.schedules import Erasure
 from dpm_ppl.schedules.steps import fixed_steps
 
@@ -84,7 +84,18 @@ def test_noise_prediction_at_a_learned_edge():
     np.testing.assert_allclose(reverse(noise_prediction).variance[0], BETAS[0] * np.exp(SCALE[0]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("readout", [perturbation, noise_prediction])
+def test_velocity():
+    """The bridge averaged over what is known of the velocity, N(location, exp(scale))."""
+    implied = np.sqrt(ALPHA_BAR) * X - np.sqrt(1 - ALPHA_BAR) * LOCATION
+    mean, lowest = bridge_moments(implied)
+    gain = 1 - lowest / BETAS[1:]
+    law = reverse(velocity)
+    np.testing.assert_allclose(law.mean[1:], mean, rtol=1e-12)
+    np.testing.assert_allclose(law.variance[1:], lowest + BETAS[1:] * gain * np.exp(SCALE[1:]), rtol=1e-12)
+    np.testing.assert_allclose(law.variance[0], BETAS[0] * np.exp(SCALE[0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("readout", [perturbation, noise_prediction, velocity])
 def test_readouts_reach_the_best_linear_reverse_chain(readout):
     """Outputs solved for, they give back mean and variance of the optimum for N(0, 0.25) at every learned step."""
     steps = fixed_steps(BETAS)

@@ -2,11 +2,12 @@
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, Linear, LogSNR
+from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, LearnedLogSNR, Linear, LogSNR
 from tests.instances import SCHEDULES
 
 over_schedules = pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
@@ -33,7 +34,8 @@ def test_every_schedule(make, num_steps):
 def test_only_what_is_learned_can_be_trained(make):
     schedule = make(7)
     leaves = jax.tree.leaves(eqx.filter(schedule, eqx.is_array))
-    assert [leaf.shape for leaf in leaves] == ([(6,)] if isinstance(schedule, Learned) else [])
+    trained = {Learned: [(6,)], LearnedLogSNR: [(2,), (50,)]}
+    assert [leaf.shape for leaf in leaves] == trained.get(type(schedule), [])
 
 
 @over_schedules
@@ -136,3 +138,27 @@ def test_bad_input(make, message, unchecked):
     with pytest.raises(InputError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+def test_a_learned_log_snr(x64):
+    """It starts as the linear one, and falls from end to end whatever it has learned."""
+    schedule, linear = LearnedLogSNR(40, 6.0, -5.0), LogSNR(40, 6.0, -5.0)
+    for one, other in zip(jax.tree.leaves(schedule.steps()), jax.tree.leaves(linear.steps()), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-12)
+    moved = eqx.tree_at(lambda one: one.logits, schedule, jax.random.normal(jax.random.key(0), (50,)) * 4)
+    log_snr = moved.steps().log_snr
+    np.testing.assert_allclose(log_snr[jnp.array([0, -1])], [6.0, -5.0], rtol=1e-9)
+    assert (jnp.diff(log_snr) < 0).all()
+
+
+def test_the_fall_of_a_learned_log_snr(x64):
+    """An instant has the log-SNR of its time and the slope; both move with the ends alone."""
+    schedule = LearnedLogSNR(40, 6.0, -5.0, num_parts=4)
+    schedule = eqx.tree_at(lambda one: one.logits, schedule, jnp.array([1.0, -1.0, 0.5, 0.0]))
+    time, ahead = jnp.array([0.05, 0.3, 0.62, 0.9]), 1e-6
+    step, pace = schedule.instant(time)
+    later, _ = schedule.instant(time + ahead)
+    np.testing.assert_allclose(pace, (step.log_snr - later.log_snr) / ahead, rtol=1e-6)
+    slopes = jax.jacobian(lambda one: one.instant(time)[0].log_snr)(schedule)
+    assert (slopes.logits == 0).all()
+    np.testing.assert_allclose(slopes.ends.sum(axis=1), 1, rtol=1e-9)
