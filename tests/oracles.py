@@ -68,6 +68,19 @@ class AtRest(AbstractNetwork):
         return jnp.zeros((*x_t.shape, self.num_outputs))
 
 
+class GaussianOracle(AbstractNetwork):
+    """The mean of the best reverse chain for data from N(0, s2) at the variance of the forward kernel, which is best
+    for short steps; for readouts of a velocity.
+    """
+
+    s2: jax.Array
+
+    def __call__(self, x_t, step):
+        variance = step.alpha_bar * self.s2 + step.noise
+        location = jnp.exp(0.5 * (step.log_alpha_bar + step.log_noise)) * (1 - self.s2) / variance * x_t
+        return jnp.stack([location, jnp.zeros_like(x_t)], axis=-1)
+
+
 class PointOracle(AbstractNetwork):
     """The best reverse kernel for Gaussian data that all lie at one point, for the readout `as_given`."""
 

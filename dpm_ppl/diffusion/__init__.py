@@ -5,11 +5,12 @@
   distributions `ReverseChain` and `ForwardChain`.
 - `sample` draws data, `sample_path` all of x_1 ... x_T, and `first_of_path` is x_1 of these.
 - `bound` gives K with its terms, per datum and per step, as a `Bound`; `entropy_bounds` says between what limits the
-  entropy of a reverse step lies.
+  entropy of a reverse step lies. `continuous_bound` is K in the limit of ever more steps.
 """
 
 from dpm_ppl.diffusion.bounds import Bound, EntropyBounds, bound, entropy_bounds
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain
+from dpm_ppl.diffusion.continuous import continuous_bound
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.diffusion.step_laws import Edge
@@ -22,6 +23,7 @@ __all__ = [
     "ForwardChain",
     "ReverseChain",
     "bound",
+    "continuous_bound",
     "entropy_bounds",
     "first_of_path",
     "forward_chain",

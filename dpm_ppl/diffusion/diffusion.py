@@ -13,11 +13,13 @@ from dpm_ppl._common.numpyro_seam import params_site
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PRNGKey
 from dpm_ppl.diffusion.bounds import scored
 from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
+from dpm_ppl.diffusion.continuous import continuous_bound, why_not_continuous
 from dpm_ppl.diffusion.jumps import jumps
 from dpm_ppl.diffusion.paths import independent, log_weight_of_paths, simulate_paths
 from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.methods.base import AbstractMethod
+from dpm_ppl.schedules import LearnedLogSNR
 
 
 class Diffusion(StepLaws, AbstractMethod):
@@ -94,7 +96,11 @@ class Diffusion(StepLaws, AbstractMethod):
     ) -> dict[str, Any]:
         shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
         K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
-        return {"K": K, "L_null": L_null}
+        terms = {"K": K, "L_null": L_null}
+        if isinstance(self.schedule, LearnedLogSNR) and why_not_continuous(self) is None:
+            own_key = jax.random.fold_in(shared_key, draw[0])
+            terms["K_continuous"] = continuous_bound(self, x_0, own_key, data_chunk=data_chunk)
+        return terms
 
     def hidden_states(self, x_0: Batch, number: Array, key: PRNGKey, steps_chunk: int | None) -> np.ndarray:
         if self.kernel.reparametrised:

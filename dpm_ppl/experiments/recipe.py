@@ -8,7 +8,8 @@ from numpyro.infer import SVI
 from numpyro.infer.elbo import ELBO
 
 from dpm_ppl.methods.base import AbstractMethod
-from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO, track_step_losses
+from dpm_ppl.objectives import track_step_losses
+from dpm_ppl.objectives.chain_elbo import AbstractChainELBO
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,6 +30,6 @@ class Recipe:
     def svi(self, num_updates: int | None = None) -> SVI:
         """Model, guide, optimiser and objective as NumPyro's SVI, for a training of `num_updates`."""
         guide = self.method.guide
-        if isinstance(self.objective, DiffusionELBO) and self.objective.step_sampling == "importance":
+        if isinstance(self.objective, AbstractChainELBO) and self.objective.needs_step_losses:
             guide = track_step_losses(guide)
         return SVI(self.method.model, guide, self.optimiser(num_updates or self.num_updates), loss=self.objective)

@@ -39,6 +39,13 @@ def step_probabilities(losses: StepLosses) -> PerStep:
     return jnp.where(losses["visits"].min() >= MIN_VISITS, mixed, uniform)
 
 
+def stratified_times(key: PRNGKey, num_data: int, num_draws: int) -> Float[Array, "datum draw"]:
+    """Times from 0 to 1, each uniform and all spread evenly: those of a datum, and what they leave over the batch."""
+    datum = jnp.arange(num_data)[:, None] / (num_data * num_draws)
+    draw = jnp.arange(num_draws)[None, :] / num_draws
+    return (jax.random.uniform(key) + datum + draw) % 1.0
+
+
 def stratified_steps(
     key: PRNGKey, num_data: int, num_sampled_steps: int, num_terms: int, probabilities: PerStep | None = None
 ) -> tuple[Int[Array, "datum draw"], Float[Array, "datum draw"]]:
@@ -47,9 +54,7 @@ def stratified_steps(
     One uniform offset shifts a lattice over the unit interval: each datum's draws lie 1/m apart and the batch fills the
     gaps between them, so every draw has the right law and together they are spread evenly (Kingma et al. 2021).
     """
-    datum = jnp.arange(num_data)[:, None] / (num_data * num_sampled_steps)
-    draw = jnp.arange(num_sampled_steps)[None, :] / num_sampled_steps
-    u = (jax.random.uniform(key) + datum + draw) % 1.0
+    u = stratified_times(key, num_data, num_sampled_steps)
     if probabilities is None:
         index = jnp.minimum((u * num_terms).astype(jnp.int32), num_terms - 1)
         return index, jnp.full(index.shape, float(num_terms))

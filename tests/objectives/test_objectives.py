@@ -16,7 +16,7 @@ from dpm_ppl.diffusion.bounds import bound
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.kernels import BernoulliKernel, GaussianKernel
-from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO, track_step_losses
+from dpm_ppl.objectives import DiffusionELBO, track_step_losses
 from dpm_ppl.schedules import Erasure, Learned, Linear, LogSNR
 from tests.comparisons import KEY, assert_same_mean, draws, programs, value
 from tests.instances import DIFFUSIONS, draw_data, instance, small
