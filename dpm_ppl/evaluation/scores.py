@@ -28,6 +28,7 @@ class Scores:
     so are `gaussian`, that of a Gaussian of full covariance, and `K_minus_gaussian`, paired;
     `K_original` is K for the data as given. Of images, `K_per_pixel` and `K_minus_L_null_per_pixel` are in bits per
     pixel, its colours summed, as in the paper's table. `bits_per_dim` (less is better) is there where data have levels.
+    `K_continuous` is K in the limit of ever more steps, for a schedule that was learned in continuous time.
     A program has no L_null, and its K is the ELBO: the log-likelihood itself if there are neither latent sites nor
     levels.
     `K_values` and `exact_values` are K and the exact log-density of every datum, in nats.
@@ -41,6 +42,7 @@ class Scores:
     K: Estimate
     L_null: Estimate | None = None
     K_minus_L_null: Estimate | None = None
+    K_continuous: Estimate | None = None
     K_original: Estimate
     K_values: np.ndarray
     exact_values: np.ndarray | None = None
@@ -107,7 +109,10 @@ def score(
         check_exact(known)
     draws = _draws(method, data, rows, key, (num_draws, steps_chunk, data_chunk), checkpoint, progress)
     K = np.mean([draw["K"] for draw in draws], axis=0)
-    L_null = np.mean([draw["L_null"] for draw in draws], axis=0) if "L_null" in draws[0] else None
+    L_null, K_continuous = (
+        np.mean([draw[name] for draw in draws], axis=0) if name in draws[0] else None
+        for name in ("L_null", "K_continuous")
+    )
     floor = None
     if gaussian is not None:
         noisy = (_noisy(data, rows, key, number) for number in range(num_draws))
@@ -128,6 +133,7 @@ def score(
         K=in_bits(K),
         L_null=None if L_null is None else in_bits(L_null),
         K_minus_L_null=None if L_null is None else in_bits(K - L_null),
+        K_continuous=None if K_continuous is None else in_bits(K_continuous),
         K_original=in_bits(K + data.log_det),
         K_values=K,
         exact_values=known,

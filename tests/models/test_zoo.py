@@ -20,6 +20,7 @@ NUM_STEPS = {
     ("digits", "paper"): 1000,
     ("swissroll", "default"): 4000,
     ("swissroll", "paper"): 40,
+    ("swissroll", "continuous"): 4000,
     ("heartbeat", "default"): 2000,
     ("heartbeat", "paper"): 2000,
 }

@@ -21,6 +21,7 @@ ROWS = {
     "K": "K",
     "L_null": "L_null",
     "K_minus_L_null": "K - L_null",
+    "K_continuous": "K, continuous time",
     "exact": "exact log-likelihood",
     "gap": "gap (exact - K)",
     "gaussian": "full Gaussian",
