@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.checks import is_traced
+from dpm_ppl._common.devices import shared_out_here
 from dpm_ppl._common.types import Array, PRNGKey
 
 MOST_DATA, MOST_STEPS = 64, 100
@@ -62,7 +63,7 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
     for start in range(0, num, size):
         stop = min(start + size, num)
         index = np.minimum(np.arange(start, start + size), num - 1)
-        part = compute(jnp.asarray(index, dtype=np.int32), *(jnp.asarray(values[index]) for values in data))
+        part = compute(*map(shared_out_here, (index.astype(np.int32), *(values[index] for values in data))))
         if joined is None:
             joined = jax.tree.map(lambda leaf: np.empty((num, *leaf.shape[1:]), leaf.dtype), part)
         for whole, leaf in zip(jax.tree.leaves(joined), jax.tree.leaves(part), strict=True):

@@ -148,7 +148,7 @@ def _default() -> int:
 
 def _memory() -> int:
     """Of the device, else of the machine or container: all of it, so that what else runs there changes nothing."""
-    known = (jax.devices()[0].memory_stats() or {}).get("bytes_limit")
+    known = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     if known:
         return known
     sizes = [_SHARE * _MOST_BY_DEFAULT]

@@ -13,6 +13,7 @@ import numpy as np
 from jax.tree_util import Partial
 
 from dpm_ppl._common.checks import as_jax_holds, check_finite, real_array
+from dpm_ppl._common.devices import on_every_device, on_one_device
 from dpm_ppl._common.errors import InputError
 
 _MAX_UPDATES_PER_CHUNK = 1000
@@ -97,9 +98,9 @@ class Batches:
         self.data, self.batch_size = data, batch_size
         seed = np.asarray(jax.random.key_data(data_key)).ravel().tolist()
         self._order = lru_cache(maxsize=2)(partial(_epoch_order, seed, data.num_points))
-        self._values = jnp.asarray(data.values) if data.resident else None
+        self._values = on_every_device(jnp.asarray(data.values)) if data.resident else None
         self._length, self._max_length = 1, 1
-        self.first = self._gather(0, 1)[0]
+        self.first = on_one_device(self._gather(0, 1)[0])
         fitting = max(1, min(_MAX_UPDATES_PER_CHUNK, _MAX_CHUNK_BYTES // max(1, self.first.nbytes)))
         self._max_length = fitting if updates_per_chunk is None else updates_per_chunk
 
@@ -127,7 +128,7 @@ class Batches:
         rows = self.data.rows(indices)
         chunk = np.zeros((*shape, *rows.shape[1:]), rows.dtype)
         chunk[:length] = rows.reshape(length, self.batch_size, *rows.shape[1:])
-        return jnp.asarray(chunk)
+        return on_every_device(jnp.asarray(chunk))
 
     def _indices(self, start: int, count: int) -> np.ndarray:
         """Places `start` to `start + count` of the shuffled epochs, laid end to end."""

@@ -20,6 +20,7 @@ import numpy as np
 from numpyro.infer import SVI
 
 from dpm_ppl._common.checks import check_key, check_names, number_in, one_of, whole_number
+from dpm_ppl._common.devices import agreed, is_first_process, on_every_device, on_one_device
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl._common.interruption import interruptible
@@ -131,17 +132,17 @@ def fit(
         state, record = restored_from(newest, state, settings, num_updates)
 
     def save() -> None:
-        if checkpoint_dir is not None:
+        if checkpoint_dir is not None and is_first_process():
             meta = {"settings": settings, "record": dataclasses.asdict(record)}
             checkpoint.save_in(checkpoint_dir, int(state.num_updates), state, meta)
 
-    run_chunk, draw = chunk_program(svi, averaging), draw_of(data)
     done = int(state.num_updates)
+    run_chunk, state, draw = chunk_program(svi, averaging), *on_every_device((state, draw_of(data)))
     chunks = batches.chunks(done, num_updates, evaluate_every, checkpoint_every)
     chunk = next(chunks, None)
     interrupted = False
     next_save = time.monotonic() + _FIRST_CHECKPOINT_SECONDS
-    shown = progress_display(progress, total=num_updates, done=done, unit=unit)
+    shown = progress_display(progress and is_first_process(), total=num_updates, done=done, unit=unit)
     with _alone(checkpoint_dir), interruptible("updates") as stop, shown as show:
         if keep_best is not None and not record.rows:
             state = _looked_at(state, record, evaluate, keep_best)
@@ -154,7 +155,7 @@ def fit(
             state, finite, losses, in_a_row = run_chunk(state, rows, length, draw)
             chunk = next(chunks, None)  # gathered on the host while the device works
             losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
-            seconds = time.monotonic() - began
+            seconds, stopped = agreed((time.monotonic() - began, float(stop())))
             batches.adapt(seconds)
             loss = record.add(losses[in_a_row == 0] / (batch_size * _NATS_PER_UNIT[unit]), seconds)
             failure = _failure(done, in_a_row, bool(finite), max_skipped_in_a_row)
@@ -171,11 +172,12 @@ def fit(
                 ended = _is_over(record.rows, keep_best, patience)
                 if on_metrics is not None:
                     on_metrics(record.rows)
-            interrupted = stop() and done < num_updates
+            interrupted = bool(stopped) and done < num_updates
             late = checkpoint_every is None and time.monotonic() > next_save
             if interrupted or ended or late or _due(done, checkpoint_every, num_updates):
                 save()
                 next_save = time.monotonic() + _CHECKPOINT_SECONDS
+    state = on_one_device(state)
     return FitResult(state, state.chosen, record.rows, interrupted)
 
 
@@ -184,7 +186,7 @@ def _looked_at(
 ) -> TrainingState:
     """The state after an evaluation, which goes into the record; with these parameters as its best if they are."""
     # Copies, because the loop gives the buffers of its state away.
-    values = {} if evaluate is None else evaluate(jax.tree.map(jnp.copy, state.params))
+    values = {} if evaluate is None else evaluate(on_one_device(jax.tree.map(jnp.copy, state.params)))
     record.close_period(int(state.num_updates), int(state.num_skipped), values)
     if keep_best is None:
         return state
@@ -207,7 +209,8 @@ def _due(done: int, every: int | None, last: int) -> bool:
 
 
 def _alone(folder: str | Path | None) -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext() if folder is None else alone_in(Path(folder), "checkpoint_dir")
+    nobody_else = folder is None or not is_first_process()
+    return contextlib.nullcontext() if nobody_else else alone_in(Path(folder), "checkpoint_dir")
 
 
 def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> TrainingError | None:

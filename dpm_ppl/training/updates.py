@@ -17,6 +17,7 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from dpm_ppl._common.checks import check_key
+from dpm_ppl._common.devices import kept_whole, shared_out
 from dpm_ppl._common.numpyro_seam import dropping_what_is_not_finite, is_set_up_by_trace, num_kept
 
 
@@ -102,7 +103,8 @@ def chunk_program(svi: SVI, averaging: float) -> Callable[..., Any]:
         def update(place, carry):
             state, losses, in_a_row = carry
             batch = draw(rows[place], jax.random.fold_in(state.data_key, state.num_updates))
-            state, loss = step(svi, state, batch, averaging=averaging)
+            state, loss = step(svi, state, shared_out(batch), averaging=averaging)
+            state, loss = kept_whole((state, loss))
             return state, losses.at[place].set(loss), in_a_row.at[place].set(state.num_skipped_in_a_row)
 
         reports = jnp.zeros(rows.shape[0]), jnp.zeros(rows.shape[0], jnp.int32)
