@@ -88,5 +88,5 @@ def _of_numbers(make: Any, leaf: Any) -> jax.Array:
 
 
 @cache
-def _mesh(devices: tuple[jax.Device, ...]) -> Mesh:
+def _mesh(devices: tuple[Any, ...]) -> Mesh:
     return Mesh(np.array(devices), ("datum",), axis_types=(AxisType.Auto,))

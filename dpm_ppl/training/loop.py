@@ -209,8 +209,9 @@ def _due(done: int, every: int | None, last: int) -> bool:
 
 
 def _alone(folder: str | Path | None) -> contextlib.AbstractContextManager[None]:
-    nobody_else = folder is None or not is_first_process()
-    return contextlib.nullcontext() if nobody_else else alone_in(Path(folder), "checkpoint_dir")
+    if folder is None or not is_first_process():
+        return contextlib.nullcontext()
+    return alone_in(Path(folder), "checkpoint_dir")
 
 
 def _failure(done: int, in_a_row: np.ndarray, finite: bool, allowed: int) -> TrainingError | None:

@@ -25,8 +25,12 @@ def fitted() -> dict[str, np.ndarray]:
     how = {"num_updates": NUM_UPDATES, "batch_size": BATCH_SIZE, "key": jax.random.key(0), "evaluate_every": 10}
     result = fit(svi, data, progress=False, **how)
     K = bound(diffusion.with_params(result.params), data, jax.random.key(1)).K
-    losses = np.array([row["loss"] for row in result.metrics])
-    return {"losses": losses, "params": flat(result.params), "moments": flat(result.state.svi_state.optim_state), "K": np.asarray(K)}
+    return {
+        "losses": np.array([row["loss"] for row in result.metrics]),
+        "params": flat(result.params),
+        "moments": flat(result.state.svi_state.optim_state),
+        "K": np.asarray(K),
+    }
 
 
 def main(out: str, port: str | None = None, process: str = "0") -> None:
