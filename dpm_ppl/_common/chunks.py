@@ -12,9 +12,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dpm_ppl._common.checks import is_traced
-from dpm_ppl._common.devices import shared_out_here
 from dpm_ppl._common.types import Array, PRNGKey
 
 MOST_DATA, MOST_STEPS = 64, 100
@@ -52,6 +52,7 @@ def watched(show: Callable[[int], None]) -> Iterator[None]:
 def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | np.ndarray, traced: Any = ()) -> Any:
     """`compute(number, *data)` for the numbers 0, 1 ... `num` - 1, `size` of them at a time; results `(num, ...)`.
 
+    Where this process has several devices that divide a chunk evenly, its data are shared out between them.
     The last chunk is filled up with the last datum, whose results are dropped. Where the data, or something in
     `traced` that `compute` uses, are known only to JAX's tracing, it is called once for all: it bounds its own memory.
     """
@@ -63,10 +64,18 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
     for start in range(0, num, size):
         stop = min(start + size, num)
         index = np.minimum(np.arange(start, start + size), num - 1)
-        part = compute(*map(shared_out_here, (index.astype(np.int32), *(values[index] for values in data))))
+        part = compute(*map(_shared_out, (index.astype(np.int32), *(values[index] for values in data))))
         if joined is None:
             joined = jax.tree.map(lambda leaf: np.empty((num, *leaf.shape[1:]), leaf.dtype), part)
         for whole, leaf in zip(jax.tree.leaves(joined), jax.tree.leaves(part), strict=True):
             whole[start:stop] = np.asarray(leaf)[: stop - start]
         show(stop)
     return jax.device_put(joined)
+
+
+def _shared_out(values: np.ndarray) -> Array:
+    devices = jax.local_devices()
+    if len(devices) == 1 or len(values) % len(devices):
+        return jnp.asarray(values)
+    mesh = Mesh(np.array(devices), ("datum",), axis_types=(AxisType.Auto,))
+    return jax.device_put(values, NamedSharding(mesh, PartitionSpec("datum")))

@@ -13,8 +13,8 @@ import numpy as np
 from jax.tree_util import Partial
 
 from dpm_ppl._common.checks import as_jax_holds, check_finite, real_array
-from dpm_ppl._common.devices import on_every_device, on_one_device
 from dpm_ppl._common.errors import InputError
+from dpm_ppl.training.devices import on_every_device, on_one_device
 
 _MAX_UPDATES_PER_CHUNK = 1000
 _MAX_CHUNK_BYTES = 16 * 2**20

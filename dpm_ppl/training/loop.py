@@ -20,7 +20,6 @@ import numpy as np
 from numpyro.infer import SVI
 
 from dpm_ppl._common.checks import check_key, check_names, number_in, one_of, whole_number
-from dpm_ppl._common.devices import agreed, is_first_process, on_every_device, on_one_device
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.files import alone_in
 from dpm_ppl._common.interruption import interruptible
@@ -29,6 +28,7 @@ from dpm_ppl.methods.refusals import outside_of
 from dpm_ppl.methods.sites import sites_of
 from dpm_ppl.training import checkpoint
 from dpm_ppl.training.batches import ArrayData, Batches, as_data, check_data, digest, draw_of
+from dpm_ppl.training.devices import agreed, is_first_process, on_every_device, on_one_device
 from dpm_ppl.training.resuming import Record, newest_in, restored_from
 from dpm_ppl.training.updates import TrainingState, chunk_program, init, step, zero
 

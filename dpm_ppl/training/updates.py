@@ -17,8 +17,8 @@ from numpyro.infer import SVI
 from numpyro.infer.svi import SVIState
 
 from dpm_ppl._common.checks import check_key
-from dpm_ppl._common.devices import kept_whole, shared_out
 from dpm_ppl._common.numpyro_seam import dropping_what_is_not_finite, is_set_up_by_trace, num_kept
+from dpm_ppl.training.devices import kept_whole, shared_out
 
 
 class TrainingState(NamedTuple):

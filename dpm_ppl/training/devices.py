@@ -1,8 +1,7 @@
-"""Work shared out over devices: the data of a batch between them, and all else on each of them.
+"""A fit on several devices: the data of every batch are shared out between them, and each has all else.
 
-There is nothing to switch on: where JAX sees several devices, on this machine or on several of them that
-`jax.distributed.initialize` has joined, a fit shares every batch out between all of them, and what is computed datum by
-datum is shared out between those of this machine. On one device all of this does nothing.
+There is nothing to switch on: it is done where JAX sees several devices, on this machine or on several of them that
+`jax.distributed.initialize` has joined. On one device all of this does nothing.
 """
 
 from functools import cache
@@ -49,18 +48,10 @@ def kept_whole(tree: Any) -> Any:
     return _constrained(tree, 1, _EVERYWHERE)
 
 
-def shared_out_here(values: np.ndarray) -> jax.Array:
-    """Data shared out between the devices of this process, if they divide them evenly."""
-    devices = jax.local_devices()
-    if len(devices) == 1 or len(values) % len(devices):
-        return jnp.asarray(values)
-    return jax.device_put(values, NamedSharding(_mesh(tuple(devices)), _BY_DATUM))
-
-
 def _constrained(tree: Any, divisor: int, spec: PartitionSpec) -> Any:
     if len(jax.devices()) == 1:
         return tree
-    sharding = NamedSharding(_mesh(tuple(jax.devices())), spec)
+    sharding = NamedSharding(_mesh(), spec)
 
     def constrain(leaf: jax.Array) -> jax.Array:
         if divisor > 1 and (leaf.ndim == 0 or leaf.shape[0] % divisor):
@@ -71,7 +62,7 @@ def _constrained(tree: Any, divisor: int, spec: PartitionSpec) -> Any:
 
 
 def _copied(leaf: Any) -> jax.Array:
-    sharding = NamedSharding(_mesh(tuple(jax.devices())), _EVERYWHERE)
+    sharding = NamedSharding(_mesh(), _EVERYWHERE)
 
     def copied(numbers: np.ndarray) -> jax.Array:
         numbers = numbers.astype(jax.dtypes.canonicalize_dtype(numbers.dtype))
@@ -88,5 +79,5 @@ def _of_numbers(make: Any, leaf: Any) -> jax.Array:
 
 
 @cache
-def _mesh(devices: tuple[Any, ...]) -> Mesh:
-    return Mesh(np.array(devices), ("datum",), axis_types=(AxisType.Auto,))
+def _mesh() -> Mesh:
+    return Mesh(np.array(jax.devices()), ("datum",), axis_types=(AxisType.Auto,))
