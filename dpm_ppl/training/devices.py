@@ -21,11 +21,11 @@ def is_first_process() -> bool:
     return jax.process_index() == 0
 
 
-def agreed(values: tuple[float, ...]) -> tuple[float, ...]:
-    """The numbers that the first process has, in all of them: what depends on a clock must not differ."""
+def agreed(value: float) -> float:
+    """The number that the first process has, in all of them: what a clock or a signal says must not differ."""
     if jax.process_count() == 1:
-        return values
-    return tuple(np.asarray(multihost_utils.broadcast_one_to_all(np.asarray(values, np.float32))).tolist())
+        return value
+    return float(multihost_utils.broadcast_one_to_all(np.asarray(value, np.float32)))
 
 
 def on_every_device(tree: Any) -> Any:

@@ -155,7 +155,7 @@ def fit(
             state, finite, losses, in_a_row = run_chunk(state, rows, length, draw)
             chunk = next(chunks, None)  # gathered on the host while the device works
             losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
-            seconds, stopped = agreed((time.monotonic() - began, float(stop())))
+            seconds = agreed(time.monotonic() - began)
             batches.adapt(seconds)
             loss = record.add(losses[in_a_row == 0] / (batch_size * _NATS_PER_UNIT[unit]), seconds)
             failure = _failure(done, in_a_row, bool(finite), max_skipped_in_a_row)
@@ -172,7 +172,7 @@ def fit(
                 ended = _is_over(record.rows, keep_best, patience)
                 if on_metrics is not None:
                     on_metrics(record.rows)
-            interrupted = bool(stopped) and done < num_updates
+            interrupted = bool(agreed(float(stop()))) and done < num_updates
             late = checkpoint_every is None and time.monotonic() > next_save
             if interrupted or ended or late or _due(done, checkpoint_every, num_updates):
                 save()
