@@ -64,6 +64,7 @@ def test_more_steps_come_closer(x64):
     np.testing.assert_allclose(missing[0] / missing[1], 4, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_bits():
     """Any kernel has the limit: here bits, K of 3,000 steps beside it."""
     diffusion = small(BernoulliKernel(0.2, clean_rate), LogSNR(3000, FIRST, LAST), (3,))
