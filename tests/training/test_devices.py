@@ -44,6 +44,10 @@ def test_two_processes(tmp_path):
         port = free.getsockname()[1]
     outs = [tmp_path / f"{process}.npz" for process in range(2)]
     processes = [started(out, port, number, num_devices=2) for number, out in enumerate(outs)]
-    assert [process.wait(timeout=600) for process in processes] == [0, 0]
+    try:
+        assert [process.wait(timeout=600) for process in processes] == [0, 0]
+    finally:
+        for process in processes:
+            process.kill()
     for out in outs:
         assert_the_same_fit(out, 4)
