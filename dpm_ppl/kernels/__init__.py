@@ -13,7 +13,7 @@ from dpm_ppl.kernels._levels import LevelLaw
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.kernels.bernoulli import BernoulliKernel, clean_rate, direct_rate
 from dpm_ppl.kernels.categorical import CategoricalKernel, clean_levels, direct_levels
-from dpm_ppl.kernels.gaussian import GaussianKernel, noise_prediction, perturbation, velocity
+from dpm_ppl.kernels.gaussian import GaussianKernel, drift, noise_prediction, perturbation, velocity
 from dpm_ppl.kernels.moves import AbstractMoves, absorbing, discretised_gaussian, resampled, uniform
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "direct_levels",
     "direct_rate",
     "discretised_gaussian",
+    "drift",
     "noise_prediction",
     "perturbation",
     "resampled",

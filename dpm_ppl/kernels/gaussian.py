@@ -30,6 +30,15 @@ def perturbation(location: Array, scale: Array, x_t: Values, step: Step) -> tupl
     return (loss * location + excess * x_t) * per_deviation, scale - growth
 
 
+def drift(location: Array, scale: Array, x_t: Values, step: Step) -> tuple[Array, Array]:
+    """Shift and log-ratio as the paper's figure 1 draws them: a drift, and a variance between 0 and 1 (D.1.1).
+
+    `location` moves the forward kernel's mean, in units of sqrt(beta_t), as in the paper's released code; the variance
+    is sigmoid(scale + logit beta_t). Unlike in `perturbation`, the mean does not depend on the variance.
+    """
+    return location, scale - jnp.logaddexp(step.log_alpha, scale + step.log_beta)
+
+
 def noise_prediction(location: Array, scale: Array, x_t: Values, step: Step) -> tuple[Array, Array]:
     """Shift and log-ratio from a prediction of the noise in x_t, as one would do it today.
 

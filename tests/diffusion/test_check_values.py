@@ -12,7 +12,7 @@ from dpm_ppl.diffusion.bounds import bound, entropy_bounds
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.sampling import sample
-from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, noise_prediction, perturbation
+from dpm_ppl.kernels import BernoulliKernel, GaussianKernel, clean_rate, drift, noise_prediction, perturbation
 from dpm_ppl.objectives.diffusion_elbo import DiffusionELBO
 from dpm_ppl.schedules import Erasure, Fixed, Learned, LogSNR
 from tests import reference
@@ -49,7 +49,7 @@ def test_every_path_of_the_null_model_has_the_same_weight(family, edge, x64):
     assert_exact(log_weights(anywhere), diffusion.stationary().log_prob(x_0))
 
 
-@pytest.mark.parametrize("readout", [perturbation, noise_prediction])
+@pytest.mark.parametrize("readout", [perturbation, drift, noise_prediction])
 def test_the_null_bound_of_gaussian_data(readout, x64):
     diffusion = Diffusion(SigmaPointKernel(readout), LogSNR(5, first=9.0, last=-4.0), AtRest(2), (2,))
     result = bound(diffusion, draw_data(diffusion, 3), KEY, num_draws=2)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpm_ppl.kernels import GaussianKernel, noise_prediction, perturbation, velocity
+from dpm_ppl.kernels import GaussianKernel, drift, noise_prediction, perturbation, velocity
 from dpm_ppl.schedules import Erasure
 from dpm_ppl.schedules.steps import fixed_steps
 
@@ -60,6 +60,12 @@ def test_perturbation():
     assert_moments(reverse(perturbation), mean, variance)
 
 
+def test_drift():
+    """The forward kernel's mean is moved by the location, in its own deviations; the variance is a sigmoid."""
+    mean = np.sqrt(1 - BETAS) * X + np.sqrt(BETAS) * LOCATION
+    assert_moments(reverse(drift), mean, 1 / (1 + np.exp(-(SCALE + np.log(BETAS / (1 - BETAS))))))
+
+
 def test_noise_prediction():
     """The mean is that of the bridge to the x_0 that the predicted noise implies."""
     signal, noise = np.sqrt(ALPHA_BAR), np.sqrt(1 - ALPHA_BAR)
@@ -95,7 +101,7 @@ def test_velocity():
     np.testing.assert_allclose(law.variance[0], BETAS[0] * np.exp(SCALE[0]), rtol=1e-12)
 
 
-@pytest.mark.parametrize("readout", [perturbation, noise_prediction, velocity])
+@pytest.mark.parametrize("readout", [perturbation, drift, noise_prediction, velocity])
 def test_readouts_reach_the_best_linear_reverse_chain(readout):
     """Outputs solved for, they give back mean and variance of the optimum for N(0, 0.25) at every learned step."""
     steps = fixed_steps(BETAS)
