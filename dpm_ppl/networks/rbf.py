@@ -16,8 +16,8 @@ from dpm_ppl.schedules.steps import Step
 class RBFNetwork(AbstractNetwork):
     """Normalised radial basis functions with a linear readout for each step (Sohl-Dickstein et al. 2015, D.1.1).
 
-    Centres and widths are trained and shared by all steps. The centres start on a grid over [-2, 2] in every coordinate
-    where `num_centres` allows one, and at standard normal draws otherwise.
+    Centres and widths are trained and shared by all steps. The centres start on a grid over [-1.6, 1.6] in every
+    coordinate where `num_centres` allows one, as wide as half of it, and at standard normal draws otherwise.
     """
 
     centres: Float[Array, "centres coordinates"]
@@ -41,9 +41,9 @@ class RBFNetwork(AbstractNetwork):
         )
         side = round(num_centres ** (1 / size))
         if side > 1 and side**size == num_centres:
-            axes = jnp.meshgrid(*[jnp.linspace(-2.0, 2.0, side)] * size)
+            axes = jnp.meshgrid(*[jnp.linspace(-1.6, 1.6, side)] * size)
             self.centres = jnp.stack(axes, axis=-1).reshape(num_centres, size)
-            width = 4.0 / (side - 1)
+            width = 1.6
         else:
             self.centres = jax.random.normal(key, (num_centres, size))
             width = size**0.5
@@ -57,6 +57,9 @@ class RBFNetwork(AbstractNetwork):
         return self.readouts.num_steps
 
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
-        distances = jnp.square(flatten(x_t)[None] - self.centres).sum(axis=-1)
-        responsibilities = jax.nn.softmax(-0.5 * distances * jnp.exp(-2.0 * self.log_widths))
-        return self.readouts(responsibilities, step).reshape(*x_t.shape, self.num_outputs)
+        return self.readouts(self.units(flatten(x_t)), step).reshape(*x_t.shape, self.num_outputs)
+
+    def units(self, x: Float[Array, " coordinates"]) -> Float[Array, " centres"]:
+        """The basis functions at a point, which sum to 1."""
+        distances = jnp.square(x[None] - self.centres).sum(axis=-1)
+        return jax.nn.softmax(-0.5 * distances * jnp.exp(-2.0 * self.log_widths))
