@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -64,8 +65,11 @@ def fit(run: Run, experiment: Experiment, *, resume: bool = False, progress: boo
     if experiment.task.data_facts is not None:
         with replacing(run.path / DATA_FACTS) as file:
             file.write((json.dumps(experiment.task.data_facts) + "\n").encode())
+    begun = resume and checkpoint.latest(run.checkpoints) is not None
+    recipe = experiment.recipe
+    started = recipe if begun else recipe.started(experiment.task.train, key_of(run.seed, Stream.START))
     result = training.fit(
-        run.svi(experiment),
+        run.svi(replace(experiment, recipe=started)),
         experiment.task.batches,
         num_updates=run.num_updates,
         batch_size=experiment.recipe.batch_size,

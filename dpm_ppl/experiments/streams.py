@@ -30,6 +30,8 @@ class Stream(IntEnum):
     """Noise in K of the held-out data."""
     CHAIN_PICTURE = 11
     """Draws along the chain."""
+    START = 12
+    """What the values that a training starts from are found with."""
 
 
 def key_of(seed: int, stream: Stream) -> PRNGKey:
