@@ -21,7 +21,7 @@ SHORT := -p no:cacheprovider tests/_common/test_numpyro_seam.py tests/_common/te
 SHORT_NEEDS := '.[analysis,ode]' beartype pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-all test-lowest test-newest lint format docs bench clean
+.PHONY: help install demo paper test test-all test-lowest test-newest lint format docs bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' Makefile
@@ -36,6 +36,9 @@ $(STAMP): pyproject.toml
 
 demo: $(STAMP) ## the main job in small: fit the digits and the swiss roll, print the table, write the pictures
 	$(BIN)/dpm-ppl demo
+
+paper: $(STAMP) ## the tables and figures of the paper made again, in hours; make paper WITH=--quick in 20 minutes
+	$(BIN)/dpm-ppl paper $(WITH)
 
 test: $(STAMP) ## the tests, without the slow ones
 	$(PYTEST)

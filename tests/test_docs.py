@@ -105,6 +105,6 @@ def test_a_section_names_all_options_of_its_command(command):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_options_in_examples_exist(page):
-    commands = r"dpm-ppl (fit|bounds|sample|demo|list|report|compare)\b([^`\n]*)"
+    commands = r"dpm-ppl (fit|bounds|sample|demo|list|report|compare|paper)\b([^`\n]*)"
     for command, rest in re.findall(commands, page.read_text()):
         assert set(re.findall(r"--[a-z-]+", rest)) <= with_those_of_experiments(command) | {"--help"}

@@ -1,4 +1,4 @@
-"""The command line: `dpm-ppl list | fit | bounds | sample | posterior | report | compare | demo`.
+"""The command line: `dpm-ppl list | fit | bounds | sample | posterior | report | compare | paper | demo`.
 
 Errors of use are one line and exit code 2; of training, of files and of the system, code 1; a signal is 128 and its
 number.
@@ -25,6 +25,7 @@ from dpm_ppl.app.commands._wording import spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
 from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
+from dpm_ppl.app.commands.paper import paper
 from dpm_ppl.app.commands.posterior import posterior
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
@@ -69,7 +70,7 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
 
 
 COMMANDS = {
-    command.__name__: with_memory(command) for command in (fit, bounds, sample, posterior, report, compare, demo)
+    command.__name__: with_memory(command) for command in (fit, bounds, sample, posterior, report, compare, paper, demo)
 }
 
 

@@ -12,6 +12,7 @@ from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.evaluating import evaluate_run, particles_for
+from dpm_ppl.app.fitting import fit_in
 from dpm_ppl.app.opened import OpenedRun, open_trained
 from dpm_ppl.evaluation import Measured
 from dpm_ppl.experiments import Experiment
@@ -85,21 +86,8 @@ def fit_all(declared: Mapping[str, Experiment], out: Path, *, updates: int | Non
 
     **Raises:** `InputError` where a fit there is another one, and `KeyboardInterrupt` after saving.
     """
-    for method, one in declared.items():
-        path = out / method
-        with runs.alone(path):
-            exists = runs.is_run(path)
-            if exists:
-                run = runs.open_run(path, "--out")
-                runs.check_continues(run, experiment=one.name, seed=one.seed, updates=updates, **one.options.recorded())
-            else:
-                run = runs.create(path, one, num_updates=updates or one.recipe.num_updates)
-            if runs.updates_done(run) < run.num_updates:
-                _CONSOLE.print(f"{method}: {run.num_updates:,} updates")
-                if not exists and method == next(iter(declared)):
-                    for notice in one.task.notices:
-                        _CONSOLE.print(notice, markup=False)
-                runs.fit(run, one, resume=exists)
+    for position, (method, one) in enumerate(declared.items()):
+        fit_in(out / method, one, method, updates, with_notices=position == 0)
     return [out / method for method in declared]
 
 

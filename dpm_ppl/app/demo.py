@@ -4,13 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from dpm_ppl import experiments
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.console.tables import print_scores
 from dpm_ppl.app.evaluating import evaluate_run
+from dpm_ppl.app.fitting import fit_in
 from dpm_ppl.app.opened import OpenedRun
 from dpm_ppl.app.pictures import draw_picture
 from dpm_ppl.evaluation.scores import Scores
@@ -29,23 +28,12 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
         raise InputError(
             "--out", expected="a directory to hold runs", got=f"{out}, which is a run itself", remedy="name another"
         )
-    console = Console(stderr=True, highlight=False)
     scores: dict[str, Scores] = {}
     pictures: dict[str, str] = {}
     for name, num_updates in UPDATES.items():
-        console.print(f"{name}: {num_updates:,} updates")
-        path = out / name
-        with runs.alone(path):
-            exists = runs.is_run(path)
-            if exists:
-                run = runs.open_run(path, "--out")
-                runs.check_continues(run, experiment=name)
-                experiment = run.declare(EXPERIMENTS)
-            else:
-                experiment = experiments.declare(EXPERIMENTS, name, {})
-                run = runs.create(path, experiment, num_updates=num_updates)
-            result = runs.fit(run, experiment, resume=exists)
-        opened = OpenedRun(run, experiment, experiment.recipe.method.with_params(result.params), run.num_updates)
+        experiment = experiments.declare(EXPERIMENTS, name, {})
+        run = fit_in(out / name, experiment, name, num_updates)
+        opened = OpenedRun(run, experiment, *runs.trained(run, experiment))
         scores[name] = evaluate_run(opened, num_draws=NUM_DRAWS).scores
         pictures[name] = str(draw_picture(run, experiment, opened.method))
     if print_json is not None:

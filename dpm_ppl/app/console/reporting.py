@@ -65,8 +65,13 @@ def print_tables(compared: "Comparison", tables: "Sequence[TextTable]") -> None:
     """Tables as wide as they need to be, and below them what the figures say."""
     console = Console(highlight=False, soft_wrap=True)
     for table in tables:
-        drawn = table.rich()
-        width = Measurement.get(console, console.options.update(max_width=1000), drawn).maximum
-        Console(highlight=False, width=max(console.width, width)).print(drawn)
+        print_table(table)
     for sentence in compared.verdicts():
         console.print(sentence)
+
+
+def print_table(table: "TextTable") -> None:
+    """A table as wide as it needs to be."""
+    console, drawn = Console(highlight=False, soft_wrap=True), table.rich()
+    width = Measurement.get(console, console.options.update(max_width=1000), drawn).maximum
+    Console(highlight=False, width=max(console.width, width)).print(drawn)
