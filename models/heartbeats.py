@@ -54,7 +54,7 @@ class Heartbeat(ZooOptions):
             # Readouts of their own for 2,000 steps learn faster from more steps of each datum.
             objective=dpm.DiffusionELBO(num_sampled_steps=8 if self.variant == "paper" else 4),
             optimiser=partial(adam, learning_rate=1e-2),
-            num_updates=6_000 if self.variant == "paper" else 20_000,
+            num_updates=12_000 if self.variant == "paper" else 20_000,
             batch_size=250,
         )
 

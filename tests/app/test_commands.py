@@ -78,7 +78,7 @@ def empty(tmp_path, monkeypatch):
         declared = declare(*arguments)
         train = declared.task.train
         law = laws.setdefault((train.event_shape, train.units.kind), law_of(train))
-        recipe = dataclasses.replace(declared.recipe, method=law, objective=Trace_ELBO())
+        recipe = dataclasses.replace(declared.recipe, method=law, objective=Trace_ELBO(), start=None)
         return dataclasses.replace(declared, recipe=recipe)
 
     monkeypatch.setattr(swissroll, "NUM_TRAIN", 2_000)
