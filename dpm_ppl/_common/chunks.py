@@ -58,13 +58,13 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
     """
     if is_traced(data, traced):
         return compute(jnp.arange(num), *data)
-    data = tuple(map(np.asarray, data))
+    arrays = [np.asarray(values) for values in data]
     joined: Any = None
     show = _WATCH.get()
     for start in range(0, num, size):
         stop = min(start + size, num)
         index = np.minimum(np.arange(start, start + size), num - 1)
-        part = compute(*map(_shared_out, (index.astype(np.int32), *(values[index] for values in data))))
+        part = compute(*map(_shared_out, [index.astype(np.int32), *(values[index] for values in arrays)]))
         if joined is None:
             joined = jax.tree.map(lambda leaf: np.empty((num, *leaf.shape[1:]), leaf.dtype), part)
         for whole, leaf in zip(jax.tree.leaves(joined), jax.tree.leaves(part), strict=True):
