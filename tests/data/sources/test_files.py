@@ -30,6 +30,11 @@ def as_cifar(images, label=9):
     return b"".join(bytes([label]) + image.transpose(2, 0, 1).tobytes() for image in images)
 
 
+def told(content):
+    """Names of contents, which have the time of packing in them."""
+    return f"{len(content)} bytes" if isinstance(content, bytes) else None
+
+
 def archive_of(contents):
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w:gz") as archive:
@@ -84,6 +89,7 @@ PACKED = gzip.compress(WHOLE)
         (as_idx(np.ones(5, np.uint8)), r"shape \(5,\)"),
         (as_idx(np.ones((5, 20, 28), np.uint8)), r"shape \(5, 20, 28\)"),
     ],
+    ids=told,
 )
 def test_damaged_idx_files_are_refused_by_name(content, message, tmp_path):
     written(tmp_path, {TRAIN_IMAGES: as_idx(IMAGES[TRAIN_IMAGES]), TEST_IMAGES: content})
@@ -123,6 +129,7 @@ COLOUR_FILE = as_cifar(COLOURS[TEST[0]])
         (as_cifar(COLOURS[TEST[0]], label=10), "label 10, above 9"),
         (None, "does not read"),
     ],
+    ids=told,
 )
 def test_damaged_colours_are_refused(content, message, tmp_path):
     contents = {name: as_cifar(images) for name, images in COLOURS.items()} | {TRAIN[1]: content}
@@ -135,7 +142,7 @@ def test_damaged_colours_are_refused(content, message, tmp_path):
         sources.cifar10(tmp_path / "packed")
 
 
-@pytest.mark.parametrize("content", [archive_of({})[:40], b"", pickle.dumps(3)])
+@pytest.mark.parametrize("content", [archive_of({})[:40], b"", pickle.dumps(3)], ids=told)
 def test_damaged_archives_are_refused(content, tmp_path):
     with pytest.raises(InputError, match=rf"data_folder: .*{ARCHIVE}, which"):
         sources.cifar10(written(tmp_path, {ARCHIVE: content}))
