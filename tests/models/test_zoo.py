@@ -17,6 +17,7 @@ from tests.tiny import flat
 # T of each variant where none is asked for.
 NUM_STEPS = {
     ("digits", "default"): 1000,
+    ("digits", "dense"): 1000,
     ("digits", "paper"): 1000,
     ("swissroll", "default"): 4000,
     ("swissroll", "paper"): 40,
