@@ -138,7 +138,7 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="none", value=None, unit="bits/image"),
         experiment="digits",
         picture="As figure App.1",
-        quick=(1_500, None),
+        quick=(1_500, 300),
     ),
 )
 """In the order of the tables."""
