@@ -17,7 +17,7 @@ def assert_exact(got, expected):
 def assert_within(values, expected, num_se=4.0):
     """The mean of independent values is the expected one, up to their own standard error."""
     values = np.asarray(values, np.float64)
-    assert abs(values.mean() - expected) < num_se * values.std(ddof=1) / np.sqrt(len(values))
+    assert abs(values.mean() - expected) <= num_se * values.std(ddof=1) / np.sqrt(len(values))
 
 
 def assert_same_mean(values, others, num_se=4.0):

@@ -146,7 +146,9 @@ CASES = {
         "100000000",
     ),
     "--num-steps 1": Bad("fit heartbeat --out {here}/new --num-steps 1", "--num-steps", "T from 2 to 100,000", "1"),
-    "--num-steps 0": Bad("fit swissroll --out {here}/new --num-steps 0", "--num-steps", "a positive integer", "0"),
+    "--num-steps 0": Bad(
+        "fit swissroll --out {here}/new --num-steps 0", "--num-steps", "an integer T from 2 to 100,000", "0"
+    ),
     # Networks.
     "too few outputs": Bad(lambda: diffusion_with(network(num_outputs=1)), "network", r"shape \(2, 2\)", r"\(2, 1\)"),
     "too many outputs": Bad(
@@ -162,14 +164,14 @@ CASES = {
     "no network": Bad(lambda: diffusion_with(lambda x_t, step: None), "network", r"shape \(2, 2\)"),
     # Names.
     "unknown experiment": Bad(
-        "fit mnist --out {here}/new", "experiment", "one of digits, swissroll, .* array", "'mnist'"
+        "fit mnits --out {here}/new", "experiment", "one of digits, .* swissroll, .* array", "'mnits'"
     ),
     "unknown edge": Bad(HEART + " --edge sharp", "--edge", "'fixed' or 'learned'", "'sharp'"),
     "unknown variant": Bad(HEART + " --variant modern", "--variant", "one of default, paper", "'modern'"),
     "unknown kernel": Bad(
         "fit array --data {here}/good.npy --kernel poisson --out {here}/new",
         "--kernel",
-        "gaussian or bernoulli",
+        "gaussian, bernoulli or categorical",
         "poisson",
     ),
     "an option it lacks": Bad(HEART + " --noise 0.1", "--noise", r"an option of heartbeat \(--method, --pi, --variant"),

@@ -7,6 +7,7 @@ import dataclasses
 import re
 import shlex
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -66,7 +67,7 @@ def untrained_diffusion(opened):
 def without_training(svi, dataset, *, num_updates, checkpoint_dir, **_):
     checkpoint.save_in(checkpoint_dir, num_updates, {"nothing": jnp.zeros(())}, {})
     row = {"update": num_updates, "seconds": 1.0, "loss": 1.0, "skipped": 0, "K": -1.0, "K_se": 0.1}
-    return training.FitResult(None, {}, [row], False)
+    return training.FitResult(SimpleNamespace(num_updates=num_updates), {}, [row], False)
 
 
 @pytest.fixture

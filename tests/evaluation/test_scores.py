@@ -117,7 +117,7 @@ def test_the_table_fits_eighty_columns(capsys):
     print_scores({"swissroll": Scores(**known), "digits": Scores(**known | {"exact": None, "gap": None})})
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert sum("-1234.500 ± 0.012" in line for line in lines) == 11 + 9
+    assert sum("-1234.500 ± 0.012" in line for line in lines) == 12 + 10
     for text in ("exact log-likelihood", "code length, at most", "bits/sequence", "10,000 x 8 draws"):
         assert any(text in line for line in lines)
 

@@ -20,6 +20,7 @@ def downloaded(name: str, url: str, digest: str, *, remedy: str) -> Path:
     import pooch  # takes half a second to import, and only downloads need it
     from requests import RequestException
 
+    pooch.get_logger().setLevel("WARNING")  # the progress bar says the rest
     folder = Path(os.environ.get(FOLDER_VARIABLE) or pooch.os_cache("dpm-ppl"))
     bar: Any = _Bar(name)
     try:
