@@ -36,7 +36,7 @@ class Options:
     noises: tuple[float, ...] = (0.01, 0.015, 0.02, 0.05, 0.1, 0.5)
     """Standard deviations of the points around the spiral."""
     num_steps: int = 40
-    num_points: int = 500
+    num_points: int = 10_000
     """Data behind a limit."""
     fit: bool = True
     """Fit the paper's network too."""
@@ -64,10 +64,10 @@ def posterior_variance(
     return jax.lax.map(of_one, y, batch_size=max(2**22 // num_nodes, 1))
 
 
-def limit(noise: float, num_steps: int, num_points: int) -> float:
+def limit(noise: float, num_steps: int, num_points: int) -> Estimate:
     """The highest K of `num_steps` factorised steps with a fixed edge and the best schedule, bits per point."""
     task = SwissRoll(noise=noise).task(0)
-    units, x_0 = task.train.units, jnp.asarray(task.heldout.rows(np.arange(num_points)))
+    units, x_0 = task.train.units, jnp.asarray(task.heldout.values[:num_points])
     eps = jax.random.normal(jax.random.key(0), x_0.shape)
     clean = jnp.asarray((noise / units.scale) ** 2, float)
     variances = []
@@ -78,24 +78,38 @@ def limit(noise: float, num_steps: int, num_points: int) -> float:
         y = x_0 + math.sqrt(noise_variance) * eps
         shift, scale = jnp.asarray(units.shift, float), jnp.asarray(units.scale, float)
         variances.append(np.asarray(posterior_variance(y, clean, noise_variance, shift, scale, num_nodes)))
-    return best_path(np.stack(variances).astype(float), np.asarray(x_0, float), num_steps) / math.log(2)
+    K = best_path(np.stack(variances).astype(float), np.asarray(x_0, float), num_steps)
+    return dpm.estimate(K / math.log(2))
 
 
-def best_path(variances: np.ndarray, x_0: np.ndarray, num_steps: int) -> float:
-    """The highest K, nats, given Var(x_0 | x_t) at each of `LOG_SNRS`, `(ratio, datum, coordinate)`."""
+def best_path(variances: np.ndarray, x_0: np.ndarray, num_steps: int) -> np.ndarray:
+    """K of every datum, nats, with the schedule of the highest mean, `(datum,)`.
+
+    `variances` are Var(x_0 | x_t) at each of `LOG_SNRS`, `(ratio, datum, coordinate)`.
+    """
     snr = np.exp(LOG_SNRS)
-    alpha_bar, noise = snr / (1 + snr), 1 / (1 + snr)
-    squares = np.square(x_0).mean(axis=0).sum()
-    num_coordinates = x_0.shape[1]
-    cost = np.full((len(snr), len(snr)), np.inf)  # from the first ratio down to the second
+    alpha_bar, noise = snr[:, None] / (1 + snr[:, None]), 1 / (1 + snr[:, None])
+    squares, num_coordinates = np.square(x_0).sum(axis=1), x_0.shape[1]
+
+    def cost(first: int | slice, last: int) -> np.ndarray:
+        """Of a step from one ratio, or several, down to another, for every datum."""
+        gained = (snr[first, None, None] - snr[last]) * variances[last]
+        return 0.5 * np.log1p(gained).sum(axis=-1)
+
+    mean_cost = np.full((len(snr), len(snr)), np.inf)
     for last in range(len(snr) - 1):
-        gained = (snr[last + 1 :] - snr[last])[:, None, None] * variances[last]
-        cost[last + 1 :, last] = 0.5 * np.log1p(gained).sum(axis=2).mean(axis=1)
-    best = -0.5 * (alpha_bar * (squares - num_coordinates) - num_coordinates * np.log(noise))  # the end point
-    for _ in range(num_steps - 1):
-        best = (best - cost).max(axis=1)
+        mean_cost[last + 1 :, last] = cost(slice(last + 1, None), last).mean(axis=1)
+    end = -0.5 * (alpha_bar * (squares - num_coordinates) - num_coordinates * np.log(noise))
     edge = -0.5 * num_coordinates * np.log(2 * np.pi * noise) - 0.5 * (noise * squares + num_coordinates * alpha_bar)
-    return float((best + edge).max())
+    best, following = end.mean(axis=1), []
+    for _ in range(num_steps - 1):
+        following.append((best - mean_cost).argmax(axis=1))
+        best = (best - mean_cost).max(axis=1)
+    place = int((best + edge.mean(axis=1)).argmax())
+    K = edge[place]
+    for after in reversed(following):
+        K, place = K - cost(place, after[place]).ravel(), int(after[place])
+    return K + end[place]
 
 
 def fitted(noise: float) -> tuple[Estimate, Estimate]:
@@ -117,7 +131,7 @@ def main(options: Options) -> None:
         print(f"noise {noise:g} ...", file=sys.stderr, flush=True)
         highest = limit(noise, options.num_steps, options.num_points)
         K, exact = (figure.plus_minus() for figure in fitted(noise)) if options.fit else ("", "")
-        rows.append([f"{noise:g}", exact, f"{highest:.2f}", K])
+        rows.append([f"{noise:g}", exact, highest.plus_minus(), K])
     headings = ["noise", "exact", f"limit of {options.num_steps} steps", "K of the paper's network"]
     print(TextTable("Swiss roll, bits/point of standardised data", headings, rows).to_text())
 

@@ -23,6 +23,18 @@ class AbstractNetwork(eqx.Module):
         """The kernel's raw outputs for each coordinate of `x_t`, shape `(*event_shape, num_outputs)`."""
 
 
+class AbstractOuterNetwork(AbstractNetwork):
+    """A network that makes its outputs of those of another, for the one readout that `made_for` names."""
+
+    network: eqx.AbstractVar[AbstractNetwork]
+    made_for: eqx.AbstractClassVar[str]
+
+    @property
+    def num_steps(self) -> int | None:
+        """The T that the inner network was made for, None where it does not say."""
+        return getattr(self.network, "num_steps", None)
+
+
 def flatten(x_t: Datum) -> Float[Array, " coordinates"]:
     """The coordinates of one datum as one floating vector."""
     return jnp.ravel(x_t).astype(float)

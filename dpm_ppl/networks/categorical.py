@@ -9,12 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.types import Array, Datum, Float
-from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.networks.base import AbstractNetwork, AbstractOuterNetwork
 from dpm_ppl.networks.levels import shares_of_levels
 from dpm_ppl.schedules.steps import Step
 
 
-class CategoricalNetwork(AbstractNetwork):
+class CategoricalNetwork(AbstractOuterNetwork):
     """Outputs for the `clean_levels` readout, from a network of real numbers.
 
     **Arguments:**
@@ -29,11 +29,6 @@ class CategoricalNetwork(AbstractNetwork):
     log_share: Float[Array, "*event levels"]
     num_states: int = eqx.field(static=True)
     made_for: ClassVar[str] = "clean_levels"
-
-    @property
-    def num_steps(self) -> int | None:
-        """The T that the inner network was made for, None where it does not say."""
-        return getattr(self.network, "num_steps", None)
 
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         outputs = self.network(jax.nn.one_hot(x_t, self.num_states), step)

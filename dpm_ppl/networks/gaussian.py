@@ -8,12 +8,12 @@ import numpy as np
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Datum, Float
-from dpm_ppl.networks.base import AbstractNetwork, flatten
+from dpm_ppl.networks.base import AbstractNetwork, AbstractOuterNetwork, flatten
 from dpm_ppl.networks.clean import READOUT, outputs_of
 from dpm_ppl.schedules.steps import Step
 
 
-class GaussianNetwork(AbstractNetwork):
+class GaussianNetwork(AbstractOuterNetwork):
     """Outputs for the `noise_prediction` readout: those best for data from N(mean, covariance), plus a network's.
 
     For such data the mean and variance of x_0 given x_t are known,
@@ -33,11 +33,6 @@ class GaussianNetwork(AbstractNetwork):
     variances: Float[Array, " size"]
     axes: Float[Array, "size size"]
     made_for: ClassVar[str] = READOUT
-
-    @property
-    def num_steps(self) -> int | None:
-        """The T that the inner network was made for, None where it does not say."""
-        return getattr(self.network, "num_steps", None)
 
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         mean, variances, axes = jax.lax.stop_gradient((self.mean, self.variances, self.axes))

@@ -15,12 +15,12 @@ import numpy as np
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Datum, Float
-from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.networks.base import AbstractNetwork, AbstractOuterNetwork
 from dpm_ppl.networks.clean import READOUT, location_of, outputs_of
 from dpm_ppl.schedules.steps import Step
 
 
-class LevelNetwork(AbstractNetwork):
+class LevelNetwork(AbstractOuterNetwork):
     """Outputs for the `noise_prediction` readout from log-odds of the levels of x_0.
 
     **Arguments:**
@@ -38,11 +38,6 @@ class LevelNetwork(AbstractNetwork):
     shift: float = eqx.field(static=True, converter=float)
     scale: float = eqx.field(static=True, converter=float)
     made_for: ClassVar[str] = READOUT
-
-    @property
-    def num_steps(self) -> int | None:
-        """The T that the inner network was made for, None where it does not say."""
-        return getattr(self.network, "num_steps", None)
 
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         log_prior = jax.nn.log_softmax(self.log_prior + self.network(x_t, step))
@@ -67,12 +62,17 @@ def level_network(
     network: AbstractNetwork, levels: np.ndarray, num_levels: int, *, shift: float, scale: float
 ) -> LevelNetwork:
     """A `LevelNetwork` whose prior is the share of each level in training data `levels`, `(datum, *event_shape)`."""
+    check_pooled(shift, scale)
+    log_prior = np.log(shares_of_levels(levels, num_levels))
+    return LevelNetwork(network, jnp.asarray(log_prior, dtype=float), float(shift), float(scale))
+
+
+def check_pooled(shift: float, scale: float) -> None:
+    """Raise `InputError` where coordinates have shifts or scales of their own, and levels no common width."""
     if np.ndim(shift) or np.ndim(scale):
         raise InputError(
             "scale", expected="one shift and scale for all coordinates", got="one for each", remedy="pool them"
         )
-    log_prior = np.log(shares_of_levels(levels, num_levels))
-    return LevelNetwork(network, jnp.asarray(log_prior, dtype=float), float(shift), float(scale))
 
 
 def shares_of_levels(levels: np.ndarray, num_levels: int) -> np.ndarray:

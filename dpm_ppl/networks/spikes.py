@@ -15,14 +15,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import log_ndtr
 
-from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import Array, Datum, Float
-from dpm_ppl.networks.base import AbstractNetwork
+from dpm_ppl.networks.base import AbstractNetwork, AbstractOuterNetwork
 from dpm_ppl.networks.clean import READOUT, location_of, outputs_of
+from dpm_ppl.networks.levels import check_pooled
 from dpm_ppl.schedules.steps import Step
 
 
-class SpikeSlabNetwork(AbstractNetwork):
+class SpikeSlabNetwork(AbstractOuterNetwork):
     """Outputs for the `noise_prediction` readout from a law of x_0: uniform within each of a few levels, else normal.
 
     **Arguments:**
@@ -46,11 +46,6 @@ class SpikeSlabNetwork(AbstractNetwork):
     shift: float = eqx.field(static=True, converter=float)
     scale: float = eqx.field(static=True, converter=float)
     made_for: ClassVar[str] = READOUT
-
-    @property
-    def num_steps(self) -> int | None:
-        """The T that the inner network was made for, None where it does not say."""
-        return getattr(self.network, "num_steps", None)
 
     def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
         outputs = self.network(x_t, step)
@@ -85,10 +80,7 @@ def spike_slab_network(
     That is the share of each of the `spikes` in each coordinate, where rare ones are not quite excluded, and the mean
     and deviation of all other levels.
     """
-    if np.ndim(shift) or np.ndim(scale):
-        raise InputError(
-            "scale", expected="one shift and scale for all coordinates", got="one for each", remedy="pool them"
-        )
+    check_pooled(shift, scale)
     spikes = tuple(int(level) for level in spikes)
     counts = np.stack(
         [*((levels == level).sum(axis=0) for level in spikes), (~np.isin(levels, spikes)).sum(axis=0)], -1
