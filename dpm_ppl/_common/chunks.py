@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from dpm_ppl._common.checks import is_traced
+from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.types import Array, PRNGKey
 
 MOST_DATA, MOST_STEPS = 64, 100
@@ -71,6 +72,27 @@ def in_chunks(compute: Callable[..., Any], size: int, num: int, *data: Array | n
             whole[start:stop] = np.asarray(leaf)[: stop - start]
         show(stop)
     return jax.device_put(joined)
+
+
+def over_data(
+    compute: Callable[..., Any], subject: Any, x_0: Array | np.ndarray, key: PRNGKey, *rest: Any, data_chunk: int | None
+) -> Any:
+    """`compute(subject, x_0, number, key, size, *rest)`, compiled, of all data in chunks of `size`.
+
+    That is `data_chunk` if given, else at most `MOST_DATA`, and fewer where the memory budget says so.
+    """
+
+    def bytes_of(data_chunk: int) -> int:
+        size = chunk_size(len(x_0), data_chunk)
+        number, data = chunk_like(size, x_0)
+        return peak_bytes(compute, subject, data, number, key, size, *rest)
+
+    size = chunk_size(len(x_0), *sizes_within_budget(bytes_of, (data_chunk, MOST_DATA)))
+
+    def of_chunk(number: Array, x_0: Array) -> Any:
+        return compute(subject, x_0, number, key, size, *rest)
+
+    return in_chunks(of_chunk, size, len(x_0), x_0, traced=(subject, key))
 
 
 def _shared_out(values: np.ndarray) -> Array:

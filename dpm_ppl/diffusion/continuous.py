@@ -13,9 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.checks import check_key, check_kind, check_sizes
-from dpm_ppl._common.chunks import MOST_DATA, chunk_like, chunk_size, in_chunks, keys_of
+from dpm_ppl._common.chunks import keys_of, over_data
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Float, PerDatum, PRNGKey, Uniforms
 from dpm_ppl.diffusion.lattice import Lattice, uniforms
@@ -97,23 +96,17 @@ def continuous_bound(
     check_continuous(diffusion)
     key, (num_times, data_chunk) = check_key(key), check_sizes(num_times=num_times, data_chunk=data_chunk)
     x_0 = check_scored(diffusion, x_0)  # pyright: ignore[reportArgumentType]: always a Diffusion
-
-    def bytes_of(data_chunk: int) -> int:
-        size = chunk_size(len(x_0), data_chunk)
-        number, data = chunk_like(size, x_0)
-        return peak_bytes(_continuous_bound, diffusion, data, number, key, num_times)
-
-    size = chunk_size(len(x_0), *sizes_within_budget(bytes_of, (data_chunk, MOST_DATA)))
-
-    def of_chunk(number: Array, x_0: Array) -> PerDatum:
-        return _continuous_bound(diffusion, x_0, number, key, num_times)
-
-    return in_chunks(of_chunk, size, len(x_0), x_0, traced=(diffusion, key))
+    return over_data(_continuous_bound, diffusion, x_0, key, num_times, data_chunk=data_chunk)
 
 
 @eqx.filter_jit
-def _continuous_bound(diffusion: StepLaws, x_0: Array, number: Array, key: PRNGKey, num_times: int) -> PerDatum:
-    return jax.vmap(lambda x_0, key: _of_datum(diffusion, x_0, key, num_times))(x_0, keys_of(key, number))
+def _continuous_bound(
+    diffusion: StepLaws, x_0: Array, number: Array, key: PRNGKey, data_chunk: int, num_times: int
+) -> PerDatum:
+    def of_datum(pair: tuple[Array, PRNGKey]) -> Cost:
+        return _of_datum(diffusion, *pair, num_times)
+
+    return jax.lax.map(of_datum, (x_0, keys_of(key, number)), batch_size=min(data_chunk, len(x_0)))
 
 
 def _of_datum(diffusion: StepLaws, x_0: Array, key: PRNGKey, num_times: int) -> Cost:

@@ -13,8 +13,7 @@ import jax
 import numpy as np
 
 from dpm_ppl._common.checks import as_jax_holds, check_event_shape, check_kind, check_some
-from dpm_ppl._common.chunks import MOST_DATA, chunk_like, chunk_size, in_chunks, keys_of
-from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
+from dpm_ppl._common.chunks import keys_of, over_data
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, PerDatum, PRNGKey
 
 
@@ -101,19 +100,7 @@ def log_weights(
 
     By default at most 64 data are looked at side by side, and fewer where the memory budget says so.
     """
-    x_0 = as_jax_holds(x_0)
-
-    def bytes_of(data_chunk: int) -> int:
-        size = chunk_size(len(x_0), data_chunk)
-        number, data = chunk_like(size, x_0)
-        return peak_bytes(_log_weights, method, data, number, key, size)
-
-    size = chunk_size(len(x_0), *sizes_within_budget(bytes_of, (data_chunk, MOST_DATA)))
-
-    def of_chunk(number: Array, x_0: Array) -> PerDatum:
-        return _log_weights(method, x_0, number, key, size)
-
-    return in_chunks(of_chunk, size, len(x_0), x_0, traced=(method, key))
+    return over_data(_log_weights, method, as_jax_holds(x_0), key, data_chunk=data_chunk)
 
 
 @eqx.filter_jit
