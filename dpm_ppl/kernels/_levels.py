@@ -53,6 +53,12 @@ class LevelLaw(CategoricalLogits):
         return jnp.arange(self.logits.shape[-1], dtype=self.logits.dtype)
 
 
+def padded(values: Array, num_states: int) -> Array:
+    """Numbers for the levels as those for all states, with 0 for what is no level, a mask."""
+    others = num_states - values.shape[-1]
+    return jnp.pad(values, [(0, 0)] * (values.ndim - 1) + [(0, others)])
+
+
 def index_of(x: ArrayLike) -> tuple[Array, Array]:
     """Which values are known, and all as whole numbers, 0 where they are NaN."""
     known = ~jnp.isnan(x)

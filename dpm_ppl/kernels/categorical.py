@@ -13,7 +13,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Float, Outputs, Values
 from dpm_ppl.kernels import _divergences as _divergences  # registers KL(categorical || categorical) with NumPyro
-from dpm_ppl.kernels._levels import LevelLaw, index_of
+from dpm_ppl.kernels._levels import LevelLaw, index_of, padded
 from dpm_ppl.kernels.base import AbstractKernel
 from dpm_ppl.kernels.moves import AbstractMoves
 from dpm_ppl.schedules.steps import Step
@@ -110,8 +110,7 @@ class CategoricalKernel(AbstractKernel):
 
     def padded(self, outputs: Outputs) -> Float[Array, "*shape states"]:
         """Outputs with 0 for the states that are no levels."""
-        others = len(self.moves.stationary) - self.num_levels
-        return jnp.pad(outputs, [(0, 0)] * (outputs.ndim - 1) + [(0, others)])
+        return padded(outputs, len(self.moves.stationary))
 
     def check_data(self, x_0: Array | np.ndarray) -> None:
         values = np.asarray(x_0)

@@ -12,6 +12,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Bool
 from numpyro import handlers
 
@@ -19,6 +20,9 @@ from dpm_ppl._common.checks import short
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Float
+
+MOST_STATES = 256
+"""Of data of few levels, up to which all of them are gone through."""
 
 
 class AbstractObservation(eqx.Module):
@@ -95,6 +99,13 @@ class Levels(AbstractObservation):
         factors = self.log_factors.reshape(*[1] * (x_0.ndim - len(self.event_shape)), *self.log_factors.shape)
         found = jnp.take_along_axis(factors, jnp.minimum(index, num - 1), axis=-1)
         return jnp.where(index < num, found, 0.0)[..., 0].sum(axis=_event_axes(self.event_shape))
+
+
+def all_states(num_levels: int, event_shape: tuple[int, ...]) -> Batch:
+    """Every datum of these levels, the first coordinate running fastest, `(num_levels ** size, *event_shape)`."""
+    size = math.prod(event_shape)
+    states = np.arange(num_levels**size)[:, None] // num_levels ** np.arange(size) % num_levels
+    return jnp.asarray(states.reshape(-1, *event_shape), jnp.int32)
 
 
 class AnyLikelihood(AbstractObservation):

@@ -15,6 +15,7 @@ from dpm_ppl._common.numpyro_seam import BernoulliLogits, CategoricalLogits, Dis
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.kernels import CategoricalKernel
+from dpm_ppl.kernels._levels import padded
 from dpm_ppl.kernels._normal_step import NormalStep
 from dpm_ppl.schedules.steps import Step
 
@@ -113,9 +114,3 @@ def log_levels(law: Distribution) -> Array:
         return jnp.stack([jax.nn.log_sigmoid(-law.logits), jax.nn.log_sigmoid(law.logits)], axis=-1)
     assert isinstance(law, CategoricalLogits)
     return jax.nn.log_softmax(law.logits)
-
-
-def padded(log_factors: Array, num_states: int) -> Array:
-    """Factors of levels as those of all states: what is no level, a mask, says nothing."""
-    others = num_states - log_factors.shape[-1]
-    return jnp.pad(log_factors, [(0, 0)] * (log_factors.ndim - 1) + [(0, others)])

@@ -22,11 +22,13 @@ from dpm_ppl._common.types import Array, Batch, Cost, Datum
 from dpm_ppl.data.units import Units
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.posterior.observations import (
+    MOST_STATES,
     AbstractObservation,
     AnyLikelihood,
     Levels,
     NormalCoordinates,
     NormalLinear,
+    all_states,
     law_from,
 )
 
@@ -34,8 +36,6 @@ Likelihood = Callable[[Array], Any]
 
 MOST_ENTRIES = 50_000_000
 """Of the matrix of a linear likelihood, beyond which it is taken as any other."""
-MOST_ENUMERATED = 256
-"""States up to which a product is looked at in all of them."""
 LEAST_APART = 1e-3
 """The smallest eigenvalue, of the correlations of measurements, that covariances of them are formed with."""
 NUM_WIDE, FURTHEST = 64, 6.0
@@ -157,11 +157,10 @@ def _levels(plain: AnyLikelihood, points: Batch, num_levels: int) -> Levels | No
 def _states(event_shape: tuple[int, ...], num_levels: int) -> Batch:
     """All states if they are few; of more, the lowest and the highest, and some with low levels and with high ones."""
     size = math.prod(event_shape)
-    if num_levels**size <= MOST_ENUMERATED:
-        states = np.arange(num_levels**size)[:, None] // num_levels ** np.arange(size) % num_levels
-    else:
-        uniform = np.random.default_rng(0).uniform(size=(NUM_WIDE, size, num_levels - 1))
-        states = (uniform < np.linspace(0.0, 1.0, NUM_WIDE)[:, None, None]).sum(axis=-1)
+    if num_levels**size <= MOST_STATES:
+        return all_states(num_levels, event_shape)
+    uniform = np.random.default_rng(0).uniform(size=(NUM_WIDE, size, num_levels - 1))
+    states = (uniform < np.linspace(0.0, 1.0, NUM_WIDE)[:, None, None]).sum(axis=-1)
     return jnp.asarray(states.reshape(-1, *event_shape), jnp.int32)
 
 

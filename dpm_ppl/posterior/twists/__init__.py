@@ -12,10 +12,10 @@ import jax.numpy as jnp
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.posterior.observations import AbstractObservation, Levels, NormalCoordinates, NormalLinear
+from dpm_ppl.posterior.observations import MOST_STATES, AbstractObservation, Levels, NormalCoordinates, NormalLinear
 from dpm_ppl.posterior.twists.average import Average, average_twist
 from dpm_ppl.posterior.twists.base import AbstractTwist
-from dpm_ppl.posterior.twists.enumerated import MOST_STATES, EnumeratedTwist, enumerated_twist
+from dpm_ppl.posterior.twists.enumerated import EnumeratedTwist, enumerated_twist
 from dpm_ppl.posterior.twists.gaussian import ByVariance, OfMeasurements
 from dpm_ppl.posterior.twists.gradient import ByGradient
 from dpm_ppl.posterior.twists.learned import LearnedTwist

@@ -5,19 +5,16 @@ from typing import ClassVar
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.scipy.special import logsumexp
 
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.posterior.observations import AbstractObservation
+from dpm_ppl.posterior.observations import MOST_STATES, AbstractObservation, all_states
 from dpm_ppl.posterior.prediction import coordinates, log_levels, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt
 from dpm_ppl.schedules.steps import Step
-
-MOST_STATES = 256
 
 
 class AmongStates(AbstractTilt):
@@ -77,12 +74,10 @@ class EnumeratedTwist(AbstractTwist):
 
 def enumerated_twist(diffusion: StepLaws, observation: AbstractObservation) -> EnumeratedTwist | None:
     """The exact twist of a chain of bits or levels, or None where there are too many states."""
-    base, size = log_levels(coordinates(diffusion.stationary())).shape[-1], diffusion.num_coordinates
-    num = base**size
-    if num > MOST_STATES:
+    base = log_levels(coordinates(diffusion.stationary())).shape[-1]
+    if base**diffusion.num_coordinates > MOST_STATES:
         return None
-    digits = np.arange(num)[:, None] // base ** np.arange(size) % base
-    states = jnp.asarray(digits.reshape(num, *diffusion.event_shape), jnp.int32)
+    states = all_states(base, diffusion.event_shape)
     return EnumeratedTwist(states, _log_twists(diffusion, states, observation.log_prob(states)))
 
 

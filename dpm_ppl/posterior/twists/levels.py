@@ -7,8 +7,9 @@ from jax.scipy.special import logsumexp
 
 from dpm_ppl._common.types import Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.kernels._levels import padded
 from dpm_ppl.posterior.observations import Levels
-from dpm_ppl.posterior.prediction import coordinates, log_levels, padded, predict_levels
+from dpm_ppl.posterior.prediction import coordinates, log_levels, predict_levels
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByLevels, over_event
 from dpm_ppl.schedules.steps import Step

@@ -15,8 +15,9 @@ import jax.numpy as jnp
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Batch
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.kernels._levels import padded
 from dpm_ppl.posterior.observations import AbstractObservation, Levels, NormalCoordinates
-from dpm_ppl.posterior.prediction import coordinates, log_levels, padded, stationary
+from dpm_ppl.posterior.prediction import coordinates, log_levels, stationary
 from dpm_ppl.posterior.twists.base import AbstractTwist
 from dpm_ppl.posterior.twists.tilts import AbstractTilt, ByCoordinates, ByLevels, Shifted, normal_step
 from dpm_ppl.schedules.steps import Step

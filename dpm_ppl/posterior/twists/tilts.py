@@ -16,9 +16,9 @@ from jax.scipy.special import logsumexp
 
 from dpm_ppl._common.numpyro_seam import BernoulliLogits, CategoricalLogits, Distribution, Normal
 from dpm_ppl._common.types import Array, Batch, Cost, Float, Int, PRNGKey
-from dpm_ppl.kernels._levels import LevelLaw
+from dpm_ppl.kernels._levels import LevelLaw, padded
 from dpm_ppl.kernels._normal_step import NormalStep
-from dpm_ppl.posterior.prediction import coordinates, log_levels, padded
+from dpm_ppl.posterior.prediction import coordinates, log_levels
 from dpm_ppl.schedules.steps import Step
 
 
