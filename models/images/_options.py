@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 import dpm_ppl as dpm
-from dpm_ppl.experiments.options import option
+from dpm_ppl.experiments.options import check_range, flag, option
 from dpm_ppl.models import own_data
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
@@ -23,6 +23,9 @@ MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
 NUM_VALIDATED = 50
 """Images by which parameters are chosen, as K of each takes T evaluations of a network that is not small."""
+MOST_PATCH = 256
+NUM_OTHER_PATCHES = 1_000, 2_000
+"""Patches that choose parameters, and that are held out."""
 LEAST_FREQUENT = 0.25
 """Share of all pixels that have one of the frequent levels, from which on the network knows these."""
 VALIDATION_SHARE = 6
@@ -59,6 +62,23 @@ class ImageOptions(ZooOptions):
             num_updates=5_000,
             batch_size=min(64, task.train.num_points),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchOptions(ImageOptions):
+    """The options of an experiment on square patches, of which there are as many as one asks for."""
+
+    patch: int = option(16, "Pixels along a side of a patch.")
+    num_train: int = option(20_000, "Patches to train on.")
+
+    def numbers(self) -> tuple[int, int, int]:
+        """Patches to train on, to choose parameters by and to hold out.
+
+        **Raises:** `InputError` for sizes and numbers out of range.
+        """
+        check_range(flag("patch"), self.patch, 2, MOST_PATCH)
+        check_range(flag("num_train"), self.num_train, 2)
+        return self.num_train, *NUM_OTHER_PATCHES
 
 
 def image_task(parts: Sequence[np.ndarray], flips: Flips = "none") -> dpm.experiments.Task:

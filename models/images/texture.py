@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import dpm_ppl as dpm
-from dpm_ppl.experiments.options import check_range, flag, option
-from dpm_ppl.models.images._options import FLIPS, Flips, ImageOptions, image_task
-
-NUM_VALIDATION, NUM_HELDOUT = 1_000, 2_000
-MOST_SIZE = 256
+from dpm_ppl.experiments.options import option
+from dpm_ppl.models.images._options import FLIPS, Flips, PatchOptions, image_task
 
 
 @dataclass(frozen=True, kw_only=True)
-class Texture(ImageOptions):
+class Texture(PatchOptions):
     """Gaussian diffusion of patches of your own pictures: the left 70 % of each to train on, the right 20 % held out.
 
     The paper has bark, of pictures T01 to T04 of Lazebnik, Schmid and Ponce (2005), which you may put into the folder.
@@ -27,17 +24,13 @@ class Texture(ImageOptions):
     paper_steps: ClassVar[int] = 500
 
     data_folder: str | Path | None = option(None, "Folder with your pictures.")
-    patch: int = option(16, "Pixels along a side of a patch.")
-    num_train: int = option(20_000, "Patches to train on.")
     flips: Flips = option("none", FLIPS)
 
     def task(self, seed: int) -> dpm.experiments.Task:
         from dpm_ppl.data.sources import patches
 
-        check_range(flag("patch"), self.patch, 2, MOST_SIZE)
-        check_range(flag("num_train"), self.num_train, 2)
+        numbers = self.numbers()
         if self.data_folder is None:
             remedy = "name it with --data-folder"
             raise dpm.InputError("data_folder", expected="a folder of pictures", got="none", remedy=remedy)
-        nums = self.num_train, NUM_VALIDATION, NUM_HELDOUT
-        return image_task(patches(self.data_folder, self.patch, nums, seed=seed), self.flips)
+        return image_task(patches(self.data_folder, self.patch, numbers, seed=seed), self.flips)
