@@ -25,7 +25,7 @@ from dpm_ppl.kernels import (
     velocity,
 )
 from dpm_ppl.networks import SigmoidMLP, TimeMLP
-from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, LearnedLogSNR, Linear, LogSNR
+from dpm_ppl.schedules import Cosine, Erasure, Fixed, Learned, LearnedLogSNR, Linear, LogSNR, Strided
 
 
 def instance(*values, quick: bool, name: str | None = None):
@@ -73,6 +73,7 @@ SCHEDULES = {
     "log-snr": lambda num_steps: LogSNR(num_steps, first=5.0, last=-5.0),
     "fixed": lambda num_steps: Fixed(np.random.default_rng(0).uniform(0.05, 1.0, num_steps)),
     "learned": lambda num_steps: Learned(Erasure(num_steps, beta_1=0.01)),
+    "strided": lambda num_steps: Strided(LogSNR(3 * num_steps, first=5.0, last=-5.0), num_steps),
     "learned log-snr": lambda num_steps: LearnedLogSNR(num_steps, first=5.0, last=-5.0),
 }
 

@@ -42,6 +42,7 @@ def evaluate_run(
     *,
     with_sandwich: bool = False,
     num_draws: int | None = None,
+    num_sampled_steps: int | None = None,
     on_scores: Callable[[Scores], None] | None = None,
 ) -> Measured:
     """What `dpm_ppl.evaluation.evaluate` says of a run; the same again draws nothing twice, more adds to what is there.
@@ -50,18 +51,20 @@ def evaluate_run(
     """
     task, seed = opened.experiment.task, opened.run.seed
     num_draws = task.num_draws if num_draws is None else num_draws
+    sampled = task.num_sampled_steps if num_sampled_steps is None else num_sampled_steps
     with contextlib.nullcontext() if particles is None else _alone(opened):
         return evaluate(
             opened.method,
             task.heldout,
             Keys(*(key_of(seed, one) for one in (Stream.HELDOUT, Stream.WEIGHTS, Stream.SANDWICH))),
             num_draws=num_draws,
+            num_sampled_steps=sampled,
             datum=task.datum,
             exact=task.exact,
             gaussian=task.gaussian,
             particles=particles,
             with_sandwich=with_sandwich,
-            files=_files(opened, particles, num_draws),
+            files=_files(opened, particles, num_draws, sampled),
             on_scores=on_scores,
             progress=True,
         )
@@ -79,8 +82,8 @@ def weights_one_by_one(opened: OpenedRun, num_particles: int, num_points: int) -
     )
 
 
-def _files(opened: OpenedRun, particles: Particles | None, num_draws: int) -> Files:
-    scores = opened.kept_scores(num_draws)
+def _files(opened: OpenedRun, particles: Particles | None, num_draws: int, num_sampled_steps: int | None) -> Files:
+    scores = opened.kept_scores(num_draws, num_sampled_steps)
     if particles is None:
         return Files(scores)
     how = particles.num_points, particles.proposal or default_proposal(opened.method)

@@ -32,14 +32,15 @@ class OpenedRun:
         """Where its fit was stopped, in words; nothing where it has ended."""
         return self.run.standing(self.num_updates_done)
 
-    def kept_scores(self, num_draws: int) -> Path | None:
+    def kept_scores(self, num_draws: int, num_sampled_steps: int | None = None) -> Path | None:
         """The file of the draws of K; None in a directory that may only be read."""
         folder, num_points = self.run.path / "scores", self.experiment.task.heldout.num_points
         try:
             folder.mkdir(exist_ok=True)
         except OSError:
             return None
-        name = f"heldout-{num_points}-draws-{num_draws}-update-{self.num_updates_done}.npz"
+        steps = "" if num_sampled_steps is None else f"-steps-{num_sampled_steps}"
+        name = f"heldout-{num_points}-draws-{num_draws}{steps}-update-{self.num_updates_done}.npz"
         return folder / name if os.access(folder, os.W_OK) else None
 
     def kept_weights(self, of: str, num_points: int, proposal: str) -> Path:

@@ -156,11 +156,12 @@ def _evaluation(experiment: Experiment, seed: int) -> Callable[[dict[str, Any]],
         part = experiment.task.heldout.part(slice(HELDOUT_POINTS))
     else:
         part = experiment.task.validation.part(slice(experiment.task.num_validated))
-    key = key_of(seed, Stream.EVALUATION)
+    key, task = key_of(seed, Stream.EVALUATION), experiment.task
+    how = {"num_draws": 1, "num_sampled_steps": task.num_sampled_steps, "datum": task.datum}
 
     def evaluate_params(params: dict[str, Any]) -> dict[str, float]:
         method = experiment.recipe.method.with_params(params)
-        scores = evaluate(method, part, Keys(key, key, key), num_draws=1, datum=experiment.task.datum).scores
+        scores = evaluate(method, part, Keys(key, key, key), **how).scores
         values = {"K": scores.K, "bits_per_dim": scores.bits_per_dim}
         return {
             name + suffix: number

@@ -5,15 +5,19 @@
   distributions `ReverseChain` and `ForwardChain`.
 - `sample` draws data, `sample_path` all of x_1 ... x_T, and `first_of_path` is x_1 of these.
 - `bound` gives K with its terms, per datum and per step, as a `Bound`; `entropy_bounds` says between what limits the
-  entropy of a reverse step lies. `continuous_bound` is K in the limit of ever more steps.
+  entropy of a reverse step lies. `sampled_bound` estimates K from a few steps of each datum; `continuous_bound` is K
+  in the limit of ever more steps.
+- `strided` is a diffusion on fewer steps than it was trained with.
 """
 
 from dpm_ppl.diffusion.bounds import Bound, EntropyBounds, bound, entropy_bounds
 from dpm_ppl.diffusion.chains import ForwardChain, ReverseChain, first_of_path, forward_chain, reverse_chain
 from dpm_ppl.diffusion.continuous import continuous_bound
 from dpm_ppl.diffusion.diffusion import Diffusion
+from dpm_ppl.diffusion.sampled import sampled_bound
 from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.diffusion.step_laws import Edge
+from dpm_ppl.diffusion.strided import strided
 
 __all__ = [
     "Bound",
@@ -30,4 +34,6 @@ __all__ = [
     "reverse_chain",
     "sample",
     "sample_path",
+    "sampled_bound",
+    "strided",
 ]

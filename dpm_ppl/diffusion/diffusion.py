@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dpm_ppl._common.errors import InputError
@@ -16,8 +17,10 @@ from dpm_ppl.diffusion.chains import forward_chain, reverse_chain
 from dpm_ppl.diffusion.continuous import continuous_bound, why_not_continuous
 from dpm_ppl.diffusion.jumps import jumps
 from dpm_ppl.diffusion.paths import independent, log_weight_of_paths, simulate_paths
+from dpm_ppl.diffusion.sampled import sampled_bound
 from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.diffusion.step_laws import StepLaws
+from dpm_ppl.diffusion.terms import log_null
 from dpm_ppl.methods.base import AbstractMethod
 from dpm_ppl.schedules import LearnedLogSNR
 
@@ -91,14 +94,19 @@ class Diffusion(StepLaws, AbstractMethod):
         key: PRNGKey,
         draw: tuple[int, int],
         *,
+        num_sampled_steps: int | None = None,
         steps_chunk: int | None = None,
         data_chunk: int | None = None,
     ) -> dict[str, Any]:
         shared_key = jax.random.fold_in(key, draw[1])  # the noise of x_t is shared out between the draws
-        K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
+        own_key = jax.random.fold_in(shared_key, draw[0])
+        if num_sampled_steps is None:
+            K, L_null = scored(self, x_0, shared_key, *draw, steps_chunk=steps_chunk, data_chunk=data_chunk)
+        else:
+            K = sampled_bound(self, x_0, own_key, num_sampled_steps=num_sampled_steps, data_chunk=data_chunk)
+            L_null = log_null(self, jnp.asarray(x_0))
         terms = {"K": K, "L_null": L_null}
         if isinstance(self.schedule, LearnedLogSNR) and why_not_continuous(self) is None:
-            own_key = jax.random.fold_in(shared_key, draw[0])
             terms["K_continuous"] = continuous_bound(self, x_0, own_key, data_chunk=data_chunk)
         return terms
 

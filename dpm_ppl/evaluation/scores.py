@@ -1,7 +1,7 @@
 """Held-out scores of a method: K, L_null and the exact log-likelihood, each with standard error and unit."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -24,6 +24,8 @@ from dpm_ppl.methods.base import AbstractMethod, check_method, check_scored
 class Scores:
     """Figures over `num_points` data, each averaged over `num_draws` draws before the mean and its standard error.
 
+    `num_sampled_steps` is how many steps of each datum and draw K was estimated from, None for all.
+
     K, L_null, K_minus_L_null, exact and gap (exact - K, paired) are log-densities of standardised data in `unit`, and
     so are `gaussian`, that of a Gaussian of full covariance, and `K_minus_gaussian`, paired;
     `K_original` is K for the data as given. Of images, `K_per_pixel` and `K_minus_L_null_per_pixel` are in bits per
@@ -39,6 +41,7 @@ class Scores:
     unit: str
     num_points: int
     num_draws: int
+    num_sampled_steps: int | None = None
     K: Estimate
     L_null: Estimate | None = None
     K_minus_L_null: Estimate | None = None
@@ -74,6 +77,7 @@ def score(
     datum: str = "point",
     exact: Callable[[np.ndarray], np.ndarray] | None = None,
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None,
+    num_sampled_steps: int | None = None,
     steps_chunk: int | None = None,
     data_chunk: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -84,8 +88,10 @@ def score(
     The draws of a datum share out the noise of x_t between them (`bound`), which leaves K little of it.
 
     Differences are paired datum by datum. `exact` and `gaussian` map standardised data to their log-density in nats,
-    the latter dequantised data, in the same draws. `checkpoint` is a file that keeps the draws of K: those of the same
-    method, data, key and sizes are not computed again. `steps_chunk` and `data_chunk` are those of `bound`.
+    the latter dequantised data, in the same draws. With `num_sampled_steps` K is estimated from so many steps of each
+    datum and draw, as `sampled_bound` does; the standard error covers that. `checkpoint` is a file that keeps the draws
+    of K: those of the same method, data, key and sizes are not computed again. `steps_chunk` and `data_chunk` are those
+    of `bound`.
 
     **Raises:** `InputError` for data that do not fit, and for `exact` values of another shape or of data with levels.
     """
@@ -98,8 +104,11 @@ def score(
             got="a density of dequantised data",
             remedy="leave it out",
         )
-    key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    num_draws, steps_chunk, data_chunk = sizes
+    sampled = {"num_sampled_steps": num_sampled_steps}
+    sizes = check_sizes(num_draws=num_draws, **sampled, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    key, (num_draws, num_sampled_steps, *chunks) = check_key(key), sizes
+    if method.chain is None or (num_sampled_steps or 0) >= method.chain.num_steps - 1:
+        num_sampled_steps = None
     rows = np.asarray(check_scored(method, data.rows(np.arange(data.num_points))))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
     if known is not None:
@@ -107,7 +116,7 @@ def score(
         check_shape("exact", known, (data.num_points,), expected=expected, remedy="return one log-density per datum")
     if known is not None:
         check_exact(known)
-    draws = _draws(method, data, rows, key, (num_draws, steps_chunk, data_chunk), checkpoint, progress)
+    draws = _draws(method, data, rows, key, (num_draws, num_sampled_steps, *chunks), checkpoint, progress)
     K = np.mean([draw["K"] for draw in draws], axis=0)
     L_null, K_continuous = (
         np.mean([draw[name] for draw in draws], axis=0) if name in draws[0] else None
@@ -130,6 +139,7 @@ def score(
         unit=f"bits/{datum}",
         num_points=data.num_points,
         num_draws=num_draws,
+        num_sampled_steps=num_sampled_steps,
         K=in_bits(K),
         L_null=None if L_null is None else in_bits(L_null),
         K_minus_L_null=None if L_null is None else in_bits(K - L_null),
@@ -152,18 +162,19 @@ def _draws(
     data: Dataset,
     rows: np.ndarray,
     key: PRNGKey,
-    sizes: tuple[int, int | None, int | None],
+    sizes: Sequence[Any],
     checkpoint: str | os.PathLike[str] | None,
     progress: bool,
 ) -> list[Values]:
     """All draws, those that `checkpoint` has kept among them."""
-    num_draws, steps_chunk, data_chunk = sizes
+    num_draws, num_sampled_steps, steps_chunk, data_chunk = sizes
+    sampled = {"num_sampled_steps": num_sampled_steps}
     # What the memory budget makes of sizes that nobody gave rounds the draws otherwise, and they may be kept.
     most_steps, most_data = steps_chunk or MOST_STEPS, data_chunk or MOST_DATA
 
     def compute(method: AbstractMethod, datum: Array, key: PRNGKey) -> Any:
         return method.bound_terms(
-            data.draw(datum[None], key), key, (0, num_draws), steps_chunk=most_steps, data_chunk=1
+            data.draw(datum[None], key), key, (0, num_draws), **sampled, steps_chunk=most_steps, data_chunk=1
         )
 
     identity = "" if checkpoint is None else identity_of(compute, method, rows, key, num_draws, most_steps, most_data)
@@ -176,7 +187,7 @@ def _draws(
             check_scored(method, x_0)
             with watched(lambda done, before=place * data.num_points: show(before + done)):
                 terms = method.bound_terms(
-                    x_0, key, (number, num_draws), steps_chunk=steps_chunk, data_chunk=data_chunk
+                    x_0, key, (number, num_draws), **sampled, steps_chunk=steps_chunk, data_chunk=data_chunk
                 )
             values = {name: np.asarray(term, np.float64) for name, term in terms.items()}
             kept.add(number, values, last=number == missing[-1])

@@ -36,6 +36,7 @@ class Task:
     - `gaussian`: log-density of dequantised standardised data under a Gaussian of full covariance, fitted to all data
       that are not held out; as `exact`, and what a result is held against.
     - `num_draws`: draws of noise, and of the dequantisation, per held-out datum in a reported bound.
+    - `num_sampled_steps`: how many of the T steps of each datum K is estimated from; all if None.
     - `picture`: the name of the file with its picture.
     - `notices`: what a user should know before it is fitted, a line each.
     - `data_facts`: what declares the task without its data, as JSON, where these come from a file.
@@ -51,6 +52,7 @@ class Task:
     gaussian: Callable[[np.ndarray], np.ndarray] | None = None
     references: tuple[Reference, ...] = ()
     num_draws: int = 4
+    num_sampled_steps: int | None = None
     picture: str = "draws"
     notices: tuple[str, ...] = ()
     data_facts: dict[str, Any] | None = None

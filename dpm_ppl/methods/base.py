@@ -69,12 +69,14 @@ class AbstractMethod(eqx.Module):
         key: PRNGKey,
         draw: tuple[int, int],
         *,
+        num_sampled_steps: int | None = None,
         steps_chunk: int | None = None,
         data_chunk: int | None = None,
     ) -> dict[str, Any]:
         """K of every datum in one of several draws, nats, and what else the draw tells: `L_null`, if there is one.
 
-        `draw` is the number of the draw and how many there are, so that draws may share out their noise. What is not
+        `draw` is the number of the draw and how many there are, so that draws may share out their noise. A chain may be
+        looked at in `num_sampled_steps` of its steps; None is all, and what has no steps takes no notice. What is not
         said of the chunks follows from the memory budget.
         """
         own_key = jax.random.split(jax.random.fold_in(key, draw[0]))[1]

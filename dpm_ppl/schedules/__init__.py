@@ -5,6 +5,7 @@
 - `Linear` and `Cosine` are those of later diffusion models, and `Fixed` takes any rates of your own.
 - `Learned` trains the rates, from those of another schedule.
 - `LearnedLogSNR` trains a log-SNR in continuous time and its two ends. `LogSNR` is an `AbstractLogSNR` too.
+- `Strided` is some of the steps of another one.
 - A schedule of your own is a subclass of `AbstractSchedule`. `Step` is what kernels and networks are told of a step.
 """
 
@@ -13,6 +14,7 @@ from dpm_ppl.schedules.fixed import Cosine, Erasure, Fixed, Linear, LogSNR
 from dpm_ppl.schedules.learned import Learned
 from dpm_ppl.schedules.log_snr import AbstractLogSNR, LearnedLogSNR
 from dpm_ppl.schedules.steps import Step
+from dpm_ppl.schedules.strided import Strided
 
 __all__ = [
     "AbstractLogSNR",
@@ -25,4 +27,5 @@ __all__ = [
     "Linear",
     "LogSNR",
     "Step",
+    "Strided",
 ]

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
 from dpm_ppl._common.errors import InputError
 
@@ -136,9 +136,21 @@ def check_steps_move(argument: str, steps: Step) -> None:
         )
 
 
+def longer_steps(steps: Step, times: Int[Array, " kept"]) -> Step:
+    """The steps between these times t alone, which rise from 1 to T, numbered anew."""
+    stretch = jnp.searchsorted(times, steps.t)  # which of the longer steps each belongs to
+    log_alpha = jnp.zeros(len(times)).at[stretch].add(steps.log_alpha)
+    log_beta = jnp.log(-jnp.expm1(log_alpha)).at[0].set(steps.log_beta[0])
+    kept = steps[times - 1]
+    return _with_differences(jnp, log_alpha, log_beta, kept.log_alpha_bar, kept.log_noise)
+
+
 def _accumulate(xp, log_alpha, log_beta) -> Step:
     log_alpha_bar = xp.cumsum(log_alpha)
-    log_noise = xp.log(-xp.expm1(log_alpha_bar))
+    return _with_differences(xp, log_alpha, log_beta, log_alpha_bar, xp.log(-xp.expm1(log_alpha_bar)))
+
+
+def _with_differences(xp, log_alpha, log_beta, log_alpha_bar, log_noise) -> Step:
     log_alpha_bar_prev = xp.concatenate([xp.zeros(1), log_alpha_bar[:-1]])
     log_noise_prev = xp.concatenate([xp.full(1, -xp.inf), log_noise[:-1]])
     log_gain = xp.minimum(log_alpha_bar_prev + log_beta - log_noise, 0.0)

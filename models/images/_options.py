@@ -21,8 +21,10 @@ FLIPS = "How training mirrors images at random."
 DATA_FOLDER = "Folder with the files of the data; they are downloaded if not given."
 MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
-NUM_VALIDATED = 50
-"""Images by which parameters are chosen, as K of each takes T evaluations of a network that is not small."""
+NUM_VALIDATED = 200
+"""Images by which parameters are chosen."""
+SAMPLED_STEPS = 25
+"""Of the T steps of each large image, which K is estimated from, as each takes an evaluation of the network."""
 MOST_PATCH = 256
 NUM_OTHER_PATCHES = 1_000, 2_000
 """Patches that choose parameters, and that are held out."""
@@ -96,6 +98,7 @@ def image_task(parts: Sequence[np.ndarray], flips: Flips = "none") -> dpm.experi
         redrawn=chosen("flips", flips, {"none": lambda _: None, "horizontal": flipped})(known),
         validation=validation,
         num_validated=NUM_VALIDATED,
+        num_sampled_steps=sampled_steps(known),
         heldout=heldout,
         datum="image",
         gaussian=None if _is_large(known) else own_data.gaussian_log_density(*_moments(known)),
@@ -157,6 +160,11 @@ def _moments(train: dpm.Dataset) -> tuple[np.ndarray, np.ndarray]:
     from dpm_ppl.models.methods.gaussian import moments
 
     return moments(some_data(train), train.units)
+
+
+def sampled_steps(train: dpm.Dataset) -> int | None:
+    """How many steps of each image K is estimated from; None for all, where the images are small."""
+    return SAMPLED_STEPS if _is_large(train) else None
 
 
 def _is_large(train: dpm.Dataset) -> bool:

@@ -14,7 +14,7 @@ import dpm_ppl as dpm
 from dpm_ppl.experiments.options import option
 from dpm_ppl.models._options import ZooOptions
 from dpm_ppl.models._parts import EDGE, NUM_STEPS, VARIANT, Edge, adam, chosen, network_key
-from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, NUM_VALIDATED, published, unet
+from dpm_ppl.models.images._options import DATA_FOLDER, NUM_LEVELS, NUM_VALIDATED, published, sampled_steps, unet
 
 PUBLISHED_NATS = {
     "Burda, Grosse and Salakhutdinov (2016), IWAE": -82.90,
@@ -52,6 +52,7 @@ class MnistBinary(ZooOptions):
             redrawn=binarised(shades[0], NUM_LEVELS),
             validation=validation,
             num_validated=NUM_VALIDATED,
+            num_sampled_steps=sampled_steps(train),
             heldout=heldout,
             datum="image",
             references=tuple(

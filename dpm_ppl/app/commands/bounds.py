@@ -10,6 +10,7 @@ def bounds(
     run: Directory,
     *,
     num_draws: WholeOrNone = None,
+    num_sampled_steps: WholeOrNone = None,
     num_heldout: WholeOrNone = None,
     num_particles: WholeOrNone = None,
     num_points: WholeOrNone = None,
@@ -26,6 +27,8 @@ def bounds(
     Args:
         run: A run directory.
         num_draws: Draws of noise per datum for K; the experiment's own number if not given.
+        num_sampled_steps: Steps of each datum that K is estimated from, which says nothing of a single datum but all of
+            a mean over many; the experiment's own number, mostly all T, if not given.
         num_heldout: Held-out data that K looks at; all if not given.
         num_particles: Importance-weighted estimates from so many particles per datum; a power of two makes the most of
             them, and what an earlier call has drawn beyond them stays.
@@ -38,11 +41,12 @@ def bounds(
     from dpm_ppl.app.console import reporting
     from dpm_ppl.app.evaluating import particles_for
     from dpm_ppl.app.opened import open_trained
-    from dpm_ppl.experiments.options import check_range
+    from dpm_ppl.experiments.options import check_range, flag
 
-    for flag, number in (("--num-draws", num_draws), ("--num-particles", num_particles), ("--num-points", num_points)):
+    sizes = {"num_draws": num_draws, "num_sampled_steps": num_sampled_steps}
+    for name, number in (sizes | {"num_particles": num_particles, "num_points": num_points}).items():
         if number is not None:
-            check_range(flag, number, 1)
+            check_range(flag(name), number, 1)
     if num_particles is None and (num_points is not None or sandwich or proposal is not None):
         raise InputError(
             "--num-particles",
@@ -54,6 +58,6 @@ def bounds(
     particles = None
     if num_particles is not None:
         particles = particles_for(opened.experiment, opened.method, num_particles, num_points, proposal)
-    measured = reporting.report(opened, json, particles, with_sandwich=sandwich, num_draws=num_draws)
+    measured = reporting.report(opened, json, particles, with_sandwich=sandwich, **sizes)
     if measured.interrupted:
         raise KeyboardInterrupt

@@ -26,6 +26,7 @@ def report(
     *,
     with_sandwich: bool = False,
     num_draws: int | None = None,
+    num_sampled_steps: int | None = None,
 ) -> Measured:
     """Evaluate a run and print what comes of it: the scores as soon as they are there, then the rest."""
 
@@ -35,7 +36,8 @@ def report(
         if not json:
             print_scores({opened.run.name: scores}, references=opened.experiment.task.references)
 
-    measured = evaluate_run(opened, particles, with_sandwich=with_sandwich, num_draws=num_draws, on_scores=show_scores)
+    sizes = {"num_draws": num_draws, "num_sampled_steps": num_sampled_steps}
+    measured = evaluate_run(opened, particles, with_sandwich=with_sandwich, **sizes, on_scores=show_scores)
     if json:
         print_json(_as_json(opened, measured))
         return measured

@@ -42,7 +42,10 @@ def scores_table(scores: Mapping[str, Scores]) -> TextTable:
     """
     rows, sizes = [], []
     for name, score in scores.items():
-        heads, figures = (name, f"{score.num_points:,} x {score.num_draws} draws"), score.figures()
+        size = [f"{score.num_points:,} x {score.num_draws} draws"]
+        if score.num_sampled_steps is not None:
+            size.append(f"K from {score.num_sampled_steps:,} steps")
+        heads, figures = (name, *size), score.figures()
         for (figure, value), head in zip(figures.items(), chain(heads, repeat("")), strict=False):
             rows.append([head, ROWS[figure], value.plus_minus(), UNITS.get(figure, score.unit)])
         sizes.append(len(figures))
