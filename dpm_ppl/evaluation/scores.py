@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from dpm_ppl._common.checks import check_exact, check_key, check_kind, check_shape, check_sizes
+from dpm_ppl._common.checks import check_exact, check_key, check_kind, check_shape, check_sizes, whole_number
 from dpm_ppl._common.chunks import MOST_DATA, MOST_STEPS, watched
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.progress import count_display
@@ -104,11 +104,9 @@ def score(
             got="a density of dequantised data",
             remedy="leave it out",
         )
-    sampled = {"num_sampled_steps": num_sampled_steps}
-    sizes = check_sizes(num_draws=num_draws, **sampled, steps_chunk=steps_chunk, data_chunk=data_chunk)
-    key, (num_draws, num_sampled_steps, *chunks) = check_key(key), sizes
-    if method.chain is None or (num_sampled_steps or 0) >= method.chain.num_steps - 1:
-        num_sampled_steps = None
+    key, sizes = check_key(key), check_sizes(num_draws=num_draws, steps_chunk=steps_chunk, data_chunk=data_chunk)
+    num_draws, *chunks = sizes
+    num_sampled_steps = _sampled(method, num_sampled_steps)
     rows = np.asarray(check_scored(method, data.rows(np.arange(data.num_points))))
     known = None if exact is None else exact(np.asarray(data.draw(rows, jax.random.fold_in(key, 0))))
     if known is not None:
@@ -192,6 +190,14 @@ def _draws(
             values = {name: np.asarray(term, np.float64) for name, term in terms.items()}
             kept.add(number, values, last=number == missing[-1])
     return [kept[number] for number in range(num_draws)]
+
+
+def _sampled(method: AbstractMethod, num_sampled_steps: int | None) -> int | None:
+    """The number of sampled steps; None where that is all of them, or there are none."""
+    if num_sampled_steps is None:
+        return None
+    num = whole_number("num_sampled_steps", num_sampled_steps)
+    return None if method.chain is None or num >= method.chain.num_steps - 1 else num
 
 
 def _noisy(data: Dataset, rows: np.ndarray, key: PRNGKey, number: int) -> np.ndarray:

@@ -23,8 +23,8 @@ MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
 NUM_VALIDATED = 200
 """Images by which parameters are chosen."""
-SAMPLED_STEPS = 25
-"""Of the T steps of each large image, which K is estimated from, as each takes an evaluation of the network."""
+SAMPLED_STEPS, MOST_SCORED = 25, 300
+"""Of the T steps of each image, which K is estimated from where it has more coordinates than so many."""
 MOST_PATCH = 256
 NUM_OTHER_PATCHES = 1_000, 2_000
 """Patches that choose parameters, and that are held out."""
@@ -164,7 +164,7 @@ def _moments(train: dpm.Dataset) -> tuple[np.ndarray, np.ndarray]:
 
 def sampled_steps(train: dpm.Dataset) -> int | None:
     """How many steps of each image K is estimated from; None for all, where the images are small."""
-    return SAMPLED_STEPS if _is_large(train) else None
+    return SAMPLED_STEPS if train.units.num_coordinates > MOST_SCORED else None
 
 
 def _is_large(train: dpm.Dataset) -> bool:

@@ -148,6 +148,23 @@ def test_bounds_are_kept_and_may_look_at_fewer_data(fitted, folder, copy, monkey
     assert "--num-heldout: expected 1 to 6 held-out data" in called.err
 
 
+def test_bounds_from_fewer_steps(fitted, folder, copy):
+    whole = fitted.json["K"]
+    sampled = call_well("bounds", copy, "--num-sampled-steps", 4, "--json").json
+    assert (sampled["num_sampled_steps"], sampled["num_steps"]) == (4, None)
+    assert sampled["K"] != whole
+    assert call_well("bounds", copy, "--num-sampled-steps", 9, "--json").json == fitted.json  # all there are
+    assert "K from 4 steps" in call_well("bounds", copy, "--num-sampled-steps", 4).out
+    shorter = call_well("bounds", copy, "--num-steps", 5, "--json").json
+    assert (shorter["num_sampled_steps"], shorter["num_steps"]) == (None, 5)
+    assert shorter["K"] not in (whole, sampled["K"])
+    assert "array, 5 steps" in call_well("bounds", copy, "--num-steps", 5).out
+    assert call_well("bounds", copy, "--json").json == fitted.json
+    called = call("bounds", copy, "--num-steps", 11)
+    assert (called.code, called.out) == (2, "")
+    assert "--num-steps: expected at least 2 and at most 10, got 11" in called.err
+
+
 def test_bounds_as_a_table(fitted, folder):
     table = call_well("bounds", folder / "run", "--num-draws", 2).out
     assert "bits/point" in table

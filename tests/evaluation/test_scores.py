@@ -113,7 +113,7 @@ def test_the_table_fits_eighty_columns(capsys):
     names = [field.name for field in fields(Scores)]
     known = dict.fromkeys(names, Estimate(-1234.5, 0.0123, 10_000))
     known |= {"unit": "bits/sequence", "num_points": 10_000, "num_draws": 8}
-    known |= {"K_values": np.zeros(1), "exact_values": None}
+    known |= {"num_sampled_steps": 25, "K_values": np.zeros(1), "exact_values": None}
     print_scores({"swissroll": Scores(**known), "digits": Scores(**known | {"exact": None, "gap": None})})
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80

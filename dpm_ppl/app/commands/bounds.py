@@ -10,6 +10,7 @@ def bounds(
     run: Directory,
     *,
     num_draws: WholeOrNone = None,
+    num_steps: WholeOrNone = None,
     num_sampled_steps: WholeOrNone = None,
     num_heldout: WholeOrNone = None,
     num_particles: WholeOrNone = None,
@@ -27,6 +28,7 @@ def bounds(
     Args:
         run: A run directory.
         num_draws: Draws of noise per datum for K; the experiment's own number if not given.
+        num_steps: Score the chain of a diffusion on so many of its steps, evenly spread; on all if not given.
         num_sampled_steps: Steps of each datum that K is estimated from, which says nothing of a single datum but all of
             a mean over many; the experiment's own number, mostly all T, if not given.
         num_heldout: Held-out data that K looks at; all if not given.
@@ -54,7 +56,7 @@ def bounds(
             got="none",
             remedy="for example --num-particles 1000",
         )
-    opened = open_trained(run, data, num_heldout)
+    opened = open_trained(run, data, num_heldout).on_steps(num_steps)
     particles = None
     if num_particles is not None:
         particles = particles_for(opened.experiment, opened.method, num_particles, num_points, proposal)

@@ -16,6 +16,7 @@ def posterior(
     num_particles: WholeOrNone = None,
     num_runs: WholeOrNone = None,
     num_draws: WholeOrNone = None,
+    num_steps: WholeOrNone = None,
     seed: Whole = 0,
     out: Path | None = None,
     data: Path | None = None,
@@ -37,6 +38,7 @@ def posterior(
         num_particles: Particles of "smc" (1024 if not given) and of "gibbs" (32).
         num_runs: Runs of "smc" one after the other, pooled; 1 if not given.
         num_draws: Draws of each posterior; as many as the method makes by itself if not given.
+        num_steps: Go down the chain of a diffusion in so many of its steps, evenly spread; in all if not given.
         seed: Seed of the draws.
         out: Directory of what is written; RUN/posterior if not given.
         data: The file of the data, where it is no longer where it was.
@@ -59,7 +61,7 @@ def posterior(
     units = experiment.task.heldout.units
     noise.check(units)
     observed = read_observed(observe, units, noise)
-    trained = load_to_draw(opened, experiment, data)
+    trained = load_to_draw(opened, experiment, data).on_steps(num_steps)
     diffusion_of(trained)
     folder = check_folder(out or run / "posterior")
     asked = Conditioned(trained, observe, observed, noise, way, num_draws, seed)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.app.commands._arguments import Directory, Whole
+from dpm_ppl.app.commands._arguments import Directory, Whole, WholeOrNone
 from dpm_ppl.app.commands._output import print_json
 
 
@@ -11,6 +11,7 @@ def sample(
     run: Directory,
     *,
     num_samples: Whole = 100,
+    num_steps: WholeOrNone = None,
     out: Path | None = None,
     seed: Whole = 0,
     data: Path | None = None,
@@ -21,6 +22,7 @@ def sample(
     Args:
         run: A run directory.
         num_samples: Number of draws.
+        num_steps: Go down the chain of a diffusion in so many of its steps, evenly spread; in all if not given.
         out: The file; samples.npy in the run directory if not given. Named columns come back under their names, in a
             .csv, .parquet or .npz file; if not given, in samples of the same kind as the file of the data.
         seed: Seed of the draws.
@@ -56,7 +58,7 @@ def sample(
             got=target,
             remedy=f"leave it out for {default} in the run directory",
         )
-    trained = load_to_draw(opened, experiment, data).method
+    trained = load_to_draw(opened, experiment, data).on_steps(num_steps).method
     with count_display(True, "draws", num_samples) as show, watched(show):
         values = units.as_given(np.asarray(trained.sample(jax.random.key(seed), num_samples)))
     with replacing(target) as file:

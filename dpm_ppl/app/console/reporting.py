@@ -34,7 +34,7 @@ def report(
         if opened.standing:
             print(opened.standing, file=sys.stderr)
         if not json:
-            print_scores({opened.run.name: scores}, references=opened.experiment.task.references)
+            print_scores({opened.label: scores}, references=opened.experiment.task.references)
 
     sizes = {"num_draws": num_draws, "num_sampled_steps": num_sampled_steps}
     measured = evaluate_run(opened, particles, with_sandwich=with_sandwich, **sizes, on_scores=show_scores)
@@ -54,6 +54,7 @@ def _as_json(opened: OpenedRun, measured: Measured) -> dict[str, Any]:
         "options": run.options,
         "num_updates": run.num_updates,
         "num_updates_done": opened.num_updates_done,
+        "num_steps": opened.num_steps,
         **measured.scores.as_json(),
     }
     if measured.importance is not None:

@@ -70,6 +70,7 @@ class Conditioned:
             "method": self.method.name,
             **{name.replace("_", " "): value for name, value in numbers.items()},
             "num draws": self.num_draws,
+            "steps of the chain": self.trained.num_steps,
             "seed": self.seed,
         }
         return {name: value for name, value in values.items() if value is not None}

@@ -95,7 +95,16 @@ def condition_run(
     diffusion, units = diffusion_of(opened), opened.experiment.task.heldout.units
     observations = [noise.of(diffusion, one, units) for one in observed]
     versions = version("dpm-ppl"), version("jax")
-    common = [opened.run.identity, _arrays(diffusion), str(noise), str(method), _arrays(method), seed, *versions]
+    common = [
+        opened.run.identity,
+        _arrays(diffusion),
+        str(noise),
+        str(method),
+        _arrays(method),
+        diffusion.num_steps,
+        seed,
+        *versions,
+    ]
     kept = KeptPosteriors(folder, [fingerprint(*common, number, one) for number, one in enumerate(observed)])
     key, options = jax.random.key(seed), {"method": method, "units": units, "progress": True, "done": kept}
     found = condition_all(diffusion, observations, observed, key=key, **options)
