@@ -56,12 +56,12 @@ class ImageOptions(ZooOptions):
     def diffusion(self, task: dpm.experiments.Task, seed: int) -> dpm.experiments.Recipe:
         paper = partial(_paper, sizes=self.paper_network)
         build = chosen("variant", self.variant, {"default": _today, "paper": paper})
-        # At 28 x 28 pixels about half an hour on two cores.
+        # At 28 x 28 pixels about twenty minutes on two cores.
         return dpm.experiments.Recipe(
             method=build(task.train, self.edge, self.num_steps, seed),
             objective=dpm.DiffusionELBO(num_sampled_steps=2),
             optimiser=partial(adam, learning_rate=2e-3),
-            num_updates=5_000,
+            num_updates=3_500,
             batch_size=min(64, task.train.num_points),
         )
 
