@@ -23,6 +23,8 @@ class Options:
 
     run: tyro.conf.Positional[Path]
     """A directory of `dpm-ppl fit digits`."""
+    num_steps: int | None = None
+    """Of the chain that are gone down, evenly spread; all if not given."""
     num_digits: int = 50
     """The first ones that were held out."""
     num_particles: int = 64
@@ -32,7 +34,7 @@ class Options:
 
 
 def main(options: Options) -> None:
-    opened = open_trained(options.run)
+    opened = open_trained(options.run).on_steps(options.num_steps)
     diffusion, heldout = diffusion_of(opened), opened.experiment.task.heldout
     units, rng = heldout.units, np.random.default_rng(options.seed)
     levels = units.as_given(np.asarray(heldout.values[: options.num_digits]))
