@@ -1,7 +1,7 @@
 """A training loop for one diffusion as one would write it by hand, in JAX and Optax alone.
 
-The estimator is that of `DiffusionELBO(num_sampled_steps=m)` for a Gaussian diffusion of the plane with the noise
-prediction readout and the fixed edge, term by term: m steps per datum from one lattice, the edge at one draw of x_1
+The estimator is that of `DiffusionELBO(num_sampled_steps=m)` for a Gaussian diffusion with the noise prediction readout
+and the fixed edge, term by term: m steps per datum from one lattice, the edge at one draw of x_1
 with log q(x_1 | x_0) less its mean as a control variate, the end point in closed form. The loop averages parameters, as
 `fit` does; it does not look out for what is not finite.
 """
@@ -26,7 +26,7 @@ class State(NamedTuple):
 
 
 def negative_bound(network: Any, steps: Any, x_0: jax.Array, key: jax.Array, num_sampled_steps: int) -> jax.Array:
-    """-K, summed over the batch `(datum, 2)`, in nats; `steps` holds the rates of t = 1..T."""
+    """-K, summed over the batch `(datum, *event)`, in nats; `steps` holds the rates of t = 1..T."""
     offset_key, step_key, edge_key = jax.random.split(key, 3)
     num_steps, num_draws = len(steps.t), len(x_0) * num_sampled_steps
 
@@ -34,8 +34,9 @@ def negative_bound(network: Any, steps: Any, x_0: jax.Array, key: jax.Array, num
     u = (jax.random.uniform(offset_key) + lattice) % 1.0
     index = 1 + jnp.minimum((u * (num_steps - 1)).astype(int), num_steps - 2)
     step = jax.tree.map(lambda rate: rate[index], steps)
-    rates = jax.tree.map(lambda rate: rate[:, None], step)
-    x_0_again = jnp.tile(x_0, (num_sampled_steps, 1))
+    event_axes = tuple(range(1, x_0.ndim))
+    rates = jax.tree.map(lambda rate: jnp.expand_dims(rate, event_axes), step)
+    x_0_again = jnp.tile(x_0, (num_sampled_steps, *[1] * len(event_axes)))
     noise = jax.random.normal(step_key, x_0_again.shape)
     x_t = jnp.exp(0.5 * rates.log_alpha_bar) * x_0_again + jnp.exp(0.5 * rates.log_noise) * noise
 
