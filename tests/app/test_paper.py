@@ -6,7 +6,7 @@ import pytest
 
 from dpm_ppl.app.paper import PAGE, Made, declared, make_paper, table_of
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.models import EXPERIMENTS
+from dpm_ppl.models import EXPERIMENTS, _smoothing
 from dpm_ppl.models.paper import ROWS, Published, Row
 
 PUBLISHED = Published(table="1", value=-2.414, unit="bits/sequence")
@@ -47,7 +47,9 @@ def test_a_row_that_cannot_be_made_says_what_it_needs(tmp_path):
 
 
 @pytest.mark.slow
-def test_rows_are_made_once(tmp_path, capsys):
+def test_rows_are_made_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_smoothing, "NUM_UPDATES", 3)
+
     def made() -> tuple[list, str]:
         found = []
         make_paper(tmp_path, quick=True, data_folder=None, print_json=found.append, rows=(TINY, UNKNOWN))
