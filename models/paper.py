@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+QUICK_VALIDATED, QUICK_SAMPLES = 5, 200
+"""Of `--quick`: data that choose parameters in the course of a fit, and draws that a Parzen window is made of."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -63,6 +66,11 @@ class Row:
     def label(self) -> str:
         """Data and configuration, as a table has them."""
         return f"{self.data}, {'as in the paper' if self.variant == 'paper' else 'default'}"
+
+    @property
+    def has_parzen_window(self) -> bool:
+        """Whether the published figure is that of a Parzen window."""
+        return self.published.figure == "Parzen window"
 
     def per_unit(self, event_shape: tuple[int, ...]) -> int:
         """How many of the unit's things, such as pixels, a datum is."""
