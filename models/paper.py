@@ -96,7 +96,7 @@ ROWS: tuple[Row, ...] = (
         experiment="swissroll",
         picture="Figure 1",
         limits=(2.40, None),
-        quick=(None, 4_000),
+        quick=(None, 1_500),
     ),
     *_both(
         data="binary heartbeat",
@@ -105,14 +105,15 @@ ROWS: tuple[Row, ...] = (
         picture="Figure 2",
         limits=(-2.36833, -2.36833),
         quick=(None, 4_000),
+        quick_heldout=300,
     ),
     *_both(
         data="bark",
         published=Published(table="1", value=-0.55, unit="bits/pixel"),
         experiment="texture",
         picture="Figure 5",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(100, 100),
+        quick_heldout=60,
         needs_files=True,
     ),
     *_both(
@@ -120,16 +121,16 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="1, 2", value=1.489, unit="bits/pixel"),
         experiment="deadleaves",
         picture="Figure 4",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(100, 100),
+        quick_heldout=60,
     ),
     *_both(
         data="CIFAR-10",
         published=Published(table="1", value=5.4, error=0.2, unit="bits/pixel"),
         experiment="cifar10",
         picture="Figure 3",
-        quick=(300, 300),
-        quick_heldout=100,
+        quick=(50, 50),
+        quick_heldout=20,
         needs_files=True,
     ),
     *_both(
@@ -137,8 +138,8 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="2", value=317.0, error=2.7, unit="bits/image", figure="Parzen window"),
         experiment="mnist",
         picture="Figure App.1",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(300, 100),
+        quick_heldout=60,
         needs_files=True,
     ),
     *_both(
@@ -146,7 +147,8 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="none", value=None, unit="bits/image"),
         experiment="digits",
         picture="As figure App.1",
-        quick=(1_500, 300),
+        quick=(500, 120),
+        quick_heldout=100,
     ),
 )
 """In the order of the tables."""
