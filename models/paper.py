@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+QUICK_VALIDATED, QUICK_SAMPLES = 5, 200
+"""Of `--quick`: data that choose parameters in the course of a fit, and draws that a Parzen window is made of."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Published:
@@ -64,6 +67,11 @@ class Row:
         """Data and configuration, as a table has them."""
         return f"{self.data}, {'as in the paper' if self.variant == 'paper' else 'default'}"
 
+    @property
+    def has_parzen_window(self) -> bool:
+        """Whether the published figure is that of a Parzen window."""
+        return self.published.figure == "Parzen window"
+
     def per_unit(self, event_shape: tuple[int, ...]) -> int:
         """How many of the unit's things, such as pixels, a datum is."""
         return math.prod(event_shape[:2]) if self.published.unit == "bits/pixel" else 1
@@ -88,7 +96,7 @@ ROWS: tuple[Row, ...] = (
         experiment="swissroll",
         picture="Figure 1",
         limits=(2.40, None),
-        quick=(None, 4_000),
+        quick=(None, 1_500),
     ),
     *_both(
         data="binary heartbeat",
@@ -97,14 +105,15 @@ ROWS: tuple[Row, ...] = (
         picture="Figure 2",
         limits=(-2.36833, -2.36833),
         quick=(None, 4_000),
+        quick_heldout=300,
     ),
     *_both(
         data="bark",
         published=Published(table="1", value=-0.55, unit="bits/pixel"),
         experiment="texture",
         picture="Figure 5",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(100, 100),
+        quick_heldout=60,
         needs_files=True,
     ),
     *_both(
@@ -112,16 +121,16 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="1, 2", value=1.489, unit="bits/pixel"),
         experiment="deadleaves",
         picture="Figure 4",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(100, 100),
+        quick_heldout=60,
     ),
     *_both(
         data="CIFAR-10",
         published=Published(table="1", value=5.4, error=0.2, unit="bits/pixel"),
         experiment="cifar10",
         picture="Figure 3",
-        quick=(300, 300),
-        quick_heldout=100,
+        quick=(50, 50),
+        quick_heldout=20,
         needs_files=True,
     ),
     *_both(
@@ -129,8 +138,8 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="2", value=317.0, error=2.7, unit="bits/image", figure="Parzen window"),
         experiment="mnist",
         picture="Figure App.1",
-        quick=(500, 500),
-        quick_heldout=200,
+        quick=(300, 100),
+        quick_heldout=60,
         needs_files=True,
     ),
     *_both(
@@ -138,7 +147,8 @@ ROWS: tuple[Row, ...] = (
         published=Published(table="none", value=None, unit="bits/image"),
         experiment="digits",
         picture="As figure App.1",
-        quick=(1_500, 300),
+        quick=(500, 120),
+        quick_heldout=100,
     ),
 )
 """In the order of the tables."""

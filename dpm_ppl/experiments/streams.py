@@ -32,6 +32,10 @@ class Stream(IntEnum):
     """Draws along the chain."""
     START = 12
     """What the values that a training starts from are found with."""
+    PARZEN = 13
+    """Draws that a Parzen window is made of."""
+    RESTORED = 14
+    """What held-out images are restored from, and draws given that."""
 
 
 def key_of(seed: int, stream: Stream) -> PRNGKey:

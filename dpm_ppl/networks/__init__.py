@@ -9,7 +9,8 @@
 - The paper's own are `SigmoidMLP` (bits), `RBFNetwork` (the swiss roll), `MultiScaleNetwork` (images) and `BumpMLP`
   (the dense layers of the latter, straight to the readout).
 - A network of your own is a subclass of `AbstractNetwork`. It can see the step by `time_features`, or by the readouts
-  `StepReadouts` (one per step) and `BumpReadout` (with `bumps` over time).
+  `StepReadouts` (one per step), `SmoothReadouts` (with which their training may begin) and `BumpReadout` (with `bumps`
+  over time).
 """
 
 from dpm_ppl.networks.base import AbstractNetwork
@@ -21,7 +22,7 @@ from dpm_ppl.networks.levels import LevelNetwork, level_network
 from dpm_ppl.networks.mlp import SigmoidMLP, TimeMLP
 from dpm_ppl.networks.rbf import RBFNetwork
 from dpm_ppl.networks.spikes import SpikeSlabNetwork, frequent_levels, spike_slab_network
-from dpm_ppl.networks.temporal import BumpReadout, StepReadouts, bumps, time_features
+from dpm_ppl.networks.temporal import BumpReadout, SmoothReadouts, StepReadouts, bumps, time_features
 
 __all__ = [
     "AbstractNetwork",
@@ -33,6 +34,7 @@ __all__ = [
     "MultiScaleNetwork",
     "RBFNetwork",
     "SigmoidMLP",
+    "SmoothReadouts",
     "SpikeSlabNetwork",
     "StepReadouts",
     "TimeMLP",

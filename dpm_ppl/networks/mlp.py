@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from dpm_ppl._common.checks import check_key, check_sizes, event_sizes
 from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
 from dpm_ppl.networks.base import AbstractNetwork, flatten, linear_layers, zero_linear
-from dpm_ppl.networks.temporal import StepReadouts, time_features
+from dpm_ppl.networks.temporal import SmoothReadouts, StepReadouts, time_features
 from dpm_ppl.schedules.steps import Step
 
 
@@ -22,7 +22,7 @@ class SigmoidMLP(AbstractNetwork):
     """
 
     layers: list[eqx.nn.Linear]
-    readouts: StepReadouts
+    readouts: StepReadouts | SmoothReadouts
     num_outputs: int = eqx.field(static=True)
 
     def __init__(

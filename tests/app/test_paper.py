@@ -4,9 +4,11 @@ import json
 
 import pytest
 
-from dpm_ppl.app.paper import PAGE, Made, declared, make_paper, table_of
+from dpm_ppl.app.paper.made import Made
+from dpm_ppl.app.paper.making import PAGE, declared, make_paper
+from dpm_ppl.app.paper.page import table_of
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.models import EXPERIMENTS
+from dpm_ppl.models import EXPERIMENTS, _smoothing
 from dpm_ppl.models.paper import ROWS, Published, Row
 
 PUBLISHED = Published(table="1", value=-2.414, unit="bits/sequence")
@@ -14,6 +16,15 @@ TINY = Row(
     data="heartbeat",
     published=PUBLISHED,
     experiment="heartbeat",
+    variant="paper",
+    options={"num_steps": 5},
+    quick_updates=2,
+    quick_heldout=50,
+)
+IMAGES = Row(
+    data="digits",
+    published=Published(table="2", value=317.0, unit="bits/image", error=2.7, figure="Parzen window"),
+    experiment="digits",
     variant="paper",
     options={"num_steps": 5},
     quick_updates=2,
@@ -47,19 +58,27 @@ def test_a_row_that_cannot_be_made_says_what_it_needs(tmp_path):
 
 
 @pytest.mark.slow
-def test_rows_are_made_once(tmp_path, capsys):
+def test_rows_are_made_once(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(_smoothing, "NUM_UPDATES", 3)
+
     def made() -> tuple[list, str]:
         found = []
-        make_paper(tmp_path, quick=True, data_folder=None, print_json=found.append, rows=(TINY, UNKNOWN))
+        make_paper(tmp_path, quick=True, data_folder=None, print_json=found.append, rows=(TINY, IMAGES, UNKNOWN))
         return found[0]["rows"], capsys.readouterr().err
 
     rows, words = made()
-    first, unknown = rows
+    first, images, unknown = rows
     assert f"{TINY.name}: 2 updates" in words
     assert (first["num_updates"], first["published"]) == (2, -2.414)
     assert first["K"]["mean"] < first["exact"]["mean"] == pytest.approx(-2.3219, abs=1e-4)
     assert unknown["not_measured"]
-    assert (tmp_path / PAGE).read_text().count("<img") == 1
+    # A window as broad as the published widths allow, around draws that fill the whole range, is no good one.
+    assert images["parzen"]["mean"] < 317
+    assert images["K"]["mean"] < 64 * 5 / 2
+    page = (tmp_path / PAGE).read_text()
+    assert page.count("<img") == 4
+    assert "as figure 3" in page
+    assert "Parzen window of 200 draws" in page
     again, words = made()
     assert (again, "updates" in words) == (rows, False)
     json.dumps(rows, allow_nan=False)

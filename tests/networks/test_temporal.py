@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.networks import BumpReadout, StepReadouts, bumps, time_features
+from dpm_ppl.networks import BumpReadout, SmoothReadouts, StepReadouts, bumps, time_features
+from dpm_ppl.schedules import Erasure
 from dpm_ppl.schedules.steps import fixed_steps
 
 T = 20
@@ -72,9 +73,29 @@ def test_time_features_are_bounded_smooth_and_tell_steps_apart():
     "make",
     [
         lambda: StepReadouts(0, 1, T),
+        lambda: SmoothReadouts(1, 1, T, num_bumps=0),
         lambda: BumpReadout(1, 1, T, num_bumps=0, key=jax.random.key(0)),
     ],
 )
 def test_bad_sizes(make):
     with pytest.raises(InputError, match="positive integer, got 0"):
         make()
+
+
+def test_smooth_readouts_are_readouts_for_each_step_that_change_slowly():
+    num_steps, features = 200, jnp.array([1.0, -2.0, 0.5])
+    steps = Erasure(num_steps).steps()
+    readouts = SmoothReadouts(3, 2, num_steps, num_bumps=4)
+    assert not jax.vmap(readouts, (None, 0))(features, steps).any()
+    drawn = jax.random.normal(jax.random.key(2), (8, 2, 4))
+    readouts = eqx.tree_at(lambda r: (r.weights, r.biases), readouts, (drawn[..., :3], drawn[..., 3]))
+    outputs = jax.vmap(readouts, (None, 0))(features, steps)
+    untied = readouts.at(steps)
+    assert (type(untied), untied.num_steps) == (StepReadouts, num_steps)
+    np.testing.assert_allclose(jax.vmap(untied, (None, 0))(features, steps), outputs, rtol=1e-5, atol=1e-5)
+    # Equal numbers in all bumps of both clocks make a readout that does not depend on time.
+    level = eqx.tree_at(lambda r: (r.weights, r.biases), readouts, (jnp.zeros((8, 2, 3)), jnp.full((8, 2), 0.85)))
+    np.testing.assert_allclose(jax.vmap(level, (None, 0))(features, steps), 1.7, rtol=1e-6)
+    # Neighbours are alike in the middle; the log-ratio, which moves faster there, tells the first steps apart.
+    moved = np.abs(np.diff(outputs, axis=0)).max(axis=1)
+    assert 2 * moved[50:150].max() < moved[0] < 0.1 * np.ptp(outputs)

@@ -17,7 +17,7 @@ def paper(*, out: Path | None = None, quick: bool = False, data_folder: Path | N
         data_folder: Folder with the files of the data, in mnist, cifar10 and texture.
         json: Print one JSON object.
     """
-    from dpm_ppl.app.paper import make_paper
+    from dpm_ppl.app.paper.making import make_paper
 
     default = Path("runs") / ("paper-quick" if quick else "paper")
     make_paper(out or default, quick=quick, data_folder=data_folder, print_json=print_json if json else None)
