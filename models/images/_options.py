@@ -23,7 +23,7 @@ MOST_CORRELATED = 1_000
 """Coordinates up to which the network starts as the best one for a Gaussian of the data's covariance."""
 NUM_VALIDATED = 200
 """Images by which parameters are chosen."""
-SAMPLED_STEPS, MOST_SCORED = 25, 300
+SAMPLED_STEPS, MOST_SCORED = 25, 200
 """Of the T steps of each image, which K is estimated from where it has more coordinates than so many."""
 MOST_PATCH = 256
 NUM_OTHER_PATCHES = 1_000, 2_000

@@ -27,7 +27,7 @@ from dpm_ppl.evaluation.parzen import NUM_SAMPLES
 from dpm_ppl.experiments import Experiment
 from dpm_ppl.experiments.options import flag
 from dpm_ppl.models import EXPERIMENTS
-from dpm_ppl.models.paper import QUICK_SAMPLES, QUICK_VALIDATED, ROWS, Row
+from dpm_ppl.models.paper import QUICK_SAMPLES, QUICK_STEPS, ROWS, Row
 
 PAGE = "paper.html"
 
@@ -67,8 +67,8 @@ def _made(row: Row, path: Path, quick: bool, data_folder: Path | None) -> Made:
     found = declared(row, data_folder)
     if isinstance(found, str):
         return Made(row=row, reason=found)
-    if quick:
-        found = replace(found, task=replace(found.task, num_validated=min(QUICK_VALIDATED, found.task.num_validated)))
+    if quick and found.task.heldout.units.num_pixels is not None:
+        found = replace(found, task=replace(found.task, num_sampled_steps=QUICK_STEPS))
     try:
         run = fit_in(path, found, row.name, row.quick_updates if quick else None)
     except TrainingError as error:
