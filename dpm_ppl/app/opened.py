@@ -7,7 +7,6 @@ from pathlib import Path
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.app import runs
 from dpm_ppl.app.directories import Run
-from dpm_ppl.diffusion import strided
 from dpm_ppl.experiments import Experiment
 from dpm_ppl.experiments.options import DIFFUSION, check_range
 from dpm_ppl.methods.base import AbstractMethod
@@ -43,7 +42,7 @@ class OpenedRun:
         return self.run.name if self.num_steps is None else f"{self.run.name}, {self.num_steps:,} steps"
 
     def on_steps(self, num_steps: int | None) -> "OpenedRun":
-        """The same with `num_steps` of its steps, by `strided`; with all if None.
+        """The same with `num_steps` of its steps, by `Diffusion.strided`; with all if None.
 
         **Raises:** `InputError` where it is no diffusion, and for a number out of range.
         """
@@ -56,7 +55,7 @@ class OpenedRun:
         check_range("--num-steps", num_steps, 2, diffusion.num_steps)
         if num_steps == diffusion.num_steps:
             return self
-        return replace(self, method=strided(diffusion, num_steps), num_steps=num_steps)
+        return replace(self, method=diffusion.strided(num_steps), num_steps=num_steps)
 
     @property
     def _suffix(self) -> str:

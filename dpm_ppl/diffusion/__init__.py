@@ -7,7 +7,6 @@
 - `bound` gives K with its terms, per datum and per step, as a `Bound`; `entropy_bounds` says between what limits the
   entropy of a reverse step lies. `sampled_bound` estimates K from a few steps of each datum; `continuous_bound` is K
   in the limit of ever more steps.
-- `strided` is a diffusion on fewer steps than it was trained with.
 """
 
 from dpm_ppl.diffusion.bounds import Bound, EntropyBounds, bound, entropy_bounds
@@ -17,7 +16,6 @@ from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.diffusion.sampled import sampled_bound
 from dpm_ppl.diffusion.sampling import sample, sample_path
 from dpm_ppl.diffusion.step_laws import Edge
-from dpm_ppl.diffusion.strided import strided
 
 __all__ = [
     "Bound",
@@ -35,5 +33,4 @@ __all__ = [
     "sample",
     "sample_path",
     "sampled_bound",
-    "strided",
 ]

@@ -1,6 +1,7 @@
 """`Diffusion`: kernel, schedule and network as a method, whose model and guide are the two chains."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -22,7 +23,8 @@ from dpm_ppl.diffusion.sampling import sample
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.diffusion.terms import log_null
 from dpm_ppl.methods.base import AbstractMethod
-from dpm_ppl.schedules import LearnedLogSNR
+from dpm_ppl.networks.temporal import AtTimes
+from dpm_ppl.schedules import LearnedLogSNR, Strided
 
 
 class Diffusion(StepLaws, AbstractMethod):
@@ -78,6 +80,21 @@ class Diffusion(StepLaws, AbstractMethod):
                 got="those of another one",
                 remedy="build the diffusion as it was when it was trained",
             ) from error
+
+    def strided(self, num_steps: int) -> "Diffusion":
+        """The same trained chain on `num_steps` of its T steps, evenly spread over 1..T and with both of these.
+
+        It is a diffusion like any other, with a bound, weights and posteriors of its own, at the cost of `num_steps`
+        evaluations of the network in place of T. Its K is in general lower, as a long step has a law that is further
+        from the kernel's; how much lower `bound` says. The network is told the time of the whole chain. It has to
+        predict what does not depend on the length of a step, as it does for the readouts `noise_prediction`, `velocity`
+        and `clean_rate`; with others K is still a bound, but a poor one.
+
+        **Raises:** `InputError` unless 2 <= `num_steps` <= T.
+        """
+        schedule = Strided(self.schedule, num_steps)
+        network = AtTimes(self.network, tuple(schedule.times.tolist()))
+        return replace(self, schedule=schedule, network=network)
 
     def log_weight(self, x_0: Datum, key: PRNGKey) -> Cost:
         return log_weight_of_paths(self, x_0[None], key, independent, None)[0]

@@ -1,6 +1,7 @@
 """How a network may depend on the step: one readout per step, bumps over time, or smooth features of time."""
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -8,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Real
 
 from dpm_ppl._common.checks import check_sizes
-from dpm_ppl._common.types import Array, Float, PRNGKey
-from dpm_ppl.networks.base import zero_linear
+from dpm_ppl._common.types import Array, Datum, Float, PRNGKey
+from dpm_ppl.networks.base import AbstractNetwork, zero_linear
 from dpm_ppl.schedules.steps import Step
 
 # Beyond this log-SNR a float32 signal cannot be told from no noise, nor noise from no signal.
@@ -107,6 +108,27 @@ class SmoothReadouts(eqx.Module):
         late = 0.5 - 0.5 * jnp.clip(step.log_snr / limit, -1.0, 1.0)
         num_bumps = len(self.biases) // 2
         return jnp.concatenate([bumps(step.t, self.num_steps, num_bumps), bumps(late, 1, num_bumps)])
+
+
+class AtTimes(AbstractNetwork):
+    """A network that is told, in place of t, the time `times[t - 1]`."""
+
+    network: AbstractNetwork
+    times: tuple[int, ...] = eqx.field(static=True)
+
+    @property
+    def num_steps(self) -> int:
+        """How many times there are."""
+        return len(self.times)
+
+    @property
+    def made_for(self) -> str | None:
+        """The readout that the network is made for, None where it does not say."""
+        return getattr(self.network, "made_for", None)
+
+    def __call__(self, x_t: Datum, step: Step) -> Float[Array, "*event outputs"]:
+        told: Any = eqx.tree_at(lambda step: step.t, step, jnp.asarray(self.times)[step.t - 1])
+        return self.network(x_t, told)
 
 
 def time_features(step: Step, num_steps: int, num_frequencies: int = 8) -> Float[Array, " features"]:

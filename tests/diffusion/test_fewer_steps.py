@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.diffusion import bound, sample, sampled_bound, strided
+from dpm_ppl.diffusion import bound, sample, sampled_bound
 from dpm_ppl.diffusion.diffusion import Diffusion
 from dpm_ppl.estimates import estimate
 from dpm_ppl.kernels import BernoulliKernel, CategoricalKernel, GaussianKernel, clean_rate, noise_prediction, uniform
@@ -56,7 +56,7 @@ def some_data(diffusion, num):
 def test_a_chain_on_all_its_steps_is_itself(name):
     diffusion = DIFFUSIONS[name]()
     x_0 = some_data(diffusion, 20)
-    whole, same = (bound(one, x_0, KEY) for one in (diffusion, strided(diffusion, 40)))
+    whole, same = (bound(one, x_0, KEY) for one in (diffusion, diffusion.strided(40)))
     np.testing.assert_allclose(same.K, whole.K, rtol=2e-4, atol=2e-4)
 
 
@@ -79,7 +79,7 @@ def test_marginals_are_those_of_the_whole_chain(schedule, num_steps):
 
 def test_the_network_is_told_the_time_of_the_whole_chain():
     diffusion = Diffusion(GaussianKernel(noise_prediction), LogSNR(100, 6.0, -6.0), Tells(), (1,))
-    shorter = strided(diffusion, 4)
+    shorter = diffusion.strided(4)
     told = shorter.outputs(jnp.zeros((4, 1)), shorter.steps)[:, 0, 0]
     assert told.tolist() == [1, 34, 67, 100]
 
@@ -90,7 +90,7 @@ def test_fewer_steps_cost_bound_as_theory_says():
     x_0 = jnp.asarray(law.multivariate_normal(np.zeros(2), COVARIANCE, 400))
     exact = -0.5 * (np.einsum("ni,ij,nj->n", x_0, np.linalg.inv(COVARIANCE), x_0) + np.log(np.linalg.det(COVARIANCE)))
     exact = exact - np.log(2 * np.pi)
-    bounds = [np.asarray(bound(strided(diffusion, num), x_0, KEY, num_draws=8).K) for num in (6, 20, 100)]
+    bounds = [np.asarray(bound(diffusion.strided(num), x_0, KEY, num_draws=8).K) for num in (6, 20, 100)]
     for K in bounds:
         gap = estimate(exact - K)
         assert gap.mean > -4 * gap.se
@@ -101,7 +101,7 @@ def test_fewer_steps_cost_bound_as_theory_says():
 
 @pytest.mark.parametrize("name", ["gaussian", "bernoulli"])
 def test_draws_of_a_shorter_chain_are_of_the_kind_of_the_data(name):
-    diffusion = strided(DIFFUSIONS[name](), 5)
+    diffusion = DIFFUSIONS[name]().strided(5)
     draws = sample(diffusion, KEY, 10)
     diffusion.check_data(draws)
     assert np.unique(np.asarray(draws), axis=0).shape[0] > 1
@@ -129,4 +129,4 @@ def test_evenly_spread_steps_have_less_noise():
 @pytest.mark.parametrize("num_steps", [1, 41])
 def test_numbers_of_steps_out_of_range_are_refused(num_steps):
     with pytest.raises(InputError, match="num_steps: expected a whole number from 2 to T = 40"):
-        strided(DIFFUSIONS["gaussian"](), num_steps)
+        DIFFUSIONS["gaussian"]().strided(num_steps)
