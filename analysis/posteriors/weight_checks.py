@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.likelihood import LogLikelihood
-from dpm_ppl.likelihood.diagnostics import DOUBTFUL, LARGEST_USABLE_KHAT, RELIABLE, UNUSABLE, is_khat_bad
+from dpm_ppl.likelihood.diagnostics import of_approximation
 from dpm_ppl.likelihood.running import RunningWeights
 
 
@@ -47,9 +47,6 @@ def check_weights(log_weights: ArrayLike, num_draws: int | None = None) -> Weigh
     running = RunningWeights(1, seed=0)
     running.add(log_weights[None])
     found = LogLikelihood.of([running], 1)
-    khat, verdict = float(found.khat[0]), str(found.verdict[0])
-    if khat > LARGEST_USABLE_KHAT:
-        verdict = UNUSABLE
-    elif verdict == RELIABLE and is_khat_bad(khat, len(log_weights)):
-        verdict = DOUBTFUL
+    khat = float(found.khat[0])
+    verdict = of_approximation(str(found.verdict[0]), khat, len(log_weights))
     return WeightCheck(khat, float(found.ess[0]), len(log_weights), estimate(log_weights), verdict)
