@@ -23,7 +23,7 @@ from dpm_ppl.estimates.standard_errors import Estimate, estimate, finite_or_none
 from dpm_ppl.guides.forward import ERRORS, Forward
 from dpm_ppl.guides.pair import Drawn, Pair, Trace, laplace
 from dpm_ppl.guides.reference import as_reference, check_placeable, reference_log_weights
-from dpm_ppl.guides.refusals import check_guide, check_model, check_params
+from dpm_ppl.guides.refusals import check_guide, check_model, check_params, running_programs
 from dpm_ppl.likelihood.diagnostics import (
     DOUBTFUL,
     LARGEST_USABLE_KHAT,
@@ -228,15 +228,8 @@ def _set_up(guide: AutoGuide, key: PRNGKey, args: Any, kwargs: Any) -> None:
     if isinstance(guide, AutoDelta) or (isinstance(guide, AutoGuideList) and any(isinstance(p, AutoDelta) for p in guide)):
         remedy = "use AutoLaplaceApproximation, whose law around the mode has one"
         raise InputError("guide", expected="a law with a density", got="AutoDelta, a point mass", remedy=remedy)
-    try:
+    with running_programs("guide"):
         set_up(guide, key, args, kwargs)
-    except Exception as error:  # NumPyro's, of many kinds
-        raise InputError(
-            "guide",
-            expected="a guide of this model",
-            got=f"{type(guide).__name__}, {type(error).__name__}: {error}",
-            remedy="pass the one that was fitted",
-        ) from error
 
 
 def _drawn(pair: Pair, key: PRNGKey, num: int, particles_chunk: int | None) -> Drawn:

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from numpyro.infer.autoguide import AutoContinuous, AutoGuideList
 
-from dpm_ppl._common.checks import check_finite, check_kind, real_array
+from dpm_ppl._common.checks import as_jax_holds, check_finite, check_kind
 from dpm_ppl._common.chunks import chunk_like, chunk_size, in_chunks
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
@@ -55,7 +55,7 @@ def as_reference(given: Any, of_model: Trace, of_guide: Trace) -> Reference:
     arrays, leading = {}, set()
     for name in names:
         argument, shape = f"reference, site {name}", of_model[name]["value"].shape
-        array = arrays[name] = np.asarray(real_array(given[name], argument))
+        array = arrays[name] = np.asarray(as_jax_holds(given[name], argument))
         before = array.shape[: array.ndim - len(shape)]
         if array.shape[len(before) :] != shape or len(before) not in (1, 2) or 0 in array.shape:
             expected = f"(draw, *{shape}) or (chain, draw, *{shape})"

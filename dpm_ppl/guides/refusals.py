@@ -4,6 +4,7 @@ Seen are the sites, laws, plates and parameters of both. Whether the weights of 
 their diagnostics to say.
 """
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -75,6 +76,8 @@ def check_guide(pair: Pair, key: PRNGKey) -> tuple[Trace, Trace]:
         got, remedy = fault
         expected = "a guide that draws every latent of the model, from a density that it states"
         raise InputError(_GUIDE, expected=expected, got=got, remedy=remedy)
+    with running_programs("model and guide"):
+        eqx.filter_eval_shape(lambda given: given.weigh(key), pair)
     return of_model, of_guide
 
 
@@ -99,21 +102,28 @@ def shapes_of(argument: str, look: Callable[..., list[Trace]], *given: Any) -> l
         found.extend(look(*given))
         return [{name: site["value"] for name, site in trace.items() if "value" in site} for trace in found]
 
-    try:
+    with running_programs(argument):
         shapes = eqx.filter_eval_shape(values, *given)
-    except InputError:
-        raise
-    except Exception as error:  # whatever the user's own code may raise
-        raise InputError(
-            argument,
-            expected="programs of these params, args and kwargs",
-            got=f"{type(error).__name__}: {error}",
-            remedy="pass what SVI was run with, data as arrays",
-        ) from error
     return [
         {name: site | {"value": of_trace.get(name)} for name, site in trace.items()}
         for trace, of_trace in zip(found, shapes, strict=True)
     ]
+
+
+@contextlib.contextmanager
+def running_programs(argument: str) -> Iterator[None]:
+    """Within it, whatever goes wrong in the user's programs is an `InputError` of this argument."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of their own code, or of NumPyro's for it
+        raise InputError(
+            argument,
+            expected="programs of these params, args and kwargs",
+            got=f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'without a message'}",
+            remedy="pass what SVI was run with, data as arrays",
+        ) from error
 
 
 def _trace(program: Callable[..., Any], pair: Pair, key: PRNGKey, placed: Any = None) -> Any:

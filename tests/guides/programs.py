@@ -77,7 +77,7 @@ LOG_Z_COUNTS = float(
 
 def augmented_guide(y):
     """A scale mixture, whose scale is drawn; `augmented` has a law for it in the other direction."""
-    scale = numpyro.sample("scale", dist.LogNormal(-0.8, 0.3), infer={"is_auxiliary": True})
+    scale = numpyro.sample("scale", dist.LogNormal(-0.8, 0.3))
     with numpyro.plate("data", len(y)):
         numpyro.sample("z", dist.Normal(0.8 * y, scale))
 
@@ -124,7 +124,7 @@ _KNOWN = {
     "discrete, program": Known(switched, as_it_is(switched_guide), (Y,), LOG_Z_SWITCHED, None),
     "simplex, AutoDiagonalNormal": Known(counts, AutoDiagonalNormal, (COUNTS,), LOG_Z_COUNTS),
     "normal, AutoMultivariateNormal": Known(normal, AutoMultivariateNormal, (Y,), LOG_Z_NORMAL),
-    "normal, AutoIAFNormal": Known(normal, AutoIAFNormal, (Y,), LOG_Z_NORMAL, 0),
+    "normal, AutoIAFNormal": Known(normal, AutoIAFNormal, (Y,), LOG_Z_NORMAL, 1000),
     "normal, AutoDAIS": Known(normal, AutoDAIS, (Y,), LOG_Z_NORMAL),
 }
 KNOWN = [instance(known, quick=place < 6, name=name) for place, (name, known) in enumerate(_KNOWN.items())]
