@@ -202,8 +202,8 @@ def drawing_from[G: AutoContinuous](guide: G, law: dist.Distribution) -> G:
 def unconstrained_site(guide: AutoContinuous, latents: Mapping[str, Any]) -> dict[str, jax.Array]:
     """The auxiliary site that a guide makes all latents of, with the value behind these; private in NumPyro.
 
-    It inverts what the guide's `__call__` does: sites in the order, and with the supports, of the trace that it has been
-    set up with. `guide._unpack_latent.inv` would be the way, but lacks an argument.
+    It inverts what the guide's `__call__` does: sites in the order, and with the supports, of the trace that it was set
+    up with. `guide._unpack_latent.inv` would be the way, but lacks an argument.
     """
     sites: dict[str, Any] = guide.prototype_trace or {}
     values = [biject_to(sites[name]["fn"].support).inv(latents[name]) for name in guide._init_locs]

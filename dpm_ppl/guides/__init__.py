@@ -4,7 +4,8 @@
 the posterior from elsewhere also bounds from above, which see what a guide has lost.
 """
 
-from dpm_ppl.guides.evidence import Evidence, evidence
+from dpm_ppl.guides.evidence import evidence
 from dpm_ppl.guides.forward import Forward
+from dpm_ppl.guides.result import Evidence
 
 __all__ = ["Evidence", "Forward", "evidence"]

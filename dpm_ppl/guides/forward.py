@@ -13,7 +13,6 @@ from numpyro.diagnostics import effective_sample_size as independent_draws
 from dpm_ppl._common.wording import AT_MOST, percentage, short_repr
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.likelihood.result import LogLikelihood
-from dpm_ppl.likelihood.running import RunningWeights
 
 ERRORS = 3.0
 """Standard errors by which something must be the case before a verdict is made of it."""
@@ -60,9 +59,7 @@ class Forward:
     @classmethod
     def of(cls, log_weights: np.ndarray, num_chains: int, largest: float) -> "Forward":
         """From log-weights of draws of the posterior, chain after chain, and the largest of the guide's own."""
-        running = RunningWeights(1, seed=0)
-        running.add(-log_weights[None])
-        inverse = LogLikelihood.of([running], 1)
+        inverse = LogLikelihood.of_weights(-log_weights)
         num = len(log_weights)
         with np.errstate(invalid="ignore"):
             mean, mean_inverse = (np.logaddexp.reduce(part) - np.log(num) for part in (log_weights, -log_weights))

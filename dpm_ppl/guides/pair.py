@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro import handlers
-from numpyro.distributions import Distribution
+from numpyro.distributions import Distribution, Unit
 from numpyro.infer.autoguide import AutoLaplaceApproximation
 
 from dpm_ppl._common.errors import InputError
@@ -51,6 +51,25 @@ class Pair(NamedTuple):
         if placed is not None:  # what it draws itself lies in its support but for rounding
             log_q = jnp.where(all_within(of_guide), log_q, -jnp.inf)
         return Drawn(log_p - log_q, log_q, {name: of_model[name]["value"] for name in reported(of_model, of_guide)})
+
+    def log_densities(self, draws: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """By site, of the model's latents and of what it observes: log-densities of one draw, not summed over plates.
+
+        What auxiliary sites the model has, and factors, which observe nothing, are left out.
+        """
+        placed = handlers.substitute(handlers.seed(self.model, 0), data=self.params | draws)
+        trace = handlers.trace(placed).get_trace(*self.args, **self.kwargs)
+        of_latents, of_observed = {}, {}
+        for name, site in trace.items():
+            if site["type"] == "sample" and (name in draws or _observes(site)):
+                log_density = site["fn"].log_prob(site["value"])
+                scaled = log_density if site["scale"] is None else site["scale"] * log_density
+                (of_observed if site["is_observed"] else of_latents)[name] = scaled
+        return of_latents, of_observed
+
+    def observed(self) -> dict[str, np.ndarray]:
+        """The values of the sites that observe something, by name."""
+        return {name: np.asarray(value) for name, value in _observed(self).items()}
 
 
 class Laplace(eqx.Module):
@@ -105,3 +124,14 @@ def reported(of_model: Trace, of_guide: Trace) -> list[str]:
 
 def _total(trace: Trace) -> Array:
     return jnp.asarray(sum(jnp.sum(site["log_prob"]) for site in trace.values() if site["type"] == "sample"))
+
+
+@eqx.filter_jit  # where what is drawn on the way is not looked at by anyone
+def _observed(pair: Pair) -> dict[str, Array]:
+    seeded = handlers.seed(handlers.substitute(pair.model, data=pair.params), 0)
+    sites = handlers.trace(seeded).get_trace(*pair.args, **pair.kwargs)
+    return {name: jnp.asarray(site["value"]) for name, site in sites.items() if _observes(site)}
+
+
+def _observes(site: dict[str, Any]) -> bool:
+    return site["type"] == "sample" and site["is_observed"] and not isinstance(site["fn"], Unit)

@@ -6,8 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dpm_ppl._common.types import PRNGKey
+from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl.estimates import Estimate
+
+Data = Array | np.ndarray
+"""What a model is called with: NumPy's arrays as they are declared, JAX's inside of what is compiled."""
 
 
 @dataclass(frozen=True)

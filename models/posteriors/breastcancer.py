@@ -5,9 +5,8 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from dpm_ppl._common.types import Array
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.models.posteriors._target import Target
+from dpm_ppl.models.posteriors._target import Data, Target
 
 
 def breast_cancer() -> Target:
@@ -21,7 +20,7 @@ def breast_cancer() -> Target:
     standardised = (covariates - covariates.mean(axis=0)) / covariates.std(axis=0)
     design = np.concatenate([np.ones((len(benign), 1)), standardised], axis=1)
 
-    def model(design: Array, benign: Array) -> None:
+    def model(design: Data, benign: Data) -> None:
         coefficients = numpyro.sample("coefficients", dist.Normal().expand([design.shape[1]]).to_event(1))
         logits = jnp.sum(design * coefficients, axis=1)
         with numpyro.plate("case", len(design)):

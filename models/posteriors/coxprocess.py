@@ -1,4 +1,4 @@
-"""`cox_process`: points in the unit square, counted in the cells of a grid; their log intensity is a Gaussian process."""
+"""`cox_process`: points in the unit square, counted on a grid, whose log intensity is a Gaussian process."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,9 +6,8 @@ import numpyro
 import numpyro.distributions as dist
 
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.types import Array
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.models.posteriors._target import Target
+from dpm_ppl.models.posteriors._target import Data, Target
 
 FINEST = 32
 """Cells to a side of the grid that the points are simulated on."""
@@ -31,7 +30,7 @@ def cox_process(grid: int = 8) -> Target:
     counts = points.reshape(grid, FINEST // grid, grid, FINEST // grid).sum(axis=(1, 3)).ravel()
     factor = np.linalg.cholesky(_covariance(grid))
 
-    def model(factor: Array, counts: Array) -> None:
+    def model(factor: Data, counts: Data) -> None:
         noise = numpyro.sample("noise", dist.Normal().expand([len(counts)]).to_event(1))
         mean = np.log(NUM_EXPECTED) - VARIANCE / 2
         log_intensity = numpyro.deterministic("log_intensity", mean + factor @ noise)

@@ -5,9 +5,8 @@ import numpy as np
 import numpyro
 import numpyro.distributions as dist
 
-from dpm_ppl._common.types import Array
 from dpm_ppl.estimates import Estimate
-from dpm_ppl.models.posteriors._target import Target
+from dpm_ppl.models.posteriors._target import Data, Target
 
 JITTER = 1e-4
 """Share of the variance that each place has to itself, so that float32 can factorise the covariance."""
@@ -23,7 +22,7 @@ def gaussian_process(num_places: int = 24) -> Target:
     rate = np.exp(1.0 + 1.2 * np.sin(2 * np.pi * places))
     observed = np.random.default_rng(0).poisson(rate)
 
-    def model(places: Array, counts: Array) -> None:
+    def model(places: Data, counts: Data) -> None:
         length = numpyro.sample("length", dist.InverseGamma(5.0, 1.0))
         amplitude = numpyro.sample("amplitude", dist.HalfNormal(1.0))
         distances = (places[:, None] - places) / length

@@ -97,13 +97,11 @@ def switched_guide(y):
     numpyro.sample("which", dist.Bernoulli(0.5))
 
 
-LOG_Z_SWITCHED = float(
-    np.logaddexp(np.log(0.7) + norm.logpdf(Y).sum(), np.log(0.3) + norm.logpdf(Y, loc=2.0).sum())
-)
+LOG_Z_SWITCHED = float(np.logaddexp(np.log(0.7) + norm.logpdf(Y).sum(), np.log(0.3) + norm.logpdf(Y, loc=2.0).sum()))
 
 
 class Known(NamedTuple):
-    """A model, a way to make a guide of it, what to call both with, its log evidence, and how many updates to fit it by."""
+    """A model, how to make a guide of it, what to call both with, its log evidence, and by how many updates to fit."""
 
     model: Callable[..., Any]
     guide: Callable[[Any], Any]

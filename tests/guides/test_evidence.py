@@ -137,7 +137,9 @@ def test_a_small_budget_gives_the_same_figures():
 
 def test_float64(x64):
     found = evidence(normal, normal_guide, BEST, Y.astype(np.float64), key=KEY, num_particles=300)
-    np.testing.assert_allclose(found.log_weights, norm.logpdf(np.float64(Y), scale=np.hypot(1, NOISE)).sum(), rtol=1e-12)
+    np.testing.assert_allclose(
+        found.log_weights, norm.logpdf(np.float64(Y), scale=np.hypot(1, NOISE)).sum(), rtol=1e-12
+    )
 
 
 def test_resampled_draws_are_the_posterior():

@@ -70,10 +70,7 @@ def around_mode(log_p, start: np.ndarray, num: int) -> float:
     hessian = np.array(
         [
             [
-                (
-                    log_p(mode + a + b) - log_p(mode + a - b) - log_p(mode - a + b) + log_p(mode - a - b)
-                )
-                / (4 * step**2)
+                (log_p(mode + a + b) - log_p(mode + a - b) - log_p(mode - a + b) + log_p(mode - a - b)) / (4 * step**2)
                 for b in shifts
             ]
             for a in shifts
