@@ -72,24 +72,28 @@ def as_reference(given: Any, of_model: Trace, of_guide: Trace) -> Reference:
 
 def check_placeable(pair: Pair, of_model: Trace, of_guide: Trace, key: PRNGKey) -> None:
     """Raise `InputError` where the guide's density at given latents is not to be had."""
-    if hasattr(pair.guide, METHOD):
-        return
     latents = {name: of_model[name]["value"] for name in posterior_sites(of_model, of_guide)}
     expected = "a guide whose density at a given draw is known"
     remedy = f"give the guide a method {METHOD}, or leave the reference out"
     kind = type(pair.guide).__name__
+    left = [] if hasattr(pair.guide, METHOD) else _left_open(pair, latents, key)
+    if left:
+        got = f"{kind}, with {listed(left)} behind each draw"
+        raise InputError("reference", expected=expected, got=got, remedy=remedy)
+    try:
+        eqx.filter_eval_shape(_log_weight, pair, latents, key)
+    except NotImplementedError as error:  # as of flows that go one way only
+        raise InputError("reference", expected=expected, got=f"{kind}: {error}", remedy=remedy) from error
+
+
+def _left_open(pair: Pair, latents: dict[str, Any], key: PRNGKey) -> list[str]:
+    """The sites that a guide would still draw, given the latents."""
     placed = jax.eval_shape(partial(_placed, pair.guide), latents)
     _, of_guide = shapes_of_pair(pair, key, placed)
     left = [name for name in latents_of(of_guide) if name not in placed]
     if isinstance(pair.guide, AutoContinuous | AutoGuideList | Laplace):
         left = [name for name in left if name not in latents]  # which follow from what is placed
-    if left:
-        got = f"{kind}, with {listed(left)} behind each draw"
-        raise InputError("reference", expected=expected, got=got, remedy=remedy)
-    try:
-        eqx.filter_eval_shape(lambda given, placed: given.weigh(key, placed), pair, placed)
-    except NotImplementedError as error:  # as of flows that go one way only
-        raise InputError("reference", expected=expected, got=f"{kind}: {error}", remedy=remedy) from error
+    return left
 
 
 def reference_log_weights(pair: Pair, reference: Reference, key: PRNGKey, particles_chunk: int | None) -> np.ndarray:
@@ -120,14 +124,14 @@ def reference_log_weights(pair: Pair, reference: Reference, key: PRNGKey, partic
 
 @eqx.filter_jit
 def _log_weights(pair: Pair, draws: dict[str, Array], number: Array, key: PRNGKey) -> Array:
-    def of_draw(latents: dict[str, Array], number: Array) -> Array:
-        own = jax.random.fold_in(key, number)
-        if hasattr(pair.guide, METHOD):
-            method: Any = getattr(pair.guide, METHOD)
-            return jnp.asarray(method(own, pair.params, latents, *pair.args, **pair.kwargs))
-        return pair.weigh(own, _placed(pair.guide, latents)).log_weight
+    return jax.vmap(lambda latents, number: _log_weight(pair, latents, jax.random.fold_in(key, number)))(draws, number)
 
-    return jax.vmap(of_draw)(draws, number)
+
+def _log_weight(pair: Pair, latents: dict[str, Array], key: PRNGKey) -> Array:
+    if hasattr(pair.guide, METHOD):
+        method: Any = getattr(pair.guide, METHOD)
+        return jnp.asarray(method(key, pair.params, latents, *pair.args, **pair.kwargs))
+    return pair.weigh(key, _placed(pair.guide, latents)).log_weight
 
 
 def _placed(guide: Any, latents: dict[str, Any]) -> dict[str, Any]:
