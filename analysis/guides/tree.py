@@ -15,7 +15,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.tree.tree import to_datatree
 from dpm_ppl.guides import Evidence
-from dpm_ppl.guides.pair import Pair
+from dpm_ppl.guides.weighing.pair import Pair
 
 _DRAWS_AT_ONCE = 64
 

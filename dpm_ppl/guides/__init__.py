@@ -5,7 +5,7 @@ the posterior from elsewhere also bounds from above, which see what a guide has 
 """
 
 from dpm_ppl.guides.evidence import evidence
-from dpm_ppl.guides.forward import Forward
-from dpm_ppl.guides.result import Evidence
+from dpm_ppl.guides.weighing.forward import Forward
+from dpm_ppl.guides.weighing.result import Evidence
 
 __all__ = ["Evidence", "Forward", "evidence"]

@@ -15,11 +15,11 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.numpyro_seam import set_up
 from dpm_ppl._common.types import Array, PRNGKey
-from dpm_ppl.guides.forward import Forward
-from dpm_ppl.guides.pair import Drawn, Pair, Trace, laplace
-from dpm_ppl.guides.reference import as_reference, check_placeable, reference_log_weights
-from dpm_ppl.guides.refusals import check_guide, check_model, check_params, running_programs
-from dpm_ppl.guides.result import Evidence
+from dpm_ppl.guides.weighing.forward import Forward
+from dpm_ppl.guides.weighing.pair import Drawn, Pair, Trace, laplace
+from dpm_ppl.guides.weighing.reference import as_reference, check_placeable, reference_log_weights
+from dpm_ppl.guides.weighing.refusals import check_guide, check_model, check_params, running_programs
+from dpm_ppl.guides.weighing.result import Evidence
 
 _MOST_PARTICLES = 1024
 

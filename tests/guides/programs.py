@@ -90,14 +90,14 @@ def augmented(y):
 def switched(y):
     """One component for all data, a discrete latent that the guide draws."""
     which = numpyro.sample("which", dist.Bernoulli(0.3))
-    numpyro.sample("y", dist.Normal(2.0 * which, 1.0).expand([len(y)]).to_event(1), obs=y)
+    numpyro.sample("y", dist.Normal(0.5 * which, 1.0).expand([len(y)]).to_event(1), obs=y)
 
 
 def switched_guide(y):
-    numpyro.sample("which", dist.Bernoulli(0.5))
+    numpyro.sample("which", dist.Bernoulli(0.35))
 
 
-LOG_Z_SWITCHED = float(np.logaddexp(np.log(0.7) + norm.logpdf(Y).sum(), np.log(0.3) + norm.logpdf(Y, loc=2.0).sum()))
+LOG_Z_SWITCHED = float(np.logaddexp(np.log(0.7) + norm.logpdf(Y).sum(), np.log(0.3) + norm.logpdf(Y, loc=0.5).sum()))
 
 
 class Known(NamedTuple):

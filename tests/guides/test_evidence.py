@@ -14,7 +14,7 @@ from scipy.stats import norm
 
 import dpm_ppl as dpm
 from dpm_ppl.guides import Evidence, evidence
-from dpm_ppl.guides.pair import Pair
+from dpm_ppl.guides.weighing.pair import Pair
 from tests.guides.programs import (
     BEST,
     KNOWN,

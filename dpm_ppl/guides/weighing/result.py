@@ -13,8 +13,8 @@ from dpm_ppl._common.checks import check_key, whole_number
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl._common.wording import AT_LEAST, khat_words, percentage, short_repr
 from dpm_ppl.estimates.standard_errors import Estimate, estimate, finite_or_none
-from dpm_ppl.guides.forward import ERRORS, Forward
-from dpm_ppl.guides.pair import Pair
+from dpm_ppl.guides.weighing.forward import ERRORS, Forward
+from dpm_ppl.guides.weighing.pair import Pair
 from dpm_ppl.likelihood.diagnostics import (
     DOUBTFUL,
     LARGEST_USABLE_KHAT,

@@ -22,7 +22,7 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import dependent_on
 from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl._common.wording import listed
-from dpm_ppl.guides.pair import Laplace, Pair, Trace, is_auxiliary, latents_of
+from dpm_ppl.guides.weighing.pair import Laplace, Pair, Trace, is_auxiliary, latents_of
 from dpm_ppl.methods.pushforward import has_its_density
 from dpm_ppl.methods.sites import parts_of
 

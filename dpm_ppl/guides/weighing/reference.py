@@ -25,8 +25,8 @@ from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.numpyro_seam import unconstrained_site
 from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl._common.wording import listed
-from dpm_ppl.guides.pair import Laplace, Pair, Trace, latents_of, posterior_sites, reported
-from dpm_ppl.guides.refusals import shapes_of_pair
+from dpm_ppl.guides.weighing.pair import Laplace, Pair, Trace, latents_of, posterior_sites, reported
+from dpm_ppl.guides.weighing.refusals import shapes_of_pair
 
 METHOD = "reference_log_weight"
 _MOST = 256
