@@ -160,9 +160,8 @@ def test_an_automatic_guide_that_draws_from_another_law():
     seam.set_up(auto, KEY, (0.3,), {})
     law = dist.Normal(jnp.full(1, 7.0), 1e-3).to_event(1)
     sites = traced(seam.drawing_from(auto, law), 0.3)
-    assert sites["_auto_latent"]["fn"] is law
     assert abs(sites["z"]["value"] - 7) < 0.1
-    assert traced(auto, 0.3)["_auto_latent"]["fn"] is not law
+    assert abs(traced(auto, 0.3)["z"]["value"]) < 5
 
 
 def test_chains_that_have_not_run():
