@@ -8,8 +8,7 @@ from numpy.typing import ArrayLike
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.estimates.standard_errors import Estimate, estimate
 from dpm_ppl.likelihood import LogLikelihood
-from dpm_ppl.likelihood.diagnostics import DOUBTFUL, LARGEST_USABLE_KHAT, RELIABLE, UNUSABLE, is_khat_bad
-from dpm_ppl.likelihood.running import RunningWeights
+from dpm_ppl.likelihood.diagnostics import of_approximation
 
 
 @dataclass(frozen=True)
@@ -44,12 +43,7 @@ def check_weights(log_weights: ArrayLike, num_draws: int | None = None) -> Weigh
             got=f"shape {log_weights.shape}{wrong}",
             remedy="one per draw; where the model or the guide gives none, find out why",
         )
-    running = RunningWeights(1, seed=0)
-    running.add(log_weights[None])
-    found = LogLikelihood.of([running], 1)
-    khat, verdict = float(found.khat[0]), str(found.verdict[0])
-    if khat > LARGEST_USABLE_KHAT:
-        verdict = UNUSABLE
-    elif verdict == RELIABLE and is_khat_bad(khat, len(log_weights)):
-        verdict = DOUBTFUL
+    found = LogLikelihood.of_weights(log_weights)
+    khat = float(found.khat[0])
+    verdict = of_approximation(str(found.verdict[0]), khat, len(log_weights))
     return WeightCheck(khat, float(found.ess[0]), len(log_weights), estimate(log_weights), verdict)

@@ -34,7 +34,7 @@ Group = xr.Dataset | Mapping[str, Any]
 DrawsOf = Literal["estimates", "parameters"]
 
 LEADING_DIMS = {
-    **dict.fromkeys(("posterior", "prior", "prior_sbc", "sample_stats"), ("chain", "draw")),
+    **dict.fromkeys(("posterior", "prior", "prior_sbc", "sample_stats", "log_prior"), ("chain", "draw")),
     **dict.fromkeys(("posterior_predictive", "prior_predictive"), ("chain", "draw")),
     "log_likelihood": ("chain", "draw", "datum"),
     "observed_data": ("datum",),

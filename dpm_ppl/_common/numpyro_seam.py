@@ -18,9 +18,9 @@ import numpyro.distributions as dist
 import optax
 from jax.typing import ArrayLike
 from numpyro import handlers
-from numpyro.distributions import constraints
+from numpyro.distributions import biject_to, constraints
 from numpyro.infer import MCMC, SVI
-from numpyro.infer.autoguide import AutoGuide
+from numpyro.infer.autoguide import AutoContinuous, AutoGuide
 from numpyro.infer.elbo import ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.infer.util import get_importance_trace
@@ -187,6 +187,27 @@ def set_up(guide: AutoGuide, key: jax.Array, args: Any, kwargs: Any) -> None:
     """Have an automatic guide look at its model now: what it keeps of it must not come from inside a compiled loop."""
     if guide.prototype_trace is None:
         handlers.seed(guide, key)(*args, **kwargs)
+
+
+def drawing_from[G: AutoContinuous](guide: G, law: dist.Distribution) -> G:
+    """The guide with its unconstrained latents drawn from another law, as a program.
+
+    NumPyro's Laplace guide runs as the point mass that it is while it is fitted, and has its normal law elsewhere.
+    """
+    drawn: Any = copy.copy(guide)
+    drawn._get_posterior = lambda: law
+    return drawn
+
+
+def unconstrained_site(guide: AutoContinuous, latents: Mapping[str, Any]) -> dict[str, jax.Array]:
+    """The auxiliary site that a guide makes all latents of, with the value behind these; private in NumPyro.
+
+    It inverts what the guide's `__call__` does: sites in the order, and with the supports, of the trace that it was set
+    up with. `guide._unpack_latent.inv` would be the way, but lacks an argument.
+    """
+    sites: dict[str, Any] = guide.prototype_trace or {}
+    values = [biject_to(sites[name]["fn"].support).inv(latents[name]) for name in guide._init_locs]
+    return {f"_{guide.prefix}_latent": jnp.concatenate([jnp.ravel(value) for value in values])}
 
 
 def samples_of(mcmc: MCMC) -> dict[str, Any] | None:

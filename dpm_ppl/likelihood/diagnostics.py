@@ -78,6 +78,17 @@ def is_khat_bad(khat: np.ndarray | float, num_draws: np.ndarray | int) -> np.nda
     return np.asarray(~(khat <= most_reliable_khat(num_draws)))
 
 
+def of_approximation(verdict: str, khat: float, num_draws: int) -> str:
+    """The verdict on the law that draws come from, given that on the evidence that they estimate.
+
+    Of an approximation k-hat says how far it is from its target (Yao et al. 2018, section 2): at best `doubtful` where
+    it is more than so many draws allow, and `unusable` above 1.
+    """
+    if khat > LARGEST_USABLE_KHAT:
+        return UNUSABLE
+    return DOUBTFUL if verdict == RELIABLE and bool(is_khat_bad(khat, num_draws)) else verdict
+
+
 def most_reliable_khat(num_draws: np.ndarray | int) -> np.ndarray:
     """The largest k-hat that S draws allow, min(1 - 1 / log10 S, 0.7) (Vehtari et al. 2024)."""
     with np.errstate(divide="ignore"):

@@ -13,6 +13,8 @@ from dpm_ppl.likelihood.ladder import Ladder, ladder_of
 from dpm_ppl.likelihood.running import RunningWeights, finite_or_zero
 from dpm_ppl.likelihood.tails import NORMAL_QUANTILE, bulk_index, skewness_factor, unseen_tail
 
+_DRAWS_AT_ONCE = 4096
+
 
 @dataclass(frozen=True)
 class LogLikelihood:
@@ -90,6 +92,14 @@ class LogLikelihood:
             interrupted=interrupted,
             log_weights=log_weights,
         )
+
+    @classmethod
+    def of_weights(cls, log_weights: np.ndarray) -> "LogLikelihood":
+        """Of one datum, from log-weights `(draw,)` that are at hand."""
+        running = RunningWeights(1, seed=0)
+        for start in range(0, len(log_weights), _DRAWS_AT_ONCE):
+            running.add(log_weights[None, start : start + _DRAWS_AT_ONCE])
+        return cls.of([running], 1)
 
 
 def _summary(weights: RunningWeights, exact: bool) -> dict[str, np.ndarray]:

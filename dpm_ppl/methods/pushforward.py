@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -26,19 +27,23 @@ def change_of_variables(guide: Callable, params: dict[str, Any], x_0: Batch, pro
     points = [name for name, site in latents.items() if Delta in site.laws and name in probe.model]
     if not auxiliary or not points:
         return frozenset()
-    guide = handlers.substitute(guide, data=params)
-    seen = (_has_its_density(guide, x_0, auxiliary, points, jax.random.key(seed)) for seed in range(2))
+    bound = partial(handlers.substitute(guide, data=params), x_0)
+    seen = (has_its_density(bound, auxiliary, points, jax.random.key(seed)) for seed in range(2))
     return frozenset(auxiliary + points) if all(seen) else frozenset()
 
 
-def _has_its_density(guide: Callable, x_0: Batch, auxiliary: list[str], points: list[str], key: PRNGKey) -> bool:
+def has_its_density(guide: Callable[[], Any], auxiliary: list[str], points: list[str], key: PRNGKey) -> bool:
+    """Whether the point masses at `points` state the density of the map from the `auxiliary` sites, at one draw.
+
+    `guide` takes no arguments any more, and has its parameters.
+    """
     seeded = handlers.seed(guide, key)
-    drawn = handlers.trace(seeded).get_trace(x_0)
+    drawn = handlers.trace(seeded).get_trace()
     fixed = {name: site["value"] for name, site in drawn.items() if site["type"] == "sample" and name not in points}
     start, as_sites = ravel_pytree({name: fixed[name] for name in auxiliary})
 
     def to_points(values: Array) -> tuple[Array, Array]:
-        sites = handlers.trace(handlers.substitute(seeded, data=fixed | as_sites(values))).get_trace(x_0)
+        sites = handlers.trace(handlers.substitute(seeded, data=fixed | as_sites(values))).get_trace()
         at = [sites[name] for name in points]
         log_density = sum(jnp.sum(site["fn"].log_prob(site["value"])) for site in at)
         return jnp.concatenate([jnp.ravel(site["value"]) for site in at]), jnp.asarray(log_density)

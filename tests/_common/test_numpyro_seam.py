@@ -13,7 +13,7 @@ from numpyro.contrib.control_flow import scan
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import constraints
 from numpyro.infer import MCMC, NUTS, SVI, RenyiELBO, Trace_ELBO
-from numpyro.infer.autoguide import AutoNormal
+from numpyro.infer.autoguide import AutoMultivariateNormal, AutoNormal
 from numpyro.primitives import Messenger
 
 from dpm_ppl._common import numpyro_seam as seam
@@ -138,6 +138,30 @@ def test_an_automatic_guide_is_set_up_once():
     assert "z" in first
     seam.set_up(auto, KEY, (0.3,), {})
     assert auto.prototype_trace is first
+
+
+def test_the_site_that_an_automatic_guide_makes_all_latents_of():
+    def several(x_0):
+        share = numpyro.sample("share", dist.Beta(2.0, 2.0))
+        numpyro.sample("z", dist.Normal(share, 1.0).expand([2]).to_event(1))
+
+    auto = AutoMultivariateNormal(several, prefix="own")
+    seam.set_up(auto, KEY, (0.3,), {})
+    latents = {"share": jnp.array(0.3), "z": jnp.array([0.1, -2.0])}
+    (name,) = placed = seam.unconstrained_site(auto, latents)
+    assert name == "_own_latent"
+    sites = traced(handlers.substitute(auto, data=placed), 0.3)
+    for site, value in latents.items():
+        np.testing.assert_allclose(sites[site]["value"], value, rtol=1e-6)
+
+
+def test_an_automatic_guide_that_draws_from_another_law():
+    auto = AutoMultivariateNormal(model)
+    seam.set_up(auto, KEY, (0.3,), {})
+    law = dist.Normal(jnp.full(1, 7.0), 1e-3).to_event(1)
+    sites = traced(seam.drawing_from(auto, law), 0.3)
+    assert abs(sites["z"]["value"] - 7) < 0.1
+    assert abs(traced(auto, 0.3)["z"]["value"]) < 5
 
 
 def test_chains_that_have_not_run():
