@@ -3,6 +3,7 @@ from dpm_ppl import diffusion as diffusion
 from dpm_ppl import estimates as estimates
 from dpm_ppl import evaluation as evaluation
 from dpm_ppl import experiments as experiments
+from dpm_ppl import guides as guides
 from dpm_ppl import kernels as kernels
 from dpm_ppl import likelihood as likelihood
 from dpm_ppl import methods as methods

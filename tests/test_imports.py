@@ -16,7 +16,7 @@ LEVELS = (
     {"methods"},
     {"diffusion"},
     {"likelihood", "objectives", "training"},
-    {"evaluation", "experiments", "posterior"},
+    {"evaluation", "experiments", "guides", "posterior"},
     {"dpm_ppl"},
     {"analysis", "models"},
     {"app"},

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpyro
 from numpyro import handlers
+from numpyro.distributions.transforms import biject_to
 from numpyro.infer.autoguide import AutoContinuous, AutoMultivariateNormal
 from numpyro.infer.initialization import init_to_uniform
 
@@ -16,10 +17,9 @@ from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import eqx_module, prng_key
 from dpm_ppl._common.types import Array, Float, PRNGKey
 from dpm_ppl.guides import bases
-from dpm_ppl.guides.bridge import Bridge
-from dpm_ppl.guides.chain_pair import AbstractChainPair, Point
-from dpm_ppl.guides.path import PathLaw
-from dpm_ppl.guides.target import Latents, Target, check_latents, latents_of, params_of, subsampled_plates, traced
+from dpm_ppl.guides.chains import AbstractChainPair, Bridge, PathLaw
+from dpm_ppl.guides.chains.base import Point
+from dpm_ppl.guides.target import Latents, Target, check_latents, params_of, subsampled_plates, traced
 
 MOST_SCORE = 10.0
 """Beyond it the score is cut off: far out, where a target is steep, a step must not throw a path further."""
@@ -76,6 +76,7 @@ class AutoDiffusion(AutoContinuous):
         self.num_steps = whole_number("num_steps", num_steps, remedy="8 is enough for most posteriors")
         self.base = bases.made(base, model, f"{prefix}_base", init_loc_fn)
         self.base_params = base_params
+        self.train_base = train_base
         self.is_base_held = not (base_params is None if train_base is None else train_base)
         self._chains, self._score_asked = chains, score
         self._drawn = eqx.filter_jit(self._draws)
@@ -94,6 +95,15 @@ class AutoDiffusion(AutoContinuous):
             prefix=self.prefix,
             init_loc_fn=self.init_loc_fn,
         )
+
+    def look_at(self, key: PRNGKey, *args, **kwargs) -> None:
+        """Have the guide see its model now, at these arguments, which are refused where they cannot be used.
+
+        An `AutoLaplaceApproximation` without params, which no program can take for a base yet, is let pass.
+        """
+        with handlers.block():
+            check_latents(traced(self.model, key, args, kwargs))
+            bases.prepare(self.base, key, None, args, kwargs)
 
     @property
     def chain_site(self) -> str:
@@ -167,7 +177,7 @@ class AutoDiffusion(AutoContinuous):
         return law.end(numpyro.sample(self.path_site, law, infer={"is_auxiliary": True}))
 
     def get_posterior(self, params: dict[str, Any], *args, **kwargs) -> PathLaw:
-        """The law of the path with these params; `end` of a path is the latent vector before constraints."""
+        """The law of the path with these params; its `end` maps a path to the latent vector before constraints."""
         self._check_set_up()
         args, kwargs = self._arguments(args, kwargs)
         with handlers.block(), handlers.substitute(data=params):
@@ -206,6 +216,23 @@ class AutoDiffusion(AutoContinuous):
         with handlers.block(), handlers.substitute(data=params):
             target = self._target(args, kwargs)
         return jax.vmap(lambda z: target.constrained(self._unpack_latent(z)))(latents)
+
+    def reference_log_weight(
+        self, key: PRNGKey, params: dict[str, Any], latents: Latents, *args, **kwargs
+    ) -> Float[Array, ""]:
+        """log p(data, z) less the density of a path that leads to z, one value for each site; z may be from elsewhere.
+
+        The path is drawn by the chain that leads back. Where z is a draw of the posterior, the mean of what is returned
+        bounds the log evidence from above. The base must have an inverse.
+        """
+        law = self.get_posterior(params, *args, **kwargs)
+        sites: Any = self.prototype_trace
+        free = {name: biject_to(sites[name]["fn"].support).inv(jnp.asarray(latents[name])) for name in self._names}
+        vector = self._unpack_latent.inv(free)
+        with handlers.block(), handlers.substitute(data=params):
+            target = self._target(*self._arguments(args, kwargs))
+        path = law.lead_back(key, law.transform.inv(vector))
+        return target.log_density(free) - law.log_prob(path)
 
     def _draws(self, key: PRNGKey, params: dict[str, Any], num: int, args: tuple, kwargs: dict[str, Any]) -> Latents:
         with handlers.block(), handlers.substitute(data=params):

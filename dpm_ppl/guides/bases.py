@@ -36,8 +36,8 @@ def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> Auto
     return base
 
 
-def prepare(base: AutoGuide, key: PRNGKey, names: list[str], args: tuple, kwargs: dict[str, Any]) -> None:
-    """Have the base look at its model, which must have the latents of these names.
+def prepare(base: AutoGuide, key: PRNGKey, names: list[str] | None, args: tuple, kwargs: dict[str, Any]) -> None:
+    """Have the base look at its model, which must have the latents of these names, if any are given.
 
     **Raises:** `InputError` where it has others, or is no map from normal noise.
     """
@@ -48,7 +48,7 @@ def prepare(base: AutoGuide, key: PRNGKey, names: list[str], args: tuple, kwargs
         remedy = "use AutoMultivariateNormal or AutoNormal"
         raise InputError("base", expected="a guide for this model", got=error, remedy=remedy) from error
     others = latents_of(base.prototype_trace or {})
-    if set(others) != set(names):
+    if names is not None and set(others) != set(names):
         raise InputError(
             "base",
             expected=f"a guide of the same model, with the sites {sorted(names)}",

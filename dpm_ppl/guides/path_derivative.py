@@ -9,7 +9,7 @@ from numpyro.primitives import Messenger
 
 from dpm_ppl._common.checks import whole_number
 from dpm_ppl._common.errors import InputError
-from dpm_ppl.guides.path import PathLaw
+from dpm_ppl.guides.chains import PathLaw
 
 
 class PathDerivativeELBO(ELBO):

@@ -69,7 +69,9 @@ class Target:
     call observes less than `latents` leaves open: the guide would silently read another posterior.
     """
 
-    def __init__(self, model: Callable, latents: list[str], params: dict[str, Any], args: tuple, kwargs: dict[str, Any]):
+    def __init__(
+        self, model: Callable, latents: list[str], params: dict[str, Any], args: tuple, kwargs: dict[str, Any]
+    ):
         self._model = handlers.seed(handlers.substitute(model, data=params), rng_seed=0)
         self._latents, self._args, self._kwargs = frozenset(latents), args, kwargs
 

@@ -12,8 +12,6 @@ class NetworkMaker(Protocol):
     def __call__(self, event_shape: tuple[int, ...], num_outputs: int, num_steps: int, *, key: PRNGKey) -> Any: ...
 
 
-def guide_network(
-    event_shape: tuple[int, ...], num_outputs: int, num_steps: int, *, key: PRNGKey
-) -> AbstractNetwork:
+def guide_network(event_shape: tuple[int, ...], num_outputs: int, num_steps: int, *, key: PRNGKey) -> AbstractNetwork:
     """A small `TimeMLP`: with few steps it has to say much at each, but for a single vector."""
     return TimeMLP(event_shape, num_outputs, num_steps, width=64, depth=2, num_time_frequencies=4, key=key)

@@ -10,7 +10,7 @@ from numpyro.distributions.transforms import Transform
 
 from dpm_ppl._common.numpyro_seam import Distribution
 from dpm_ppl._common.types import Array, Cost, Float, PRNGKey
-from dpm_ppl.guides.chain_pair import AbstractChainPair, Point
+from dpm_ppl.guides.chains.base import AbstractChainPair, Point
 from dpm_ppl.schedules.steps import Step
 
 Path = Float[Array, "points size"]

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 
 from dpm_ppl._common.checks import check_key
 from dpm_ppl._common.types import Array, Float, PRNGKey
-from dpm_ppl.guides.chain_pair import AbstractChainPair, Departure, Point
-from dpm_ppl.guides.networks import NetworkMaker, guide_network
-from dpm_ppl.guides.rates import FreeRates
+from dpm_ppl.guides.chains.base import AbstractChainPair, Departure, Point
+from dpm_ppl.guides.chains.networks import NetworkMaker, guide_network
+from dpm_ppl.guides.chains.rates import FreeRates
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule
 from dpm_ppl.schedules.steps import Step

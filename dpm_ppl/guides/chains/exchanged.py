@@ -5,9 +5,9 @@ import numpy as np
 
 from dpm_ppl._common.checks import check_key
 from dpm_ppl._common.types import Array, Float, PRNGKey
-from dpm_ppl.guides.chain_pair import AbstractChainPair, Departure, Point
-from dpm_ppl.guides.networks import NetworkMaker, guide_network
-from dpm_ppl.guides.rates import FreeRates
+from dpm_ppl.guides.chains.base import AbstractChainPair, Departure, Point
+from dpm_ppl.guides.chains.networks import NetworkMaker, guide_network
+from dpm_ppl.guides.chains.rates import FreeRates
 from dpm_ppl.kernels import GaussianKernel, noise_prediction
 from dpm_ppl.networks import AbstractNetwork
 from dpm_ppl.schedules import AbstractSchedule, LogSNR
