@@ -62,7 +62,9 @@ if TYPE_CHECKING:
         logits: Array
         probs: Array
 
-    def sample(name: str, fn: dist.Distribution, obs: ArrayLike | None = None) -> Array:
+    def sample(
+        name: str, fn: dist.Distribution, obs: ArrayLike | None = None, infer: dict[str, Any] | None = None
+    ) -> Array:
         """`numpyro.sample`."""
         ...
 

@@ -1,4 +1,4 @@
-"""`AutoDiffusion`: a NumPyro guide that starts exactly as another guide, its base, and is improved by a pair of chains."""
+"""`AutoDiffusion`: a NumPyro guide that starts exactly as another, its base, and is improved by a pair of chains."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +15,7 @@ from numpyro.infer.initialization import init_to_uniform
 from dpm_ppl._common.checks import check_key, check_kind, whole_number
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import eqx_module, prng_key
+from dpm_ppl._common.numpyro_seam import sample as sample_site
 from dpm_ppl._common.types import Array, Float, PRNGKey
 from dpm_ppl.guides import bases
 from dpm_ppl.guides.chains import AbstractChainPair, Bridge, PathLaw
@@ -158,7 +159,7 @@ class AutoDiffusion(AutoContinuous):
         def log_density(x: Point) -> Float[Array, ""]:
             z, intermediates = transform.call_with_intermediates(x)
             log_det = transform.log_abs_det_jacobian(x, z, intermediates)
-            return target.log_density(self._unpack_latent(z)) + log_det + 0.5 * jnp.sum(x**2)
+            return target.log_density(self._free(jnp.asarray(z))) + log_det + 0.5 * jnp.sum(x**2)
 
         def score(x: Point) -> Point:
             gradient = jax.grad(log_density)(jax.lax.stop_gradient(x))
@@ -174,7 +175,7 @@ class AutoDiffusion(AutoContinuous):
 
     def _sample_latent(self, *args, **kwargs):
         law = self._path_law(*args, **kwargs)
-        return law.end(numpyro.sample(self.path_site, law, infer={"is_auxiliary": True}))
+        return law.end(sample_site(self.path_site, law, infer={"is_auxiliary": True}))
 
     def get_posterior(self, params: dict[str, Any], *args, **kwargs) -> PathLaw:
         """The law of the path with these params; its `end` maps a path to the latent vector before constraints."""
@@ -206,7 +207,7 @@ class AutoDiffusion(AutoContinuous):
     def quantiles(
         self, params: dict[str, Any], quantiles: Any, *args, num_draws: int = 10_000, rng_key: Any = None, **kwargs
     ) -> Latents:
-        """Quantiles of each coordinate before constraints, brought into the supports; estimated from `num_draws` draws."""
+        """Quantiles of each coordinate before constraints, brought into the supports; of `num_draws` draws."""
         self._check_set_up()
         args, kwargs = self._arguments(args, kwargs)
         law = self.get_posterior(params, *args, **kwargs)
@@ -215,7 +216,7 @@ class AutoDiffusion(AutoContinuous):
         latents = jnp.quantile(ends, jnp.asarray(quantiles), axis=0)
         with handlers.block(), handlers.substitute(data=params):
             target = self._target(args, kwargs)
-        return jax.vmap(lambda z: target.constrained(self._unpack_latent(z)))(latents)
+        return jax.vmap(lambda z: target.constrained(self._free(z)))(latents)
 
     def reference_log_weight(
         self, key: PRNGKey, params: dict[str, Any], latents: Latents, *args, **kwargs
@@ -231,7 +232,7 @@ class AutoDiffusion(AutoContinuous):
         vector = self._unpack_latent.inv(free)
         with handlers.block(), handlers.substitute(data=params):
             target = self._target(*self._arguments(args, kwargs))
-        path = law.lead_back(key, law.transform.inv(vector))
+        path = law.lead_back(key, jnp.asarray(law.transform.inv(vector)))
         return target.log_density(free) - law.log_prob(path)
 
     def _draws(self, key: PRNGKey, params: dict[str, Any], num: int, args: tuple, kwargs: dict[str, Any]) -> Latents:
@@ -239,9 +240,14 @@ class AutoDiffusion(AutoContinuous):
             law, target = self._path_law(*args, **kwargs), self._target(args, kwargs)
 
         def draw(key: PRNGKey) -> Latents:
-            return target.constrained(self._unpack_latent(law.end(law.sample(key))))
+            return target.constrained(self._free(law.end(law.sample(key))))
 
         return jax.lax.map(draw, jax.random.split(key, num), batch_size=SIDE_BY_SIDE)
+
+    def _free(self, vector: Point) -> Latents:
+        """The latent vector by site, before constraints."""
+        unpack: Any = self._unpack_latent
+        return unpack(vector)
 
     def _arguments(self, args: tuple, kwargs: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
         return (args, kwargs) if args or kwargs else self._first_call

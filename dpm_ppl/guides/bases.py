@@ -26,7 +26,7 @@ from dpm_ppl.guides.target import latents_of
 KNOWN = "AutoNormal, AutoMultivariateNormal, AutoIAFNormal, AutoLaplaceApproximation"
 
 
-def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> AutoGuide:
+def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> AutoContinuous | AutoNormal:
     """The base itself, or one made of its class for this model."""
     if isinstance(base, type) and issubclass(base, AutoGuide):
         base = base(model, prefix=prefix, init_loc_fn=init_loc_fn)
@@ -85,7 +85,12 @@ def fixed_params(base: AutoGuide, params: dict[str, Any] | None) -> dict[str, An
 
 
 def transform_of(
-    base: AutoGuide, params: dict[str, Any] | None, is_held: bool, names: list[str], args: tuple, kwargs: dict[str, Any]
+    base: AutoContinuous | AutoNormal,
+    params: dict[str, Any] | None,
+    is_held: bool,
+    names: list[str],
+    args: tuple,
+    kwargs: dict[str, Any],
 ) -> Transform:
     """T, from the base's params, which are declared as NumPyro param sites; they start from `params` where given."""
     with HoldingParams(is_held), handlers.substitute(data=params or {}):
@@ -105,7 +110,7 @@ def _scale_tril(base: AutoGuide) -> str:
 
 def _diagonal(base: AutoNormal, names: list[str], args: tuple, kwargs: dict[str, Any]) -> Transform:
     """Of the normal laws of all sites laid end to end."""
-    hidden = handlers.block(hide_types=["sample", "plate"])
+    hidden = handlers.block(hide_fn=lambda site: site["type"] in ("sample", "plate"))
     with hidden, handlers.trace() as sites, handlers.seed(rng_seed=0):
         base(*args, **kwargs)
 
@@ -117,13 +122,14 @@ def _diagonal(base: AutoNormal, names: list[str], args: tuple, kwargs: dict[str,
 
 def _of_law(law: Any, base: AutoGuide) -> Transform:
     """The map from normal noise whose draws have this law."""
-    while isinstance(law, dist.Independent):
-        law = law.base_dist
-    if isinstance(law, dist.Normal) and len(law.batch_shape) == 1:
+    kind = type(law)
+    if kind is dist.Independent:
+        return _of_law(law.base_dist, base)
+    if kind is dist.Normal and len(law.batch_shape) == 1:
         return IndependentTransform(AffineTransform(law.loc, law.scale), 1)
-    if isinstance(law, dist.MultivariateNormal | dist.LowRankMultivariateNormal) and not law.batch_shape:
+    if kind in (dist.MultivariateNormal, dist.LowRankMultivariateNormal) and not law.batch_shape:
         return LowerCholeskyAffine(law.loc, law.scale_tril)
-    if isinstance(law, dist.TransformedDistribution):
+    if kind is dist.TransformedDistribution:
         return ComposeTransform([_of_law(law.base_dist, base), *law.transforms])
     got = f"{type(base).__name__}, whose law is a {type(law).__name__}"
     raise InputError("base", expected="a guide that maps normal noise to its draws", got=got, remedy=f"use {KNOWN}")

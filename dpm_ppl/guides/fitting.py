@@ -91,19 +91,19 @@ def fit_guide(
             guide = guide.with_base(results["base"].params)
     stage = Stage(guide, "guide", chosen, args, kwargs, set_up_key)
     compared = isinstance(guide, AutoDiffusion) and guide.is_base_held
-    first = stage.first_params(guide_key) if compared else None
-    params, failure = first, None
+    first = params = stage.first_params(guide_key)
+    failure = None
     if not any(result.interrupted for result in results.values()):
         try:
             results["guide"] = stage.trained(guide_key, held_out, chosen.num_updates, chosen.learning_rate)
             params = results["guide"].params
         except TrainingError as error:
-            if first is None:
+            if not compared:
                 raise
             failure = f"training failed ({error})"
     base_elbo, gain = None, None
     values = stage.log_weights(params, fresh, chosen.num_draws)
-    if first is not None:
+    if compared:
         of_base = stage.log_weights(first, fresh, chosen.num_draws)
         base_elbo, gain = estimate(of_base), paired_difference(values, of_base)
         if failure is None and not gain.mean >= -FALL_BACK_ERRORS * gain.se:

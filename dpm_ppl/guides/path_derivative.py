@@ -1,4 +1,4 @@
-"""`PathDerivativeELBO`: the evidence lower bound with a gradient that is quiet where the guide is close to the posterior."""
+"""`PathDerivativeELBO`: the lower bound with a gradient that is quiet where the guide is close to the posterior."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +27,8 @@ class PathDerivativeELBO(ELBO):
 
     def loss_with_mutable_state(self, rng_key, param_map, model, guide, *args, **kwargs):
         holding = _HoldingDensities(guide)
-        bound: Any = Trace_ELBO(self.num_particles, self.vectorize_particles)
+        parallel: Any = self.vectorize_particles
+        bound = Trace_ELBO(self.num_particles, parallel)
         result = bound.loss_with_mutable_state(rng_key, param_map, model, holding, *args, **kwargs)
         if not holding.num_held:
             raise InputError(

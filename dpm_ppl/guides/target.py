@@ -1,8 +1,9 @@
-"""What a guide reads of its model: which latents it has, which it refuses, and the log-density at a call's arguments."""
+"""What a guide reads of its model: its latents, which of them it refuses, the log-density at a call's arguments."""
 
 from collections.abc import Callable
 from typing import Any
 
+import jax.numpy as jnp
 from numpyro import handlers
 from numpyro.infer.util import constrain_fn, potential_energy
 from numpyro.primitives import Messenger
@@ -39,7 +40,7 @@ def check_latents(sites: Sites) -> None:
                 "model",
                 expected="continuous latent sites",
                 got=f"site {name!r} of a {type(site['fn']).__name__}",
-                remedy="sum it out in the model, as MixtureSameFamily does, or hide it: handlers.block(model, hide=...)",
+                remedy="sum it out in the model, as MixtureSameFamily does, or hide it by handlers.block",
             )
         local = [frame.name for frame in site["cond_indep_stack"] if frame.name in subsampled_plates(sites)]
         if local:
@@ -78,7 +79,7 @@ class Target:
     def log_density(self, latents: Latents) -> Float[Array, ""]:
         """log p(data, z) with the Jacobian of the constraints."""
         with handlers.block(), _AllElseObserved(self._latents):
-            return -potential_energy(self._model, self._args, self._kwargs, latents)
+            return -jnp.asarray(potential_energy(self._model, self._args, self._kwargs, latents))
 
     def constrained(self, latents: Latents) -> Latents:
         """The latents within their supports, and the deterministic sites at this call's arguments."""
@@ -99,5 +100,5 @@ class _AllElseObserved(Messenger):
                 "args",
                 expected=f"the arguments that the guide was made with: it reads the data at site {msg['name']!r}",
                 got="a call that leaves that site open",
-                remedy="draw with sample_posterior(key, params, *args), then Predictive(model, posterior_samples=draws)",
+                remedy="draw by sample_posterior at these, then use Predictive(model, posterior_samples=draws)",
             )

@@ -111,8 +111,9 @@ def fit(
     patience = _count("patience", patience, optional=True)
     about = {"expected": "a number in [0, 1)", "remedy": "use 0.999, or 0 for none"}
     averaging = number_in("averaging", averaging, 0, 1, closed="low", **about)
-    about = {"expected": "a finite number >= 0", "remedy": "0 counts every rise"}
-    min_gain = number_in("min_gain", min_gain, 0, closed="low", **about)
+    min_gain = number_in(
+        "min_gain", min_gain, 0, closed="low", expected="a finite number >= 0", remedy="0 counts every rise"
+    )
     one_of("unit", unit, _NATS_PER_UNIT)
     if keep_best is not None and evaluate is None:
         raise InputError("keep_best", expected="an evaluation to go by", got="no evaluate", remedy="pass evaluate")
@@ -200,7 +201,7 @@ def _looked_at(
 
 
 def _is_over(rows: list[dict[str, Any]], keep_best: str | None, patience: int | None, min_gain: float) -> bool:
-    """Whether as many evaluations as `patience` have followed the last that raised the value by more than `min_gain`."""
+    """Whether `patience` evaluations have followed the last that raised the value by more than `min_gain`."""
     if keep_best is None or patience is None:
         return False
     values = [-math.inf if math.isnan(row[keep_best]) else row[keep_best] for row in rows]

@@ -1,7 +1,7 @@
 """`AbstractChainPair`: a chain that generates and one that leads back, told by how they depart from a reversible one.
 
-The reversible step N(sqrt(1 - beta) x, beta) leaves N(0, I) as it is, so log T(y | x) - log T(x | y) = log N(y) - log N(x)
-and, along a path x_0 ... x_K that starts at N(0, I),
+The reversible step T = N(sqrt(1 - beta) x, beta) leaves N(0, I) as it is, log T(y | x) - log T(x | y) = log N(y) - log
+N(x). So, along a path x_0 ... x_K that starts at N(0, I),
 
     log N(x_0) + sum_k log F(x_{k+1} | x_k) - log B(x_k | x_{k+1})
         = log N(x_K) + sum_k [log F/T](x_{k+1} | x_k) - [log B/T](x_k | x_{k+1}).

@@ -19,7 +19,7 @@ MOST_LOG_SCALE = 3.0
 
 
 class _Direction(eqx.Module):
-    """One of the two chains: N(sqrt(1 - beta) x + beta (u + c s), beta exp(2 sigma)) with u and sigma from a network."""
+    """One of the two chains: N(sqrt(1 - a) x + a (u + c s), a exp(2 sigma)), with u and sigma from a network."""
 
     network: AbstractNetwork
     log_scales: Float[Array, "steps size"]
@@ -40,8 +40,8 @@ class Bridge(AbstractChainPair):
 
     where s is the score. The step sizes a_k are those of `schedule`, by default learned from 0.2.
 
-    **Arguments:** `size`, of the latent vector; `network`, called as `TimeMLP` is, makes the network of each chain, with
-    two outputs per coordinate, which must start at zero for the guide to start as its base.
+    **Arguments:** `size`, of the latent vector; `network`, called as `TimeMLP` is, makes the network of each chain,
+    with two outputs per coordinate, which must start at zero for the guide to start as its base.
     """
 
     schedule: AbstractSchedule

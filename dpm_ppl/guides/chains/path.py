@@ -28,7 +28,7 @@ class PathLaw(Distribution):
     """
 
     arg_constraints = {}
-    support = constraints.independent(constraints.real, 2)
+    support: Any = constraints.independent(constraints.real, 2)
 
     def __init__(
         self, pair: AbstractChainPair, transform: Transform, size: int, score: Score, *, is_held: bool = False
@@ -46,7 +46,7 @@ class PathLaw(Distribution):
 
     def end(self, path: Path) -> Point:
         """The latent vector z, as it is before constraints, that a path leads to."""
-        return self.transform(path[-1])
+        return jnp.asarray(self.transform(path[-1]))
 
     def rsample(self, key: PRNGKey, sample_shape: tuple[int, ...] = ()) -> Array:
         return self.sample_with_intermediates(key, sample_shape)[0]
