@@ -1,11 +1,12 @@
 """The networks of a guide: the one by default, and what a user's own must be like."""
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.networks import AbstractNetwork, TimeMLP
 
 
+@runtime_checkable
 class NetworkMaker(Protocol):
     """Makes a network for vectors of `event_shape`; `TimeMLP` is one, and any function that returns a network."""
 
