@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
+import numpy as np
 from numpyro.infer.autoguide import AutoDelta, AutoGuide
 
 from dpm_ppl._common.checks import check_key, check_kind, whole_number
@@ -106,7 +107,9 @@ def fit_guide(
     if compared:
         of_base = stage.log_weights(first, fresh, chosen.num_draws)
         base_elbo, gain = estimate(of_base), paired_difference(values, of_base)
-        if failure is None and not gain.mean >= -FALL_BACK_ERRORS * gain.se:
+        if failure is None and not np.isfinite(values).all():
+            failure = f"{int((~np.isfinite(values)).sum()):,} of {len(values):,} trained draws have no finite weight"
+        elif failure is None and gain.mean < -FALL_BACK_ERRORS * gain.se:
             failure = f"training made the bound worse by {(-gain).format('nats')}"
         if failure is not None:
             params, values, gain = first, of_base, paired_difference(of_base, of_base)

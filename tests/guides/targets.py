@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
+from jax.flatten_util import ravel_pytree
 from numpyro import handlers
 from numpyro.infer.autoguide import AutoNormal
 
@@ -20,6 +21,7 @@ from dpm_ppl.networks import TimeMLP
 KEY = jax.random.key(0)
 OBSERVED = jnp.asarray([1.0, -0.5])
 PRIOR_SCALE, NOISE = jnp.asarray([1.0, 2.0]), 0.7
+CONCENTRATION, COUNTS = jnp.asarray([2.0, 3.0, 4.0]), jnp.asarray([1, 2, 3])
 MIXED = jnp.asarray([[1.0, 0.8], [0.3, 1.0]])
 
 
@@ -46,8 +48,8 @@ def counts(y=4.0):
 
 
 def shares():
-    p = numpyro.sample("p", dist.Dirichlet(jnp.asarray([2.0, 3.0, 4.0])))
-    numpyro.sample("y", dist.Multinomial(6, p), obs=jnp.asarray([1, 2, 3]))
+    p = numpyro.sample("p", dist.Dirichlet(CONCENTRATION))
+    numpyro.sample("y", dist.Multinomial(6, p), obs=COUNTS)
 
 
 def coin():
@@ -81,9 +83,7 @@ _WIDE = {
 KNOWN = {
     "normal": Known(regression, regression_evidence()),
     "positive": Known(counts, float(dist.GammaPoisson(3.0, 1.0).log_prob(4))),
-    "simplex": Known(
-        shares, float(dist.DirichletMultinomial(jnp.asarray([2.0, 3.0, 4.0]), 6).log_prob(jnp.array([1, 2, 3])))
-    ),
+    "simplex": Known(shares, float(dist.DirichletMultinomial(CONCENTRATION, 6).log_prob(COUNTS))),
     "interval": Known(coin, float(dist.BetaBinomial(2.0, 3.0, 5).log_prob(2))),
     "correlations": Known(correlations, 0.0),
     "scales": Known(scales, 0.0, _WIDE),
@@ -111,12 +111,8 @@ def seen(guide: Any, *args: Any) -> dict[str, Any]:
 def shaken(guide: AutoDiffusion, params: dict[str, Any], size: float, seed: int = 1) -> dict[str, Any]:
     """Params with chains that have been moved at random from where they start."""
     name = f"{guide.chain_site}$params"
-    leaves, structure = jax.tree.flatten(params[name])
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    moved = [
-        leaf + size * jax.random.normal(key, leaf.shape, leaf.dtype) for leaf, key in zip(leaves, keys, strict=True)
-    ]
-    return {**params, name: jax.tree.unflatten(structure, moved)}
+    flat, restored = ravel_pytree(params[name])
+    return {**params, name: restored(flat + size * jax.random.normal(jax.random.key(seed), flat.shape, flat.dtype))}
 
 
 def log_weight(model: Callable, guide: Any, params: dict[str, Any], key: Any, *args: Any) -> tuple[Any, Any, Any]:
