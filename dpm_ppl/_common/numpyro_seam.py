@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 from numpyro import handlers
 from numpyro.distributions import constraints
 from numpyro.infer import MCMC, SVI
-from numpyro.infer.autoguide import AutoContinuous, AutoGuide
+from numpyro.infer.autoguide import AutoContinuous, AutoGuide, AutoGuideList
 from numpyro.infer.elbo import ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.infer.util import get_importance_trace
@@ -209,7 +209,8 @@ def posterior_law(guide: AutoContinuous) -> Any:
 def set_up(guide: AutoGuide, key: jax.Array, args: Any, kwargs: Any) -> None:
     """Have an automatic guide look at its model now: what it keeps of it must not come from inside a compiled loop."""
     if guide.prototype_trace is None:
-        handlers.seed(guide, key)(*args, **kwargs)
+        look = guide if isinstance(guide, AutoGuideList) else guide._setup_prototype  # a list has its guides look too
+        handlers.seed(look, key)(*args, **kwargs)
 
 
 def samples_of(mcmc: MCMC) -> dict[str, Any] | None:

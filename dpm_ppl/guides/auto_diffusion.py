@@ -103,8 +103,9 @@ class AutoDiffusion(AutoContinuous):
         An `AutoLaplaceApproximation` without params, which no program can take for a base yet, is let pass.
         """
         with handlers.block():
-            check_latents(traced(self.model, key, args, kwargs))
-            bases.prepare(self.base, key, None, args, kwargs)
+            sites = traced(self.model, key, args, kwargs)
+            check_latents(sites)
+            bases.prepare(self.base, key, sites, args, kwargs)
 
     @property
     def chain_site(self) -> str:
@@ -131,11 +132,11 @@ class AutoDiffusion(AutoContinuous):
         self.reads_score = not parts if self._score_asked is None else self._score_asked
         AutoContinuous._setup_prototype(self, *args, **kwargs)
         self._names = list(self._init_locs)
-        bases.prepare(self.base, base_key, self._names, args, kwargs)
+        bases.prepare(self.base, base_key, sites, args, kwargs)
         self._base_start = bases.fixed_params(self.base, self.base_params)
         self._model_params = params_of(self.prototype_trace or {})
         self._first_call = args, kwargs
-        self._pair = self._chains(int(self.latent_dim), self.num_steps, key=chain_key)
+        self._pair = eqx.filter_jit(self._chains)(int(self.latent_dim), self.num_steps, key=chain_key)
         check_kind("chains", self._pair, AbstractChainPair, expected="a pair of chains", remedy="use Bridge")
 
     def _get_posterior(self):

@@ -21,12 +21,14 @@ from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.numpyro_seam import HoldingParams, posterior_law, set_up
 from dpm_ppl._common.types import Array, PRNGKey
-from dpm_ppl.guides.target import latents_of
+from dpm_ppl.guides.target import Sites, latents_of
+
+type Base = AutoContinuous | AutoNormal
 
 KNOWN = "AutoNormal, AutoMultivariateNormal, AutoIAFNormal, AutoLaplaceApproximation"
 
 
-def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> AutoContinuous | AutoNormal:
+def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> Base:
     """The base itself, or one made of its class for this model."""
     if isinstance(base, type) and issubclass(base, AutoGuide):
         base = base(model, prefix=prefix, init_loc_fn=init_loc_fn)
@@ -36,28 +38,33 @@ def made(base: Any, model: Callable, prefix: str, init_loc_fn: Callable) -> Auto
     return base
 
 
-def prepare(base: AutoGuide, key: PRNGKey, names: list[str] | None, args: tuple, kwargs: dict[str, Any]) -> None:
-    """Have the base look at its model, which must have the latents of these names, if any are given.
+def prepare(base: Base, key: PRNGKey, sites: Sites, args: tuple, kwargs: dict[str, Any]) -> None:
+    """Have the base look at its model, which must have the same latents as `sites` of the guide's.
 
     **Raises:** `InputError` where it has others, or is no map from normal noise.
     """
     try:
         with handlers.block():
             set_up(base, key, args, kwargs)
-    except ValueError as error:  # of a flow for a single number
-        remedy = "use AutoMultivariateNormal or AutoNormal"
-        raise InputError("base", expected="a guide for this model", got=error, remedy=remedy) from error
-    others = latents_of(base.prototype_trace or {})
-    if names is not None and set(others) != set(names):
+            if isinstance(base, AutoContinuous):
+                handlers.seed(posterior_law, key)(base)
+    except (NotImplementedError, ValueError) as error:  # of guides without a map, and of a flow for a single number
+        got = f"{type(base).__name__}: {error}" if str(error) else type(base).__name__
+        raise InputError("base", expected="a guide that maps normal noise", got=got, remedy=f"use {KNOWN}") from error
+    wanted, found = (
+        {name: jnp.shape(trace[name]["value"]) for name in sorted(latents_of(trace))}
+        for trace in (sites, base.prototype_trace or {})
+    )
+    if found != wanted:
         raise InputError(
             "base",
-            expected=f"a guide of the same model, with the sites {sorted(names)}",
-            got=f"one of {sorted(others)}",
+            expected=f"a guide of the same model, with sites of shapes {wanted}",
+            got=f"one with {found}",
             remedy="build it for this model",
         )
 
 
-def fixed_params(base: AutoGuide, params: dict[str, Any] | None) -> dict[str, Any] | None:
+def fixed_params(base: Base, params: dict[str, Any] | None) -> dict[str, Any] | None:
     """The params that a base starts from: of a Laplace approximation its covariance is one from now on.
 
     **Raises:** `InputError` where that has not been fitted, or has no covariance.
@@ -85,7 +92,7 @@ def fixed_params(base: AutoGuide, params: dict[str, Any] | None) -> dict[str, An
 
 
 def transform_of(
-    base: AutoContinuous | AutoNormal,
+    base: Base,
     params: dict[str, Any] | None,
     is_held: bool,
     names: list[str],

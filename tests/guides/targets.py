@@ -104,8 +104,12 @@ def seen(guide: Any, *args: Any) -> dict[str, Any]:
     """The first params of a guide, that has seen its model now."""
     with handlers.block():
         set_up(guide, KEY, args, {})
-    sites = handlers.trace(handlers.seed(guide, KEY)).get_trace(*args)
-    return {name: site["value"] for name, site in sites.items() if site["type"] == "param"}
+
+    def params() -> dict[str, Any]:
+        sites = handlers.trace(handlers.seed(guide, KEY)).get_trace(*args)
+        return {name: site["value"] for name, site in sites.items() if site["type"] == "param"}
+
+    return eqx.filter_jit(params)()
 
 
 def shaken(guide: AutoDiffusion, params: dict[str, Any], size: float, seed: int = 1) -> dict[str, Any]:

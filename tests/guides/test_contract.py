@@ -198,7 +198,7 @@ def one_number():
         (lambda: small_guide(regression, num_steps=0), "num_steps: .*positive integer, got 0"),
         (lambda: small_guide(regression, num_steps=2.5), "num_steps: .*got 2.5"),
         (lambda: small_guide(None), "model: .*NumPyro model"),
-        (lambda: seen(small_guide(one_number, AutoIAFNormal)), "base: .*latent dim = 1.*AutoMultivariateNormal"),
+        (lambda: seen(small_guide(one_number, AutoIAFNormal)), "base: .*latent dim = 1.*use AutoNormal"),
         (lambda: seen(small_guide(regression, AutoNormal(one_number))), "base: .*same model"),
         (lambda: seen(small_guide(regression, AutoLaplaceApproximation)), "base_params: .*fit_guide"),
         (lambda: small_guide(regression).sample_posterior(KEY, {}), "guide: .*seen its model"),
