@@ -136,7 +136,7 @@ class AutoDiffusion(AutoContinuous):
         self._base_start = bases.fixed_params(self.base, self.base_params)
         self._model_params = params_of(self.prototype_trace or {})
         self._first_call = args, kwargs
-        self._pair = eqx.filter_jit(self._chains)(int(self.latent_dim), self.num_steps, key=chain_key)
+        self._pair = self._chains(int(self.latent_dim), self.num_steps, key=chain_key)
         check_kind("chains", self._pair, AbstractChainPair, expected="a pair of chains", remedy="use Bridge")
 
     def _get_posterior(self):
@@ -230,7 +230,7 @@ class AutoDiffusion(AutoContinuous):
         law = self.get_posterior(params, *args, **kwargs)
         sites: Any = self.prototype_trace
         free = {name: biject_to(sites[name]["fn"].support).inv(jnp.asarray(latents[name])) for name in self._names}
-        vector = self._unpack_latent.inv(free)
+        vector = jnp.concatenate([jnp.ravel(free[name]) for name in self._names])  # in the order of `_free`
         with handlers.block(), handlers.substitute(data=params):
             target = self._target(*self._arguments(args, kwargs))
         path = law.lead_back(key, jnp.asarray(law.transform.inv(vector)))

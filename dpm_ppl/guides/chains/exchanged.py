@@ -1,5 +1,6 @@
 """`Exchanged`: the paper's own chains with the roles exchanged: the one that generates is the guide."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -64,4 +65,6 @@ def first_schedule(num_steps: int) -> FreeRates:
     """A log-SNR that falls linearly, of which all rates are then learned."""
     if num_steps == 1:
         return FreeRates([1 / (1 + np.exp(LAST))])
-    return FreeRates(np.exp(np.asarray(LogSNR(num_steps, FIRST, LAST).steps().log_beta, np.float64)))
+    with jax.ensure_compile_time_eval():  # the schedule is known while other things are traced
+        log_betas = np.asarray(LogSNR(num_steps, FIRST, LAST).steps().log_beta, np.float64)
+    return FreeRates(np.exp(log_betas))
