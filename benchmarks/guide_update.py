@@ -69,7 +69,7 @@ def measure() -> list[Measurement]:
     _check_same_estimator(svi, params, loss, pair, x, y)
     of_guide, of_hand = [], []
     start = pair, optimiser.init(pair), jax.random.key(2)
-    seconds(lambda: by_hand(*start)), seconds(lambda: by_guide(state))
+    jax.block_until_ready((by_hand(*start), by_guide(state)))
     for _ in range(NUM_TURNS):
         of_guide.append(seconds(lambda: by_guide(state)) / UPDATES_PER_TURN)
         of_hand.append(seconds(lambda: by_hand(*start)) / UPDATES_PER_TURN)

@@ -1,5 +1,6 @@
 """`AutoDiffusion`: a NumPyro guide that starts exactly as another, its base, and is improved by a pair of chains."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -130,10 +131,10 @@ class AutoDiffusion(AutoContinuous):
                 remedy="leave score out: a guide that reads the minibatch it is weighed on gives no bound",
             )
         self.reads_score = not parts if self._score_asked is None else self._score_asked
-        AutoContinuous._setup_prototype(self, *args, **kwargs)
-        self._names = list(self._init_locs)
         bases.prepare(self.base, base_key, sites, args, kwargs)
         self._base_start = bases.fixed_params(self.base, self.base_params)
+        AutoContinuous._setup_prototype(self, *args, **kwargs)
+        self._names = list(self._init_locs)
         self._model_params = params_of(self.prototype_trace or {})
         self._first_call = args, kwargs
         self._pair = self._chains(int(self.latent_dim), self.num_steps, key=chain_key)
@@ -195,10 +196,7 @@ class AutoDiffusion(AutoContinuous):
         """
         self._check_set_up()
         args, kwargs = self._arguments(args, kwargs)
-        num = 1
-        for length in sample_shape:
-            num *= length
-        draws = self._drawn(check_key(rng_key), params, num, args, kwargs)
+        draws = self._drawn(check_key(rng_key), params, math.prod(sample_shape), args, kwargs)
         return jax.tree.map(lambda draw: draw.reshape(*sample_shape, *draw.shape[1:]), draws)
 
     def median(self, params: dict[str, Any], *args, **kwargs) -> Latents:
