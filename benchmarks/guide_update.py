@@ -77,7 +77,9 @@ def measure() -> list[Measurement]:
     name = f"guide, time per update over one by hand ({shape})"
     return [
         median_ratio(name, of_guide, of_hand, 1.10),
-        Measurement(f"guide, processor seconds to compile its updates ({shape})", compilation, MOST_COMPILE_SECONDS, ""),
+        Measurement(
+            f"guide, processor seconds to compile its updates ({shape})", compilation, MOST_COMPILE_SECONDS, ""
+        ),
         _memory(x, y),
     ]
 

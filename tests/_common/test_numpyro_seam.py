@@ -13,7 +13,7 @@ from numpyro.contrib.control_flow import scan
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import constraints
 from numpyro.infer import MCMC, NUTS, SVI, RenyiELBO, Trace_ELBO
-from numpyro.infer.autoguide import AutoNormal
+from numpyro.infer.autoguide import AutoDiagonalNormal, AutoNormal
 from numpyro.primitives import Messenger
 
 from dpm_ppl._common import numpyro_seam as seam
@@ -138,6 +138,25 @@ def test_an_automatic_guide_is_set_up_once():
     assert "z" in first
     seam.set_up(auto, KEY, (0.3,), {})
     assert auto.prototype_trace is first
+
+
+def test_the_law_of_an_automatic_guide_declares_its_params():
+    auto = AutoDiagonalNormal(model)
+    seam.set_up(auto, KEY, (0.3,), {})
+    with handlers.trace() as sites, handlers.seed(rng_seed=0):
+        law = seam.posterior_law(auto)
+    assert set(sites) == {"auto_loc", "auto_scale"}
+    np.testing.assert_array_equal(law.loc, sites["auto_loc"]["value"])
+
+
+@pytest.mark.parametrize(("is_on", "expected"), [(True, 0.0), (False, 2.0)])
+def test_params_that_are_held(is_on, expected):
+    def value(loc):
+        with handlers.substitute(data={"loc": loc}), seam.HoldingParams(is_on):
+            return 2 * numpyro.param("loc", 1.0)
+
+    assert value(3.0) == 6
+    assert jax.grad(value)(3.0) == expected
 
 
 def test_chains_that_have_not_run():
