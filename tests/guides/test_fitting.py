@@ -1,5 +1,7 @@
 """Guides fitted in two stages: on Gaussian targets the evidence is reached; what fails is said and given up."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,6 @@ from numpyro.infer.autoguide import AutoDelta, AutoLaplaceApproximation, AutoMul
 
 from dpm_ppl import InputError, estimate
 from dpm_ppl.guides import AutoDiffusion, FitSettings, fit_guide, fitting
-from dpm_ppl.training import TrainingError
 from tests.guides.targets import (
     CHAINS,
     KEY,
@@ -99,13 +100,12 @@ def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
 def test_a_training_that_fails_is_told_and_gives_way_to_the_base():
     def unbounded():
         z = numpyro.sample("z", dist.Normal(0, 1))
-        numpyro.factor("hole", jnp.where(jnp.abs(z) > 1.5, jnp.nan, 0.0))
+        numpyro.factor("hole", jnp.where(jnp.abs(z) > 0.5, jnp.nan, 0.0))
 
-    with pytest.raises(TrainingError, match="in a row"):
-        fit_guide(small_guide(unbounded, AutoNormal), KEY, settings=QUICK)
-    narrow = {"z_auto_base_loc": jnp.zeros(()), "z_auto_base_scale": jnp.asarray(1.0)}
+    wide = {"z_auto_base_loc": jnp.zeros(()), "z_auto_base_scale": jnp.asarray(1.0)}
+    settings = replace(QUICK, num_updates=100)  # 51 in a row are too many
     with pytest.warns(UserWarning, match=r"training failed .*base guide itself"):
-        fitted = fit_guide(small_guide(unbounded, AutoNormal, base_params=narrow), KEY, settings=QUICK)
+        fitted = fit_guide(small_guide(unbounded, AutoNormal, base_params=wide), KEY, settings=settings)
     assert fitted.fell_back
 
 
