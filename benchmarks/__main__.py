@@ -16,6 +16,7 @@ from benchmarks import (
     compilations,
     convolutions,
     fit_overhead,
+    guide_update,
     image_memory,
     importance_weights,
     posterior_cost,
@@ -43,6 +44,7 @@ def main(options: Options) -> int:
         image_memory,
         importance_weights,
         posterior_cost,
+        guide_update,
         compilations,
     ):
         print(f"{module.__name__} ...", file=sys.stderr, flush=True)

@@ -20,11 +20,12 @@ from jax.typing import ArrayLike
 from numpyro import handlers
 from numpyro.distributions import biject_to, constraints
 from numpyro.infer import MCMC, SVI
-from numpyro.infer.autoguide import AutoContinuous, AutoGuide
+from numpyro.infer.autoguide import AutoContinuous, AutoGuide, AutoGuideList
 from numpyro.infer.elbo import ELBO
 from numpyro.infer.svi import SVIState
 from numpyro.infer.util import get_importance_trace
 from numpyro.ops.provenance import eval_provenance
+from numpyro.primitives import Messenger
 
 from dpm_ppl._common.checks import is_traced
 from dpm_ppl._common.types import Array
@@ -61,7 +62,9 @@ if TYPE_CHECKING:
         logits: Array
         probs: Array
 
-    def sample(name: str, fn: dist.Distribution, obs: ArrayLike | None = None) -> Array:
+    def sample(
+        name: str, fn: dist.Distribution, obs: ArrayLike | None = None, infer: dict[str, Any] | None = None
+    ) -> Array:
         """`numpyro.sample`."""
         ...
 
@@ -165,6 +168,18 @@ def dependent_on(program: Callable[[jax.Array], dict[str, Any]], x_0: jax.Array)
     return {name for name, origins in eval_provenance(program, x_0=x_0).items() if origins}
 
 
+class HoldingParams(Messenger):
+    """Lets no gradient go to the params declared within, where `is_on`."""
+
+    def __init__(self, is_on: bool = True):
+        Messenger.__init__(self)
+        self._is_on = is_on
+
+    def postprocess_message(self, msg: dict[str, Any]) -> None:
+        if self._is_on and msg["type"] == "param":
+            msg["value"] = jax.lax.stop_gradient(msg["value"])
+
+
 def is_numpyros(support: constraints.Constraint | None) -> bool:
     """Whether a constraint is one of NumPyro's own; the classes are private, but all stand in one module."""
     return type(support).__module__ == constraints.__name__
@@ -183,10 +198,19 @@ def weighed_draw(
     return get_importance_trace(model, guide, args, kwargs, params)
 
 
+def posterior_law(guide: AutoContinuous) -> Any:
+    """The law that an automatic guide has of the latent vector, its params declared on the way.
+
+    `get_posterior` takes params that are there already; this is the method that guides are written by.
+    """
+    return guide._get_posterior()
+
+
 def set_up(guide: AutoGuide, key: jax.Array, args: Any, kwargs: Any) -> None:
     """Have an automatic guide look at its model now: what it keeps of it must not come from inside a compiled loop."""
     if guide.prototype_trace is None:
-        handlers.seed(guide, key)(*args, **kwargs)
+        look = guide if isinstance(guide, AutoGuideList) else guide._setup_prototype  # a list has its guides look too
+        handlers.seed(look, key)(*args, **kwargs)
 
 
 def drawing_from[G: AutoContinuous](guide: G, law: dist.Distribution) -> G:

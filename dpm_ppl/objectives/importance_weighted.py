@@ -17,11 +17,10 @@ from numpyro.distributions import Delta, Distribution
 from numpyro.handlers import substitute, trace
 from numpyro.infer import RenyiELBO
 from numpyro.infer.elbo import ELBO
-from numpyro.primitives import Messenger
 
 from dpm_ppl._common.checks import check_sizes, number_in
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.numpyro_seam import with_all_particles
+from dpm_ppl._common.numpyro_seam import HoldingParams, with_all_particles
 from dpm_ppl._common.types import Array, Float, PRNGKey
 
 
@@ -145,19 +144,13 @@ class _Particle:
 
     def guide(self, *args, **kwargs):
         if self._given is not None:
-            with _StopGradientOfParams(), substitute(data=self._given):
+            with HoldingParams(), substitute(data=self._given):
                 return self._guide(*args, **kwargs)
         with trace() as sites:
             result = self._guide(*args, **kwargs)
         self._latents = {n: site for n, site in sites.items() if site["type"] == "sample" and not site["is_observed"]}
         _check_reparametrised(self._latents)
         return result
-
-
-class _StopGradientOfParams(Messenger):
-    def postprocess_message(self, msg: dict[str, Any]) -> None:
-        if msg["type"] == "param":
-            msg["value"] = jax.lax.stop_gradient(msg["value"])
 
 
 @jax.custom_vjp

@@ -71,6 +71,7 @@ def fit(
     on_metrics: Callable[[list[dict[str, Any]]], None] | None = None,
     keep_best: str | None = None,
     patience: int | None = None,
+    min_gain: float = 0.0,
     checkpoint_dir: str | Path | None = None,
     checkpoint_every: int | None = None,
     resume: bool = False,
@@ -88,7 +89,7 @@ def fit(
 
     `keep_best` is the name of one of the values that `evaluate` returns. It is then called before the first update too,
     and the parameters with which that value was highest are those of the result. With `patience` the fit ends early,
-    once so many evaluations in a row have not raised it.
+    once so many evaluations in a row have not raised it by more than `min_gain`.
 
     With `checkpoint_dir`, the state is saved there every `checkpoint_every` updates (if None, after five seconds and
     then every minute), when interrupted and at the end; `resume=True` continues bit for bit from the newest checkpoint,
@@ -110,6 +111,9 @@ def fit(
     patience = _count("patience", patience, optional=True)
     about = {"expected": "a number in [0, 1)", "remedy": "use 0.999, or 0 for none"}
     averaging = number_in("averaging", averaging, 0, 1, closed="low", **about)
+    min_gain = number_in(
+        "min_gain", min_gain, 0, closed="low", expected="a finite number >= 0", remedy="0 counts every rise"
+    )
     one_of("unit", unit, _NATS_PER_UNIT)
     if keep_best is not None and evaluate is None:
         raise InputError("keep_best", expected="an evaluation to go by", got="no evaluate", remedy="pass evaluate")
@@ -148,7 +152,7 @@ def fit(
             state = _looked_at(state, record, evaluate, keep_best)
         if on_metrics is not None:
             on_metrics(record.rows)
-        ended = _is_over(record.rows, keep_best, patience)
+        ended = _is_over(record.rows, keep_best, patience, min_gain)
         while chunk is not None and not interrupted and not ended:
             began = time.monotonic()
             rows, length = chunk
@@ -169,7 +173,7 @@ def fit(
             show(done, loss=loss, skipped=num_skipped)
             if _due(done, evaluate_every, num_updates):
                 state = _looked_at(state, record, evaluate, keep_best)
-                ended = _is_over(record.rows, keep_best, patience)
+                ended = _is_over(record.rows, keep_best, patience, min_gain)
                 if on_metrics is not None:
                     on_metrics(record.rows)
             interrupted = bool(agreed(float(stop()))) and done < num_updates
@@ -196,12 +200,16 @@ def _looked_at(
     return state._replace(best=jax.tree.map(jnp.copy, state.params)) if is_best else state
 
 
-def _is_over(rows: list[dict[str, Any]], keep_best: str | None, patience: int | None) -> bool:
-    """Whether as many evaluations as `patience` have followed the best one."""
+def _is_over(rows: list[dict[str, Any]], keep_best: str | None, patience: int | None, min_gain: float) -> bool:
+    """Whether `patience` evaluations have followed the last that raised the value by more than `min_gain`."""
     if keep_best is None or patience is None:
         return False
     values = [-math.inf if math.isnan(row[keep_best]) else row[keep_best] for row in rows]
-    return len(values) - 1 - values.index(max(values)) >= patience
+    highest, since = values[0], 0
+    for value in values[1:]:
+        raised = value > highest + min_gain
+        highest, since = (value, 0) if raised else (highest, since + 1)
+    return since >= patience
 
 
 def _due(done: int, every: int | None, last: int) -> bool:

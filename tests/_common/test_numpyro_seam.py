@@ -13,7 +13,7 @@ from numpyro.contrib.control_flow import scan
 from numpyro.contrib.module import eqx_module
 from numpyro.distributions import constraints
 from numpyro.infer import MCMC, NUTS, SVI, RenyiELBO, Trace_ELBO
-from numpyro.infer.autoguide import AutoMultivariateNormal, AutoNormal
+from numpyro.infer.autoguide import AutoDiagonalNormal, AutoMultivariateNormal, AutoNormal
 from numpyro.primitives import Messenger
 
 from dpm_ppl._common import numpyro_seam as seam
@@ -162,6 +162,25 @@ def test_an_automatic_guide_that_draws_from_another_law():
     sites = traced(seam.drawing_from(auto, law), 0.3)
     assert abs(sites["z"]["value"] - 7) < 0.1
     assert abs(traced(auto, 0.3)["z"]["value"]) < 5
+
+
+def test_the_law_of_an_automatic_guide_declares_its_params():
+    auto = AutoDiagonalNormal(model)
+    seam.set_up(auto, KEY, (0.3,), {})
+    with handlers.trace() as sites, handlers.seed(rng_seed=0):
+        law = seam.posterior_law(auto)
+    assert set(sites) == {"auto_loc", "auto_scale"}
+    np.testing.assert_array_equal(law.loc, sites["auto_loc"]["value"])
+
+
+@pytest.mark.parametrize(("is_on", "expected"), [(True, 0.0), (False, 2.0)])
+def test_params_that_are_held(is_on, expected):
+    def value(loc):
+        with handlers.substitute(data={"loc": loc}), seam.HoldingParams(is_on):
+            return 2 * numpyro.param("loc", 1.0)
+
+    assert value(3.0) == 6
+    assert jax.grad(value)(3.0) == expected
 
 
 def test_chains_that_have_not_run():

@@ -63,7 +63,7 @@ def test_a_fit_ends_early_where_patience_runs_out(tmp_path):
 @pytest.mark.parametrize(("patience", "last"), [(1, 2), (2, 5), (3, 6)])
 def test_patience_counts_the_evaluations_since_the_best(patience, last):
     scores = [0.0, 2.0, float("nan"), 5.0, 1.0, 5.0, 5.0]
-    over = [_is_over([{"score": score} for score in scores[: place + 1]], "score", patience) for place in range(7)]
+    over = [_is_over([{"score": score} for score in scores[: place + 1]], "score", patience, 0.0) for place in range(7)]
     assert over.index(True) == last
 
 

@@ -1,0 +1,146 @@
+"""`fit_guide`: fits any NumPyro guide with defaults that hold for most models; an `AutoDiffusion` in two stages.
+
+First the base by itself, then the chains with the base held. What is kept of each stage are the averaged parameters of
+its best evaluation, on noise that training does not see; what is reported is from noise that nothing was chosen on.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import numpy as np
+from numpyro.infer.autoguide import AutoDelta, AutoGuide
+
+from dpm_ppl._common.checks import check_key, check_kind, whole_number
+from dpm_ppl._common.errors import InputError, TrainingError
+from dpm_ppl._common.types import Array, PRNGKey
+from dpm_ppl._common.wording import short_repr
+from dpm_ppl.estimates import Estimate, estimate, paired_difference
+from dpm_ppl.guides.auto_diffusion import AutoDiffusion
+from dpm_ppl.guides.stage import BOUND, FitSettings, Stage
+from dpm_ppl.training import FitResult
+
+FALL_BACK_ERRORS = 3.0
+"""Standard errors by which a trained guide must be worse than its base for the base to take its place."""
+
+
+@dataclass(frozen=True, eq=False)
+class GuideFit:
+    """A guide with its parameters, as `fit_guide` leaves it; figures in nats, each from draws of noise of its own.
+
+    - `guide`, `params`: for `guide.sample_posterior(key, params, *args)` and wherever NumPyro asks for the two.
+    - `elbo`: the evidence lower bound; `base_elbo` that of the base, and `gain` their difference over the same keys,
+      where the guide is an `AutoDiffusion` on a base that is held.
+    - `fell_back`: whether training failed, so that what is here is the base itself. `notices` say why, and what else
+      is to be known of the fit.
+    - `num_skipped`: updates that were dropped as their loss or gradient was not finite. `metrics`: the rows of `fit`,
+      by stage; `interrupted`: whether by Ctrl-C.
+    """
+
+    __repr__ = short_repr
+
+    guide: AutoGuide
+    params: dict[str, Any]
+    elbo: Estimate
+    base_elbo: Estimate | None
+    gain: Estimate | None
+    fell_back: bool
+    num_skipped: int
+    metrics: dict[str, list[dict[str, Any]]]
+    interrupted: bool
+    notices: tuple[str, ...]
+    args: tuple = field(default=(), repr=False)
+    kwargs: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def sample(self, key: PRNGKey, num_draws: int) -> dict[str, Array]:
+        """Draws of all sites, `(num_draws, ...)`, at the arguments of the fit."""
+        shape = (whole_number("num_draws", num_draws),)
+        return self.guide.sample_posterior(check_key(key), self.params, *self.args, sample_shape=shape, **self.kwargs)
+
+    def __str__(self) -> str:
+        line = f"ELBO {self.elbo.format('nats')}"
+        if self.gain is not None and self.base_elbo is not None:
+            line += f"; base {self.base_elbo.plus_minus()}, gain {self.gain.plus_minus()}"
+        return "\n".join([line, *self.notices])
+
+
+def fit_guide(
+    guide: AutoGuide, key: PRNGKey, *args: Any, settings: FitSettings | None = None, **kwargs: Any
+) -> GuideFit:
+    """Fits a NumPyro guide to the posterior at `args` and `kwargs`, those of its model.
+
+    The base of an `AutoDiffusion` comes first, unless it has params or is trained with the chains, and is then held. A
+    trained guide whose bound is below that of its base by more than three standard errors, or cannot be computed, is
+    given up: the result is the base, with a notice and a warning.
+
+    **Raises:** `InputError` as the guide does, and for a guide that is none; `TrainingError` where a guide that is no
+    `AutoDiffusion`, or the base of one, cannot be trained.
+    """
+    check_kind("guide", guide, AutoGuide, expected="a NumPyro guide", remedy="for example AutoDiffusion(model)")
+    if isinstance(guide, AutoDelta):
+        remedy = "use AutoLaplaceApproximation, whose law around the mode has one"
+        raise InputError("guide", expected="a guide with a density", got="AutoDelta", remedy=remedy)
+    chosen = FitSettings() if settings is None else settings
+    set_up_key, base_key, guide_key, held_out, fresh = jax.random.split(check_key(key), 5)
+    results: dict[str, FitResult] = {}
+    if isinstance(guide, AutoDiffusion):
+        guide.look_at(set_up_key, *args, **kwargs)  # refused before the base is trained
+        if guide.base_params is None and not guide.train_base:
+            base = Stage(guide.base, "base", chosen, args, kwargs, set_up_key)
+            results["base"] = base.trained(base_key, held_out, chosen.num_base_updates, chosen.base_learning_rate)
+            guide = guide.with_base(results["base"].params)
+    stage = Stage(guide, "guide", chosen, args, kwargs, set_up_key)
+    compared = isinstance(guide, AutoDiffusion) and guide.is_base_held
+    first = params = stage.first_params(guide_key)
+    failure = None
+    if not any(result.interrupted for result in results.values()):
+        try:
+            results["guide"] = stage.trained(guide_key, held_out, chosen.num_updates, chosen.learning_rate)
+            params = results["guide"].params
+        except TrainingError as error:
+            if not compared:
+                raise
+            failure = f"training failed ({error})"
+    base_elbo, gain = None, None
+    values = stage.log_weights(params, fresh, chosen.num_draws)
+    if compared:
+        of_base = stage.log_weights(first, fresh, chosen.num_draws)
+        base_elbo, gain = estimate(of_base), paired_difference(values, of_base)
+        if failure is None and not np.isfinite(values).all():
+            failure = f"{int((~np.isfinite(values)).sum()):,} of {len(values):,} trained draws have no finite weight"
+        elif failure is None and gain.mean < -FALL_BACK_ERRORS * gain.se:
+            failure = f"training made the bound worse by {(-gain).format('nats')}"
+        if failure is not None:
+            params, values, gain = first, of_base, paired_difference(of_base, of_base)
+    notices = [f"{failure}: what is returned is the base guide itself"] if failure else []
+    if failure:
+        warnings.warn(notices[0], UserWarning, stacklevel=2)
+    return GuideFit(
+        guide=guide,
+        params=params,
+        elbo=estimate(values),
+        base_elbo=base_elbo,
+        gain=gain,
+        fell_back=failure is not None,
+        num_skipped=sum(int(result.state.num_skipped) for result in results.values()),
+        metrics={name: result.metrics for name, result in results.items()},
+        interrupted=any(result.interrupted for result in results.values()),
+        notices=(*notices, *_remarks(results, chosen)),
+        args=args,
+        kwargs=kwargs,
+    )
+
+
+def _remarks(results: dict[str, FitResult], settings: FitSettings) -> list[str]:
+    """What is to be known of stages that dropped updates or ended early."""
+    found = []
+    for name, result in results.items():
+        done, num_skipped = int(result.state.num_updates), int(result.state.num_skipped)
+        if num_skipped:
+            found.append(f"{num_skipped:,} of {done:,} updates of the {name} were not finite and dropped")
+        asked = settings.num_updates if name == "guide" else settings.num_base_updates
+        if done < asked and not result.interrupted:
+            bounds = ", ".join(f"{row[BOUND]:.3f}" for row in result.metrics[-(settings.patience or 0) - 1 :])
+            found.append(f"the {name} stopped at update {done:,} of {asked:,}: its last bounds were {bounds} nats")
+    return found

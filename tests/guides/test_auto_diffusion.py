@@ -1,0 +1,211 @@
+"""The guide starts as its base, is right untrained and trained, and stands wherever a NumPyro guide stands."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import optax
+import pytest
+from numpyro import handlers
+from numpyro.infer import SVI, RenyiELBO, Trace_ELBO
+from numpyro.infer.autoguide import (
+    AutoIAFNormal,
+    AutoLaplaceApproximation,
+    AutoMultivariateNormal,
+    AutoNormal,
+)
+from numpyro.infer.util import potential_energy
+
+from dpm_ppl import estimate
+from dpm_ppl.guides import AutoDiffusion, PathDerivativeELBO
+from tests.guides.targets import (
+    CHAINS,
+    KEY,
+    KNOWN,
+    OBSERVED,
+    log_weight,
+    log_weights,
+    regression,
+    regression_posterior,
+    seen,
+    shaken,
+    wide_guide,
+)
+from tests.instances import instance
+
+
+def two_sites(y=OBSERVED):
+    """Latents of two kinds of support."""
+    scale = numpyro.sample("scale", dist.Gamma(2.0, 1.0))
+    z = numpyro.sample("z", dist.Normal(0, scale).expand([2]).to_event(1))
+    numpyro.deterministic("sum", z.sum())
+    numpyro.sample("y", dist.Normal(z, 1.0).to_event(1), obs=y)
+
+
+SHAKEN = {"bridge": 0.1, "exchanged": 0.03}
+"""How far chains are moved, so that their weights still have a second moment; a step of `exchanged` is a large one."""
+
+
+def guide_on(base, num_steps, chains, model=two_sites, **options):
+    """With the params that a Laplace approximation needs."""
+    if base is AutoLaplaceApproximation:
+        base = AutoLaplaceApproximation(model)
+        svi = SVI(model, base, optax.adam(0.05), Trace_ELBO())
+        options["base_params"] = svi.run(KEY, 200, progress_bar=False).params
+    return AutoDiffusion(model, base, num_steps, chains=CHAINS[chains], **options)
+
+
+def log_weight_of_base(guide, params, of_guide):
+    """Of the draw that the base makes of the end of the path, by NumPyro's own functions."""
+    law, path = of_guide[guide.path_site]["fn"], of_guide[guide.path_site]["value"]
+    z, base = law.transform(path[-1]), guide.base
+    free = guide._unpack_latent(z)
+    if isinstance(base, AutoNormal):
+        values = {name: of_guide[name]["value"] for name in free}
+        sites = handlers.trace(handlers.substitute(base, data={**params, **values})).get_trace()
+        log_q = sum(sites[name]["fn"].log_prob(value) for name, value in values.items())
+        of_model = handlers.trace(handlers.substitute(handlers.seed(guide.model, 0), data=values)).get_trace()
+        log_p = sum(site["fn"].log_prob(site["value"]).sum() for site in of_model.values() if site["type"] == "sample")
+        return log_p - log_q
+    return -potential_energy(guide.model, (), {}, free) - base.get_posterior(params).log_prob(z)
+
+
+@pytest.mark.parametrize(
+    ("base", "chains", "num_steps"),
+    [
+        instance(base, chains, num_steps, quick=(num_steps, base) in {(1, AutoNormal), (8, AutoIAFNormal)})
+        for base in (AutoNormal, AutoMultivariateNormal, AutoIAFNormal, AutoLaplaceApproximation)
+        for chains in CHAINS
+        for num_steps in (1, 2, 8, 32)
+    ],
+)
+def test_with_zero_outputs_a_draw_weighs_what_the_base_says(x64, base, chains, num_steps):
+    guide = guide_on(base, num_steps, chains)
+    params = seen(guide)
+    weight, _, of_guide = log_weight(two_sites, guide, params, jax.random.key(3))
+    path = of_guide[guide.path_site]["value"]
+    assert path.shape == (num_steps + 1, 3)
+    assert not np.allclose(path[0], path[-1])
+    assert weight.dtype == jnp.float64
+    np.testing.assert_allclose(weight, log_weight_of_base(guide, params, of_guide), rtol=1e-10)
+    law = of_guide[guide.path_site]["fn"]
+    np.testing.assert_allclose(law.log_prob(path), of_guide[guide.path_site]["log_prob"], rtol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("name", "chains"),
+    [
+        instance(name, chains, quick=(place % 2 == 0) == (chains == "bridge"), name=f"{name}, {chains}")
+        for place, name in enumerate(KNOWN)
+        for chains in CHAINS
+    ],
+)
+def test_the_mean_weight_of_any_chains_is_the_evidence(name, chains):
+    known = KNOWN[name]
+    guide = wide_guide(known, 3, chains)
+    params = shaken(guide, seen(guide), SHAKEN[chains])
+    values = log_weights(known.model, guide, params, 20_000)
+    ratio = estimate(np.exp(values - known.log_evidence))
+    assert abs(ratio.mean - 1) < 4 * ratio.se < 0.2
+    bound = estimate(values)
+    assert bound.mean < known.log_evidence + 3 * bound.se
+    assert bound.mean < known.log_evidence - 1e-3  # the chains have been moved
+
+
+@pytest.mark.parametrize("chains", [instance("bridge", quick=True), instance("exchanged", quick=False)])
+def test_paths_led_back_bound_the_evidence_from_above(chains):
+    """Draws of a known posterior, z: E log w is above the evidence, and E 1/w is one over it."""
+    mean, covariance = regression_posterior()
+    narrow = 0.6 * np.sqrt(1 / np.diag(np.linalg.inv(covariance)))
+    base_params = {"z_auto_base_loc": jnp.asarray(mean), "z_auto_base_scale": jnp.asarray(narrow)}
+    guide = AutoDiffusion(regression, AutoNormal, 3, chains=CHAINS[chains], base_params=base_params)
+    params = shaken(guide, seen(guide), SHAKEN[chains])
+    z = dist.MultivariateNormal(jnp.asarray(mean), jnp.asarray(covariance)).sample(jax.random.key(2), (20_000,))
+    keys = jax.random.split(jax.random.key(3), len(z))
+    weigh = jax.jit(jax.vmap(lambda key, z: guide.reference_log_weight(key, params, {"z": z})))
+    values = np.asarray(weigh(keys, z), np.float64)
+    known = KNOWN["normal"].log_evidence
+    inverse, upper = estimate(np.exp(known - values)), estimate(values)
+    assert abs(inverse.mean - 1) < 4 * inverse.se < 0.2
+    assert upper.mean > known + 1e-3
+
+
+def test_objectives_of_numpyro_see_the_same_weights():
+    guide = AutoDiffusion(regression, AutoMultivariateNormal, 2, chains=CHAINS["bridge"])
+    params = shaken(guide, seen(guide), 0.1)
+    key = jax.random.key(4)
+    pair = params, regression, guide
+    elbo = -Trace_ELBO().loss(key, *pair)
+    weight = log_weight(handlers.block(regression, hide=[]), guide, params, jax.random.split(key)[1])[0]
+    np.testing.assert_allclose(elbo, weight, rtol=1e-5)
+    np.testing.assert_allclose(PathDerivativeELBO().loss(key, *pair), -elbo, rtol=1e-6)
+    assert -RenyiELBO(alpha=0, num_particles=200).loss(key, *pair) > -Trace_ELBO(200).loss(key, *pair)
+
+
+def test_the_path_derivative_has_the_mean_of_the_plain_gradient():
+    guide = AutoDiffusion(regression, AutoMultivariateNormal, 2, chains=CHAINS["bridge"])
+    params = shaken(guide, seen(guide), 0.1)
+    keys = jax.random.split(KEY, 4000)
+
+    def gradients(objective):
+        def of(key):
+            gradient = jax.grad(lambda params: objective.loss(key, params, regression, guide))(params)
+            return jax.flatten_util.ravel_pytree(gradient)[0]
+
+        return np.asarray(jax.jit(jax.vmap(of))(keys), np.float64)
+
+    plain, by_path = gradients(Trace_ELBO()), gradients(PathDerivativeELBO())
+    apart = estimate(plain - by_path)
+    assert np.all(np.abs(apart.mean) < 5 * apart.se + 1e-5)
+    assert np.any(np.abs(plain - by_path) > 1e-2)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        instance(AutoNormal, quick=True),
+        instance(AutoMultivariateNormal, quick=False),
+        instance(AutoIAFNormal, quick=False),
+    ],
+)
+def test_a_base_is_held_where_it_has_been_fitted(base):
+    guide = AutoDiffusion(regression, base, 2, chains=CHAINS["bridge"])
+    first = seen(guide)
+    held = guide.with_base(first)
+    params = shaken(held, seen(held), 0.1)
+
+    def gradient_of_base(guide, objective):
+        gradient = jax.grad(lambda params: objective.loss(KEY, params, regression, guide))(params)
+        return max(
+            float(jnp.max(jnp.abs(leaf)))
+            for name in first
+            if name != f"{guide.chain_site}$params"
+            for leaf in jax.tree.leaves(gradient[name])
+        )
+
+    assert gradient_of_base(held, Trace_ELBO()) == 0
+    assert gradient_of_base(held, PathDerivativeELBO()) == 0
+    assert gradient_of_base(guide, Trace_ELBO()) > 0
+
+
+def test_stock_svi_trains_base_and_chains_together():
+    guide = AutoDiffusion(regression, AutoNormal, 4, chains=CHAINS["bridge"])
+    svi = SVI(regression, guide, optax.adam(0.02), Trace_ELBO(num_particles=8))
+    params = svi.run(KEY, 600, OBSERVED, progress_bar=False).params
+    bound = estimate(log_weights(regression, guide, params, 4000, OBSERVED))
+    known = KNOWN["normal"].log_evidence
+    mean_field = estimate(log_weights(regression, AutoNormalAt(params), params, 4000, OBSERVED))
+    assert bound.mean < known + 3 * bound.se
+    assert bound.mean > known - 0.1
+    assert mean_field.mean < bound.mean
+
+
+class AutoNormalAt:
+    """The mean-field normal law with the params of a base, as a program."""
+
+    def __init__(self, params):
+        self.loc, self.scale = params["z_auto_base_loc"], params["z_auto_base_scale"]
+
+    def __call__(self, y):
+        numpyro.sample("z", dist.Normal(self.loc, self.scale).to_event(1))

@@ -1,0 +1,155 @@
+"""Guides fitted in two stages: on Gaussian targets the evidence is reached; what fails is said and given up."""
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpyro
+import numpyro.distributions as dist
+import pytest
+from numpyro.infer.autoguide import AutoDelta, AutoLaplaceApproximation, AutoMultivariateNormal, AutoNormal
+
+from dpm_ppl import InputError, estimate
+from dpm_ppl.guides import AutoDiffusion, FitSettings, fit_guide, fitting
+from tests.guides.targets import (
+    CHAINS,
+    KEY,
+    KNOWN,
+    OBSERVED,
+    counts,
+    regression,
+    regression_evidence,
+    regression_posterior,
+)
+
+QUICK = FitSettings(num_updates=40, num_base_updates=300, base_learning_rate=0.05, num_draws=2048, progress=False)
+
+
+def small_guide(model, base, **options):
+    return AutoDiffusion(model, base, 4, chains=CHAINS["bridge"], **options)
+
+
+@pytest.mark.parametrize("base", [AutoMultivariateNormal, AutoLaplaceApproximation])
+def test_a_gaussian_posterior_is_reached(base):
+    settings = FitSettings(num_updates=40, num_base_updates=2000, base_learning_rate=0.02, progress=False)
+    fitted = fit_guide(small_guide(regression, base), KEY, OBSERVED, settings=settings)
+    known = regression_evidence()
+    assert not fitted.fell_back
+    assert known - 1e-3 < fitted.elbo.mean < known + 3 * fitted.elbo.se + 1e-5
+    mean, covariance = regression_posterior()
+    draws = np.asarray(fitted.sample(jax.random.key(1), 20_000)["z"], np.float64)
+    average = estimate(draws)
+    assert np.all(np.abs(average.mean - mean) < 4 * average.se)
+    deviations = draws - mean
+    products = estimate(deviations[:, :, None] * deviations[:, None, :])
+    assert np.all(np.abs(products.mean - covariance) < 4 * products.se)
+    assert str(fitted).startswith("ELBO -")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chains", CHAINS)
+def test_what_a_mean_field_base_leaves_is_made_up_for(chains):
+    """The correlation of a Gaussian posterior."""
+    settings = FitSettings(num_updates=4000, num_base_updates=500, base_learning_rate=0.05, progress=False)
+    guide = AutoDiffusion(regression, AutoNormal, 8, chains=CHAINS[chains])
+    fitted = fit_guide(guide, KEY, OBSERVED, settings=settings)
+    known = regression_evidence()
+    assert fitted.base_elbo.mean < known - 0.1
+    assert known - 0.02 < fitted.elbo.mean < known + 3 * fitted.elbo.se
+    assert fitted.gain.mean > 5 * fitted.gain.se
+
+
+def test_a_trained_guide_improves_on_its_base_and_stays_below_the_evidence():
+    settings = FitSettings(num_updates=400, num_base_updates=300, base_learning_rate=0.05, progress=False)
+    fitted = fit_guide(small_guide(counts, AutoNormal), KEY, settings=settings)
+    known = KNOWN["positive"].log_evidence
+    assert fitted.gain.mean > 3 * fitted.gain.se
+    assert fitted.elbo.mean < known + 3 * fitted.elbo.se
+    assert set(fitted.metrics) == {"base", "guide"}
+    assert fitted.notices == ()
+
+
+def test_any_guide_of_numpyro_is_fitted_in_one_stage():
+    fitted = fit_guide(AutoNormal(regression), KEY, OBSERVED, settings=QUICK)
+    assert set(fitted.metrics) == {"guide"}
+    assert fitted.base_elbo is fitted.gain is None
+    joint = fit_guide(small_guide(regression, AutoNormal, train_base=True), KEY, OBSERVED, settings=QUICK)
+    assert set(joint.metrics) == {"guide"}
+    assert joint.gain is None
+
+
+def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
+    guide = small_guide(regression, AutoNormal)
+
+    def spoilt(self, key, held_out, num_updates, learning_rate, trained=fitting.Stage.trained):
+        result = trained(self, key, held_out, num_updates, learning_rate)
+        if self.name == "guide":
+            result = result._replace(params=jax.tree.map(lambda leaf: leaf + 0.5, result.params))
+        return result
+
+    monkeypatch.setattr(fitting.Stage, "trained", spoilt)
+    with pytest.warns(UserWarning, match=r"bound worse by .*base guide itself"):
+        fitted = fit_guide(guide, KEY, OBSERVED, settings=QUICK)
+    assert fitted.fell_back
+    assert fitted.elbo == fitted.base_elbo
+    assert (fitted.gain.mean, fitted.gain.se) == (0, 0)
+    assert "base guide itself" in str(fitted)
+
+
+def test_a_training_that_fails_is_told_and_gives_way_to_the_base():
+    def unbounded():
+        z = numpyro.sample("z", dist.Normal(0, 1))
+        numpyro.factor("hole", jnp.where(jnp.abs(z) > 0.5, jnp.nan, 0.0))
+
+    wide = {"z_auto_base_loc": jnp.zeros(()), "z_auto_base_scale": jnp.asarray(1.0)}
+    settings = replace(QUICK, num_updates=100)  # 51 in a row are too many
+    with pytest.warns(UserWarning, match=r"training failed .*base guide itself"):
+        fitted = fit_guide(small_guide(unbounded, AutoNormal, base_params=wide), KEY, settings=settings)
+    assert fitted.fell_back
+
+
+def test_dropped_updates_are_counted_and_told():
+    def holed():
+        z = numpyro.sample("z", dist.Normal(0, 1))
+        numpyro.factor("hole", jnp.where(jnp.abs(z) > 2.5, jnp.nan, 0.0))
+
+    params = {"z_auto_base_loc": jnp.zeros(()), "z_auto_base_scale": jnp.asarray(0.8)}
+    with pytest.warns(UserWarning, match="no finite weight"):
+        fitted = fit_guide(small_guide(holed, AutoNormal, base_params=params), KEY, settings=QUICK)
+    assert fitted.num_skipped > 0
+    assert any("were not finite and dropped" in notice for notice in fitted.notices)
+
+
+def test_a_stage_ends_where_its_bound_no_longer_rises():
+    settings = FitSettings(
+        num_updates=60, num_base_updates=60, num_evaluations=6, patience=2, min_gain=1e6, num_draws=512, progress=False
+    )
+    fitted = fit_guide(small_guide(regression, AutoNormal), KEY, OBSERVED, settings=settings)
+    assert [row["update"] for row in fitted.metrics["guide"]] == [0, 10, 20]
+    assert any(notice.startswith("the guide stopped at update 20 of 60") for notice in fitted.notices)
+
+
+def test_an_interrupted_fit_goes_on_where_it_was(tmp_path):
+    settings = {"num_base_updates": 20, "num_draws": 512, "progress": False, "checkpoint_dir": tmp_path}
+    guide = small_guide(regression, AutoNormal)
+    half = fit_guide(guide, KEY, OBSERVED, settings=FitSettings(num_updates=20, **settings))
+    again = fit_guide(guide, KEY, OBSERVED, settings=FitSettings(num_updates=20, resume=True, **settings))
+    assert half.elbo == again.elbo
+    assert {folder.name for folder in tmp_path.iterdir()} == {"base", "guide"}
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda: fit_guide(regression, KEY), "guide: .*NumPyro guide"),
+        (lambda: fit_guide(AutoDelta(regression), KEY), "guide: .*AutoDelta"),
+        (lambda: fit_guide(AutoNormal(regression), 0), "key: .*seed 0"),
+        (lambda: FitSettings(num_updates=0), "num_updates: "),
+        (lambda: FitSettings(learning_rate=-1.0), "learning_rate: "),
+    ],
+)
+def test_refusals_name_the_argument(act, message):
+    with pytest.raises(InputError, match=message):
+        act()
