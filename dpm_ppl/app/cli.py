@@ -1,4 +1,4 @@
-"""The command line: `dpm-ppl list | fit | bounds | sample | posterior | report | compare | paper | demo`.
+"""The command line: `dpm-ppl list | fit | bounds | sample | posterior | report | compare | posteriors | paper | demo`.
 
 Errors of use are one line and exit code 2; of training, of files and of the system, code 1; a signal is 128 and its
 number.
@@ -27,6 +27,7 @@ from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
 from dpm_ppl.app.commands.paper import paper
 from dpm_ppl.app.commands.posterior import posterior
+from dpm_ppl.app.commands.posteriors import posteriors
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
 from dpm_ppl.experiments.options import Option, flag
@@ -70,7 +71,8 @@ def demo(*, out: Path = Path("runs/demo"), json: bool = False) -> None:
 
 
 COMMANDS = {
-    command.__name__: with_memory(command) for command in (fit, bounds, sample, posterior, report, compare, paper, demo)
+    command.__name__: with_memory(command)
+    for command in (fit, bounds, sample, posterior, report, compare, posteriors, paper, demo)
 }
 
 
