@@ -41,7 +41,7 @@ def without_numbers(text: str) -> str:
     """Figures differ between machines in their last digits, and verdicts on the edge with them."""
     text = re.sub(r"reliable|doubtful", "VERDICT", text)
     text = re.sub(r"-?[\d.,]+", "#", text)
-    return re.sub(r" *\n", "\n", re.sub(r" +", " ", text)).strip()
+    return re.sub(r" *(\n|\])", r"\1", re.sub(r" +", " ", text)).strip()
 
 
 @pytest.mark.slow
