@@ -22,6 +22,7 @@ from tests.guides.programs import (
     NOISE,
     Known,
     Y,
+    at,
     normal,
     normal_guide,
     one_mode_guide,
@@ -60,7 +61,8 @@ def test_weights_average_to_the_evidence(case):
 
 def test_figures_are_those_of_numpyro_on_the_same_draws(case):
     known, guide, params, found = case
-    elbo = -Trace_ELBO(num_particles=NUM).loss(KEY, params, known.model, guide, *known.args)
+    bound = Trace_ELBO(num_particles=NUM)
+    elbo = -jax.jit(lambda params: bound.loss(KEY, params, known.model, guide, *known.args))(params)
     np.testing.assert_allclose(found.elbo.mean, elbo, rtol=1e-6)
     if np.ptp(found.log_weights) > 1e-3 and len(np.unique(found.log_weights)) > 100:
         khat = psis_diagnostic(KEY, params, known.model, guide, *known.args, num_particles=NUM)
@@ -76,10 +78,10 @@ def test_a_particle_is_the_same_in_any_chunks(case):
 
 
 def test_the_posterior_has_equal_weights():
-    found = evidence(normal, normal_guide, BEST, Y, key=KEY, num_particles=500)
+    found = evidence(normal, normal_guide, BEST, Y, key=KEY, num_particles=NUM)
     np.testing.assert_allclose(found.log_weights, LOG_Z_NORMAL, atol=1e-5)
     assert found.verdict == "reliable"
-    assert found.ess == pytest.approx(500)
+    assert found.ess == pytest.approx(NUM)
 
 
 def test_a_laplace_guide_has_its_normal_law():
@@ -129,9 +131,9 @@ def test_other_numbers_compile_nothing_anew():
 
 
 def test_a_small_budget_gives_the_same_figures():
-    wanted = evidence(normal, normal_guide, BEST | {"slope": 0.7}, Y, key=KEY, num_particles=512)
-    with dpm.memory_budget(2_000):
-        found = evidence(normal, normal_guide, BEST | {"slope": 0.7}, Y, key=KEY, num_particles=512)
+    wanted = evidence(normal, normal_guide, at(slope=0.7), Y, key=KEY, num_particles=1024)
+    with dpm.memory_budget(4_000):
+        found = evidence(normal, normal_guide, at(slope=0.7), Y, key=KEY, num_particles=1024)
     np.testing.assert_allclose(found.log_weights, wanted.log_weights, rtol=1e-5)
 
 
@@ -143,7 +145,7 @@ def test_float64(x64):
 
 
 def test_resampled_draws_are_the_posterior():
-    found = evidence(normal, normal_guide, BEST | {"slope": 0.6, "scale": 0.6}, Y, key=KEY, num_particles=NUM)
+    found = evidence(normal, normal_guide, at(0.6, 0.6), Y, key=KEY, num_particles=NUM)
     draws = found.resampled(jax.random.key(5), 2000)["z"]
     spread = BEST["scale"]
     # Independent of one another as far as the effective sample size goes.
@@ -157,13 +159,13 @@ def test_resampled_draws_are_the_posterior():
 
 
 def test_few_draws_say_so():
-    found = evidence(normal, normal_guide, BEST | {"slope": 0.7}, Y, key=KEY, num_particles=20)
+    found = evidence(normal, normal_guide, at(slope=0.7), Y, key=KEY, num_particles=20)
     assert found.verdict == "too few draws"
     assert found.resampled(KEY, 5)["z"].shape == (5, 3)
 
 
 def test_a_guide_far_off_is_not_reliable():
-    found = evidence(normal, normal_guide, {"slope": 1.5, "scale": 0.1}, Y, key=KEY, num_particles=1000)
+    found = evidence(normal, normal_guide, at(1.5, 0.1), Y, key=KEY, num_particles=1024)
     assert found.verdict in ("doubtful", "unusable")
     assert "at least" in str(found)
 

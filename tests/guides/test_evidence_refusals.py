@@ -127,7 +127,7 @@ BAD = {
         AutoMultivariateNormal(normal),
         "params",
         "none of auto_scale_tril",
-        first_params(normal, AutoDiagonalNormal(normal), Y),
+        {"auto_loc": jnp.zeros(3), "auto_scale": jnp.ones(3)},
     ),
     "params of another model": Bad(
         normal,
