@@ -1,7 +1,6 @@
 """Guides fitted in two stages: on Gaussian targets the evidence is reached; what fails is said and given up."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,11 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from numpyro.infer.autoguide import AutoDelta, AutoLaplaceApproximation, AutoMultivariateNormal, AutoNormal
+from numpyro.infer.svi import SVIState
 
 from dpm_ppl import InputError, estimate
 from dpm_ppl.guides import AutoDiffusion, FitSettings, fit_guide, fitting
+from dpm_ppl.training import FitResult, TrainingState
 from tests.guides.targets import (
     CHAINS,
     KEY,
@@ -108,8 +109,10 @@ def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
     def spoilt(self, key, held_out, num_updates, learning_rate):
         """Training that has led astray."""
         params = jax.tree.map(lambda leaf: leaf + 0.5, self.first_params(key))
-        state = SimpleNamespace(num_updates=num_updates, num_skipped=0)
-        return SimpleNamespace(params=params, state=state, metrics=[], interrupted=False)
+        num_skipped = jnp.zeros((), int)
+        state = SVIState(None, None, key)
+        state = TrainingState(state, params, jnp.asarray(num_updates), num_skipped, num_skipped, key)
+        return FitResult(state, params, [], False)
 
     monkeypatch.setattr(fitting.Stage, "trained", spoilt)
     with pytest.warns(UserWarning, match=r"bound worse by .*base guide itself"):
@@ -132,6 +135,7 @@ def test_a_training_that_fails_is_told_and_gives_way_to_the_base():
     assert fitted.fell_back
 
 
+@pytest.mark.slow
 def test_dropped_updates_are_counted_and_told():
     def holed():
         z = numpyro.sample("z", dist.Normal(0, 1))

@@ -18,6 +18,7 @@ from numpyro.infer.autoguide import AutoMultivariateNormal
 from scipy import stats
 
 from dpm_ppl._common.errors import InputError
+from dpm_ppl._common.numpyro_seam import set_up
 from dpm_ppl.guides import evidence
 from dpm_ppl.models.posteriors import ENTRIES, POSTERIORS
 from tests.instances import instance
@@ -132,7 +133,9 @@ def test_importance_weights_of_the_model_average_to_the_evidence(name):
     guide = AutoMultivariateNormal(target.model, init_scale=0.1)
     optimiser = optax.adam(optax.cosine_decay_schedule(1e-2, num_updates))
     svi = SVI(target.model, guide, optimiser, Trace_ELBO(num_particles=8))
-    params = svi.run(KEY, num_updates, *args, progress_bar=False).params
+    with handlers.block():
+        set_up(guide, KEY, args, {})
+    params = jax.jit(lambda key: svi.run(key, num_updates, *args, progress_bar=False).params)(KEY)
     found = evidence(target.model, guide, params, *args, key=jax.random.key(1), num_particles=20_000)
     error = np.hypot(found.log_evidence.se, target.log_evidence.se)
     assert error < most_error
