@@ -76,7 +76,7 @@ def weighted_draws(
 
 
 @eqx.filter_jit
-def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: PRNGKey, draws_chunk: int) -> Any:
+def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: Any, draws_chunk: int) -> Any:
     def one(key: PRNGKey) -> tuple[dict[str, Array], Array]:
         if model is not None:
             drawn = Pair(model, guide, params, args, kwargs).weigh(key)
