@@ -17,10 +17,11 @@ from numpyro.infer.autoguide import AutoGuide
 
 from dpm_ppl._common.checks import check_key, check_sizes, check_some, finite_array, named, real_array
 from dpm_ppl._common.errors import InputError
-from dpm_ppl._common.numpyro_seam import samples_of, set_up, weighed_draw
-from dpm_ppl._common.types import PRNGKey
+from dpm_ppl._common.numpyro_seam import samples_of, set_up
+from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree
 from dpm_ppl.analysis.tree.tree import to_datatree
+from dpm_ppl.guides.weighing.pair import Pair, posterior_sites
 from dpm_ppl.posterior import Posterior
 
 Draws = (
@@ -76,25 +77,14 @@ def weighted_draws(
 
 @eqx.filter_jit
 def _draw(guide: Any, model: Any, params: Any, args: Any, kwargs: Any, keys: Any, draws_chunk: int) -> Any:
-    def one(key: Any) -> tuple[dict[str, Any], Any]:
-        of_model, of_guide = jax.random.split(key)  # in NumPyro's order: the weights are those of psis_diagnostic
-        seeded = handlers.seed(guide, of_guide)
-        if model is None:
-            trace, log_weight = handlers.trace(handlers.substitute(seeded, params)).get_trace(*args, **kwargs), 0.0
-        else:
-            trace, drawn = weighed_draw(handlers.seed(model, of_model), seeded, args, kwargs, params)
-            log_weight = _log_density(trace) - _log_density(drawn)
-        return {name: site["value"] for name, site in trace.items() if _is_latent(site)}, log_weight
+    def one(key: PRNGKey) -> tuple[dict[str, Array], Array]:
+        if model is not None:
+            drawn = Pair(model, guide, params, args, kwargs).weigh(key)
+            return drawn.latents, drawn.log_weight
+        sites = handlers.trace(handlers.seed(handlers.substitute(guide, params), key)).get_trace(*args, **kwargs)
+        return {name: sites[name]["value"] for name in posterior_sites(sites, {})}, jnp.zeros(())
 
     return jax.lax.map(one, keys, batch_size=draws_chunk)
-
-
-def _is_latent(site: Mapping[str, Any]) -> bool:
-    return site["type"] == "sample" and not site["is_observed"] and not site["infer"].get("is_auxiliary", False)
-
-
-def _log_density(trace: Mapping[str, Any]) -> Any:
-    return sum(jnp.sum(site["log_prob"]) for site in trace.values() if site["type"] == "sample")
 
 
 def posterior_tree(draws: Draws, *, with_chains: bool = False) -> xr.DataTree:

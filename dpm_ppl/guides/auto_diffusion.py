@@ -81,7 +81,7 @@ class AutoDiffusion(AutoContinuous):
         self.train_base = train_base
         self.is_base_held = not (base_params is None if train_base is None else train_base)
         self._chains, self._score_asked = chains, score
-        self._drawn = eqx.filter_jit(self._draws)
+        self._drawn, self._ordered = eqx.filter_jit(self._draws), eqx.filter_jit(self._quantiles)
         AutoContinuous.__init__(self, model, prefix=prefix, init_loc_fn=init_loc_fn)
 
     def with_base(self, base_params: dict[str, Any], *, train_base: bool = False) -> "AutoDiffusion":
@@ -209,13 +209,9 @@ class AutoDiffusion(AutoContinuous):
         """Quantiles of each coordinate before constraints, brought into the supports; of `num_draws` draws."""
         self._check_set_up()
         args, kwargs = self._arguments(args, kwargs)
-        law = self.get_posterior(params, *args, **kwargs)
-        keys = jax.random.split(jax.random.key(0) if rng_key is None else check_key(rng_key), num_draws)
-        ends = jax.lax.map(lambda key: law.end(law.sample(key)), keys, batch_size=SIDE_BY_SIDE)
-        latents = jnp.quantile(ends, jnp.asarray(quantiles), axis=0)
-        with handlers.block(), handlers.substitute(data=params):
-            target = self._target(args, kwargs)
-        return jax.vmap(lambda z: target.constrained(self._free(z)))(latents)
+        num_draws = whole_number("num_draws", num_draws)
+        key = jax.random.key(0) if rng_key is None else check_key(rng_key)
+        return self._ordered(key, params, jnp.asarray(quantiles), num_draws, args, kwargs)
 
     def reference_log_weight(
         self, key: PRNGKey, params: dict[str, Any], latents: Latents, *args, **kwargs
@@ -235,13 +231,24 @@ class AutoDiffusion(AutoContinuous):
         return target.log_density(free) - law.log_prob(path)
 
     def _draws(self, key: PRNGKey, params: dict[str, Any], num: int, args: tuple, kwargs: dict[str, Any]) -> Latents:
+        law, constrained = self._law_and_constraints(params, args, kwargs)
+        keys = jax.random.split(key, num)
+        return jax.lax.map(lambda key: constrained(law.end(law.sample(key))), keys, batch_size=SIDE_BY_SIDE)
+
+    def _quantiles(
+        self, key: PRNGKey, params: dict[str, Any], quantiles: Array, num: int, args: tuple, kwargs: dict[str, Any]
+    ) -> Latents:
+        law, constrained = self._law_and_constraints(params, args, kwargs)
+        ends = jax.lax.map(lambda key: law.end(law.sample(key)), jax.random.split(key, num), batch_size=SIDE_BY_SIDE)
+        return jax.vmap(constrained)(jnp.quantile(ends, quantiles, axis=0))
+
+    def _law_and_constraints(
+        self, params: dict[str, Any], args: tuple, kwargs: dict[str, Any]
+    ) -> tuple[PathLaw, Callable[[Point], Latents]]:
+        """The law of the path, and what the sites of the model are at a latent vector."""
         with handlers.block(), handlers.substitute(data=params):
             law, target = self._path_law(*args, **kwargs), self._target(args, kwargs)
-
-        def draw(key: PRNGKey) -> Latents:
-            return target.constrained(self._free(law.end(law.sample(key))))
-
-        return jax.lax.map(draw, jax.random.split(key, num), batch_size=SIDE_BY_SIDE)
+        return law, lambda z: target.constrained(self._free(z))
 
     def _free(self, vector: Point) -> Latents:
         """The latent vector by site, before constraints."""

@@ -15,10 +15,11 @@ from numpyro.infer import SVI, Trace_ELBO
 from numpyro.infer.autoguide import AutoGuide
 
 from dpm_ppl._common.checks import number_in, whole_number
-from dpm_ppl._common.numpyro_seam import set_up, weighed_draw
-from dpm_ppl._common.types import Array, Cost, PRNGKey
+from dpm_ppl._common.numpyro_seam import set_up
+from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl.guides.auto_diffusion import AutoDiffusion
 from dpm_ppl.guides.path_derivative import PathDerivativeELBO
+from dpm_ppl.guides.weighing.pair import Pair
 from dpm_ppl.training import FitResult, fit
 
 SIDE_BY_SIDE = 256
@@ -124,13 +125,5 @@ class Stage:
         ]
         return np.concatenate([np.asarray(block, np.float64) for block in blocks])[:num]
 
-    def _log_weight(self, params: dict[str, Any], key: PRNGKey) -> Cost:
-        model_key, guide_key = jax.random.split(key)
-        pair = handlers.seed(self.model, model_key), handlers.seed(self.program, guide_key)
-        of_model, of_guide = weighed_draw(*pair, (), {}, params)
-        return _total(of_model) - _total(of_guide)
-
-
-def _total(trace: dict[str, dict[str, Any]]) -> Array:
-    sites = (site for site in trace.values() if site["type"] == "sample")
-    return jnp.asarray(sum(jnp.sum(site["log_prob"]) for site in sites))
+    def _log_weight(self, params: dict[str, Any], key: PRNGKey) -> Array:
+        return Pair(self.model, self.program, params, (), {}).weigh(key).log_weight

@@ -1,5 +1,6 @@
 """The guide starts as its base, is right untrained and trained, and stands wherever a NumPyro guide stands."""
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -74,7 +75,12 @@ def log_weight_of_base(guide, params, of_guide):
 @pytest.mark.parametrize(
     ("base", "chains", "num_steps"),
     [
-        instance(base, chains, num_steps, quick=(num_steps, base) in {(1, AutoNormal), (8, AutoIAFNormal)})
+        instance(
+            base,
+            chains,
+            num_steps,
+            quick=(base, num_steps, chains) in {(AutoNormal, 8, "bridge"), (AutoNormal, 1, "exchanged")},
+        )
         for base in (AutoNormal, AutoMultivariateNormal, AutoIAFNormal, AutoLaplaceApproximation)
         for chains in CHAINS
         for num_steps in (1, 2, 8, 32)
@@ -83,28 +89,54 @@ def log_weight_of_base(guide, params, of_guide):
 def test_with_zero_outputs_a_draw_weighs_what_the_base_says(x64, base, chains, num_steps):
     guide = guide_on(base, num_steps, chains)
     params = seen(guide)
-    weight, _, of_guide = log_weight(two_sites, guide, params, jax.random.key(3))
-    path = of_guide[guide.path_site]["value"]
+
+    @eqx.filter_jit
+    def weighed(params):
+        weight, _, of_guide = log_weight(two_sites, guide, params, jax.random.key(3))
+        site = of_guide[guide.path_site]
+        densities = site["log_prob"], site["fn"].log_prob(site["value"])
+        return weight, log_weight_of_base(guide, params, of_guide), site["value"], densities
+
+    weight, of_base, path, _ = weighed(params)
     assert path.shape == (num_steps + 1, 3)
     assert not np.allclose(path[0], path[-1])
-    assert weight.dtype == jnp.float64
-    np.testing.assert_allclose(weight, log_weight_of_base(guide, params, of_guide), rtol=1e-10)
-    law = of_guide[guide.path_site]["fn"]
-    np.testing.assert_allclose(law.log_prob(path), of_guide[guide.path_site]["log_prob"], rtol=1e-10)
+    assert {leaf.dtype for leaf in jax.tree.leaves((params, path, weight))} == {jnp.dtype("float64")}
+    np.testing.assert_allclose(weight, of_base, rtol=1e-10)
+    weight, of_base, _, densities = weighed(shaken(guide, params, SHAKEN[chains]))
+    assert abs(weight - of_base) > 1e-3
+    np.testing.assert_allclose(*densities, rtol=1e-10)
 
 
-@pytest.mark.parametrize(
-    ("name", "chains"),
-    [
-        instance(name, chains, quick=(place % 2 == 0) == (chains == "bridge"), name=f"{name}, {chains}")
-        for place, name in enumerate(KNOWN)
+@pytest.fixture(
+    scope="module",
+    params=[
+        instance(
+            (name, chains),
+            quick=(name, chains) in {("simplex", "bridge"), ("scales", "exchanged")},
+            name=f"{name}, {chains}",
+        )
+        for name in KNOWN
         for chains in CHAINS
     ],
 )
-def test_the_mean_weight_of_any_chains_is_the_evidence(name, chains):
-    known = KNOWN[name]
-    guide = wide_guide(known, 3, chains)
-    params = shaken(guide, seen(guide), SHAKEN[chains])
+def case(request):
+    name, chains = request.param
+    guide = wide_guide(KNOWN[name], 3, chains)
+    return KNOWN[name], guide, shaken(guide, seen(guide), SHAKEN[chains])
+
+
+def test_draws_lie_in_their_supports(case):
+    _, guide, params = case
+    draws = guide.sample_posterior(KEY, params, sample_shape=(100,))
+    sites = {name: site["fn"] for name, site in guide.prototype_trace.items() if name in draws}
+    assert sites
+    for name, law in sites.items():
+        assert np.all(law.support(draws[name]))
+        assert np.ptp(draws[name], axis=0).any()
+
+
+def test_the_mean_weight_of_any_chains_is_the_evidence(case):
+    known, guide, params = case
     values = log_weights(known.model, guide, params, 20_000)
     ratio = estimate(np.exp(values - known.log_evidence))
     assert abs(ratio.mean - 1) < 4 * ratio.se < 0.2
@@ -113,7 +145,7 @@ def test_the_mean_weight_of_any_chains_is_the_evidence(name, chains):
     assert bound.mean < known.log_evidence - 1e-3  # the chains have been moved
 
 
-@pytest.mark.parametrize("chains", [instance("bridge", quick=True), instance("exchanged", quick=False)])
+@pytest.mark.parametrize("chains", CHAINS)
 def test_paths_led_back_bound_the_evidence_from_above(chains):
     """Draws of a known posterior, z: E log w is above the evidence, and E 1/w is one over it."""
     mean, covariance = regression_posterior()
@@ -131,31 +163,39 @@ def test_paths_led_back_bound_the_evidence_from_above(chains):
     assert upper.mean > known + 1e-3
 
 
-def test_objectives_of_numpyro_see_the_same_weights():
+@pytest.fixture(scope="module")
+def moved():
+    """A guide of the regression that trains its base, and params of chains that have been moved."""
     guide = AutoDiffusion(regression, AutoMultivariateNormal, 2, chains=CHAINS["bridge"])
-    params = shaken(guide, seen(guide), 0.1)
+    return guide, shaken(guide, seen(guide), 0.1)
+
+
+def test_objectives_of_numpyro_see_the_same_weights(moved):
+    guide, params = moved
     key = jax.random.key(4)
-    pair = params, regression, guide
-    elbo = -Trace_ELBO().loss(key, *pair)
-    weight = log_weight(handlers.block(regression, hide=[]), guide, params, jax.random.split(key)[1])[0]
+    objectives = (Trace_ELBO(), PathDerivativeELBO(), Trace_ELBO(200), RenyiELBO(alpha=0, num_particles=200))
+
+    @jax.jit
+    def figures(params):
+        weight = log_weight(regression, guide, params, jax.random.split(key)[1])[0]
+        return weight, *(-objective.loss(key, params, regression, guide) for objective in objectives)
+
+    weight, elbo, by_path, of_many, tighter = figures(params)
     np.testing.assert_allclose(elbo, weight, rtol=1e-5)
-    np.testing.assert_allclose(PathDerivativeELBO().loss(key, *pair), -elbo, rtol=1e-6)
-    assert -RenyiELBO(alpha=0, num_particles=200).loss(key, *pair) > -Trace_ELBO(200).loss(key, *pair)
+    np.testing.assert_allclose(by_path, elbo, rtol=1e-6)
+    assert tighter > of_many
 
 
-def test_the_path_derivative_has_the_mean_of_the_plain_gradient():
-    guide = AutoDiffusion(regression, AutoMultivariateNormal, 2, chains=CHAINS["bridge"])
-    params = shaken(guide, seen(guide), 0.1)
-    keys = jax.random.split(KEY, 4000)
+def test_the_path_derivative_has_the_mean_of_the_plain_gradient(moved):
+    guide, params = moved
 
-    def gradients(objective):
-        def of(key):
-            gradient = jax.grad(lambda params: objective.loss(key, params, regression, guide))(params)
-            return jax.flatten_util.ravel_pytree(gradient)[0]
+    def gradients(key):
+        for objective in (Trace_ELBO(), PathDerivativeELBO()):
+            gradient = jax.grad(lambda params, by=objective: by.loss(key, params, regression, guide))(params)
+            yield jax.flatten_util.ravel_pytree(gradient)[0]
 
-        return np.asarray(jax.jit(jax.vmap(of))(keys), np.float64)
-
-    plain, by_path = gradients(Trace_ELBO()), gradients(PathDerivativeELBO())
+    of_keys = jax.jit(jax.vmap(lambda key: tuple(gradients(key))))(jax.random.split(KEY, 4000))
+    plain, by_path = (np.asarray(values, np.float64) for values in of_keys)
     apart = estimate(plain - by_path)
     assert np.all(np.abs(apart.mean) < 5 * apart.se + 1e-5)
     assert np.any(np.abs(plain - by_path) > 1e-2)
@@ -164,8 +204,8 @@ def test_the_path_derivative_has_the_mean_of_the_plain_gradient():
 @pytest.mark.parametrize(
     "base",
     [
-        instance(AutoNormal, quick=True),
-        instance(AutoMultivariateNormal, quick=False),
+        instance(AutoMultivariateNormal, quick=True),
+        instance(AutoNormal, quick=False),
         instance(AutoIAFNormal, quick=False),
     ],
 )
@@ -175,37 +215,32 @@ def test_a_base_is_held_where_it_has_been_fitted(base):
     held = guide.with_base(first)
     params = shaken(held, seen(held), 0.1)
 
-    def gradient_of_base(guide, objective):
-        gradient = jax.grad(lambda params: objective.loss(KEY, params, regression, guide))(params)
-        return max(
-            float(jnp.max(jnp.abs(leaf)))
-            for name in first
-            if name != f"{guide.chain_site}$params"
-            for leaf in jax.tree.leaves(gradient[name])
-        )
+    of_base = [name for name in first if name != f"{guide.chain_site}$params"]
 
-    assert gradient_of_base(held, Trace_ELBO()) == 0
-    assert gradient_of_base(held, PathDerivativeELBO()) == 0
-    assert gradient_of_base(guide, Trace_ELBO()) > 0
+    def largest_gradients(params):
+        for one, objective in ((held, Trace_ELBO()), (held, PathDerivativeELBO()), (guide, Trace_ELBO())):
+            gradient = jax.grad(lambda params, by=objective, one=one: by.loss(KEY, params, regression, one))(params)
+            leaves = jax.tree.leaves([gradient[name] for name in of_base])
+            yield jnp.max(jnp.asarray([jnp.max(jnp.abs(leaf)) for leaf in leaves]))
+
+    by_bound, by_path, where_trained = jax.jit(lambda params: tuple(largest_gradients(params)))(params)
+    assert by_bound == by_path == 0
+    assert where_trained > 0
 
 
+@pytest.mark.slow
 def test_stock_svi_trains_base_and_chains_together():
     guide = AutoDiffusion(regression, AutoNormal, 4, chains=CHAINS["bridge"])
-    svi = SVI(regression, guide, optax.adam(0.02), Trace_ELBO(num_particles=8))
-    params = svi.run(KEY, 600, OBSERVED, progress_bar=False).params
+    num_updates = 900
+    rate = optax.cosine_decay_schedule(0.02, num_updates, 0.01)  # at a constant one the last params are noisy
+    svi = SVI(regression, guide, optax.adam(rate), Trace_ELBO(num_particles=8))
+    params = svi.run(KEY, num_updates, OBSERVED, progress_bar=False).params
     bound = estimate(log_weights(regression, guide, params, 4000, OBSERVED))
     known = KNOWN["normal"].log_evidence
-    mean_field = estimate(log_weights(regression, AutoNormalAt(params), params, 4000, OBSERVED))
     assert bound.mean < known + 3 * bound.se
     assert bound.mean > known - 0.1
-    assert mean_field.mean < bound.mean
-
-
-class AutoNormalAt:
-    """The mean-field normal law with the params of a base, as a program."""
-
-    def __init__(self, params):
-        self.loc, self.scale = params["z_auto_base_loc"], params["z_auto_base_scale"]
-
-    def __call__(self, y):
-        numpyro.sample("z", dist.Normal(self.loc, self.scale).to_event(1))
+    # No mean-field normal law comes as close, however long it is trained.
+    _, covariance = regression_posterior()
+    precisions = np.diag(np.linalg.inv(covariance))
+    best_of_base = known - 0.5 * np.log(precisions.prod() * np.linalg.det(covariance))
+    assert bound.mean - 3 * bound.se > best_of_base

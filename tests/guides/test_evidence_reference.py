@@ -5,9 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
-import optax
 import pytest
-from numpyro.infer import SVI, Trace_ELBO
 from numpyro.infer.autoguide import (
     AutoDiagonalNormal,
     AutoGuideList,
@@ -26,8 +24,10 @@ from tests.guides.programs import (
     LOG_Z_COUNTS,
     LOG_Z_NORMAL,
     Y,
+    at,
     counts,
     exact_draws,
+    fitted,
     normal,
     normal_guide,
     one_mode_guide,
@@ -35,7 +35,7 @@ from tests.guides.programs import (
 )
 from tests.instances import instance
 
-KEY, NUM = jax.random.key(0), 2000
+KEY, NUM = jax.random.key(0), 2048  # whole chunks, so that programs are compiled once
 
 
 def posterior_draws(num, seed=0):
@@ -79,12 +79,11 @@ GUIDES = {
 }
 
 
-@pytest.mark.parametrize("name", [instance(name, quick=place < 3) for place, name in enumerate(GUIDES)])
+@pytest.mark.parametrize("name", [instance(name, quick=place < 1) for place, name in enumerate(GUIDES)])
 def test_exact_draws_bound_the_evidence_from_above(name):
     model, args, build, draws, log_z = GUIDES[name]
     guide = build(model)
-    svi = SVI(model, guide, optax.adam(2e-2), Trace_ELBO(num_particles=4))
-    params = svi.run(jax.random.key(1), 500, *args, progress_bar=False).params
+    params = fitted(model, guide, args, 500, rate=2e-2)
     found = evidence(model, guide, params, *args, key=KEY, num_particles=NUM, reference=draws(NUM))
     forward = found.forward
     assert found.elbo.mean - 3 * found.elbo.se <= log_z <= forward.eubo.mean + 3 * forward.eubo.se
@@ -97,14 +96,13 @@ def test_exact_draws_bound_the_evidence_from_above(name):
 
 
 def test_the_density_of_a_program_is_that_at_the_draws():
-    params = {"slope": 0.6, "scale": 0.6}
-    draws = posterior_draws(500)
-    found = evidence(normal, normal_guide, params, Y, key=KEY, num_particles=300, reference=draws)
+    draws = posterior_draws(NUM)
+    found = evidence(normal, normal_guide, at(0.6, 0.6), Y, key=KEY, num_particles=NUM, reference=draws)
     log_p = norm.logpdf(draws["z"]).sum(axis=1) + norm.logpdf(Y, draws["z"], 0.5).sum(axis=1)
     log_q = norm.logpdf(draws["z"], 0.6 * Y, 0.6).sum(axis=1)
     np.testing.assert_allclose(found.forward.log_weights, log_p - log_q, rtol=1e-4, atol=1e-5)
     gain = np.exp(found.forward.log_weights)
-    assert found.forward.ess == pytest.approx(500 / (gain.mean() * (1 / gain).mean()), rel=1e-4)
+    assert found.forward.ess == pytest.approx(NUM / (gain.mean() * (1 / gain).mean()), rel=1e-4)
 
 
 def test_a_lost_mode_is_seen_by_the_reference_alone():
@@ -135,23 +133,23 @@ def test_a_guide_without_density_at_a_draw_has_an_infinite_upper_bound():
 
 def test_draws_of_something_else_are_noticed():
     draws = {"z": posterior_draws(NUM)["z"] - 2.0}
-    found = evidence(normal, normal_guide, {"slope": 0.8, "scale": 0.6}, Y, key=KEY, num_particles=NUM, reference=draws)
+    found = evidence(normal, normal_guide, at(0.8, 0.6), Y, key=KEY, num_particles=NUM, reference=draws)
     assert found.verdict == "unusable"
     assert "the reference is not of this posterior" in found.notices[-1]
 
 
 def test_chains_that_depend_on_their_past_have_larger_errors():
     rng, coefficient = np.random.default_rng(0), 0.95
-    chains = np.empty((2, 2000, len(Y)))
+    chains = np.empty((2, NUM // 2, len(Y)))
     chains[:, 0] = rng.normal(size=(2, len(Y)))
-    for i in range(1, 2000):
+    for i in range(1, NUM // 2):
         noise = rng.normal(size=(2, len(Y)))
         chains[:, i] = coefficient * chains[:, i - 1] + np.sqrt(1 - coefficient**2) * noise
     draws = {"z": BEST["slope"] * Y + BEST["scale"] * chains}
-    params = {"slope": 0.6, "scale": 0.6}
-    found = evidence(normal, normal_guide, params, Y, key=KEY, num_particles=300, reference=draws).forward
+    guide = normal, normal_guide, at(0.6, 0.6), Y
+    found = evidence(*guide, key=KEY, num_particles=NUM, reference=draws).forward
     mixed = {"z": rng.permutation(draws["z"].reshape(-1, len(Y)))}
-    independent = evidence(normal, normal_guide, params, Y, key=KEY, num_particles=300, reference=mixed).forward
+    independent = evidence(*guide, key=KEY, num_particles=NUM, reference=mixed).forward
     assert found.eubo.mean == pytest.approx(independent.eubo.mean, rel=1e-5)
     assert found.eubo.se > 2 * independent.eubo.se
 

@@ -9,9 +9,11 @@ import numpyro
 import numpyro.distributions as dist
 import pytest
 from numpyro.infer.autoguide import AutoDelta, AutoLaplaceApproximation, AutoMultivariateNormal, AutoNormal
+from numpyro.infer.svi import SVIState
 
 from dpm_ppl import InputError, estimate
 from dpm_ppl.guides import AutoDiffusion, FitSettings, fit_guide, fitting
+from dpm_ppl.training import FitResult, TrainingState
 from tests.guides.targets import (
     CHAINS,
     KEY,
@@ -22,18 +24,32 @@ from tests.guides.targets import (
     regression_evidence,
     regression_posterior,
 )
+from tests.instances import instance
 
 QUICK = FitSettings(num_updates=40, num_base_updates=300, base_learning_rate=0.05, num_draws=2048, progress=False)
 
 
-def small_guide(model, base, **options):
-    return AutoDiffusion(model, base, 4, chains=CHAINS["bridge"], **options)
+EXACT = dict(zip(("auto_base_loc", "auto_base_scale_tril"), regression_posterior(), strict=True))
+EXACT["auto_base_scale_tril"] = np.linalg.cholesky(EXACT["auto_base_scale_tril"]).astype(np.float32)
 
 
-@pytest.mark.parametrize("base", [AutoMultivariateNormal, AutoLaplaceApproximation])
-def test_a_gaussian_posterior_is_reached(base):
+def small_guide(model, base, chains="bridge", **options):
+    return AutoDiffusion(model, base, 2, chains=CHAINS[chains], **options)
+
+
+@pytest.mark.parametrize(
+    ("base", "chains", "base_params"),
+    [
+        instance(AutoMultivariateNormal, "bridge", EXACT, quick=True, name="held at the posterior, bridge"),
+        instance(AutoMultivariateNormal, "exchanged", EXACT, quick=True, name="held at the posterior, exchanged"),
+        instance(AutoMultivariateNormal, "bridge", None, quick=False, name="fitted"),
+        instance(AutoLaplaceApproximation, "bridge", None, quick=False, name="Laplace"),
+    ],
+)
+def test_a_gaussian_posterior_is_reached(base, chains, base_params):
     settings = FitSettings(num_updates=40, num_base_updates=2000, base_learning_rate=0.02, progress=False)
-    fitted = fit_guide(small_guide(regression, base), KEY, OBSERVED, settings=settings)
+    guide = small_guide(regression, base, chains, base_params=base_params)
+    fitted = fit_guide(guide, KEY, OBSERVED, settings=settings)
     known = regression_evidence()
     assert not fitted.fell_back
     assert known - 1e-3 < fitted.elbo.mean < known + 3 * fitted.elbo.se + 1e-5
@@ -45,6 +61,7 @@ def test_a_gaussian_posterior_is_reached(base):
     products = estimate(deviations[:, :, None] * deviations[:, None, :])
     assert np.all(np.abs(products.mean - covariance) < 4 * products.se)
     assert str(fitted).startswith("ELBO -")
+    assert set(fitted.metrics) == ({"base", "guide"} if base_params is None else {"guide"})
 
 
 @pytest.mark.slow
@@ -70,23 +87,32 @@ def test_a_trained_guide_improves_on_its_base_and_stays_below_the_evidence():
     assert fitted.notices == ()
 
 
-def test_any_guide_of_numpyro_is_fitted_in_one_stage():
-    fitted = fit_guide(AutoNormal(regression), KEY, OBSERVED, settings=QUICK)
+@pytest.mark.parametrize(
+    "build",
+    [
+        instance(AutoNormal, quick=True, name="AutoNormal"),
+        instance(lambda model: small_guide(model, AutoNormal, train_base=True), quick=False, name="joint"),
+    ],
+)
+def test_other_guides_are_fitted_in_one_stage_that_ends_where_its_bound_no_longer_rises(build):
+    settings = FitSettings(num_updates=60, num_evaluations=6, patience=2, min_gain=1e6, num_draws=512, progress=False)
+    fitted = fit_guide(build(regression), KEY, OBSERVED, settings=settings)
     assert set(fitted.metrics) == {"guide"}
     assert fitted.base_elbo is fitted.gain is None
-    joint = fit_guide(small_guide(regression, AutoNormal, train_base=True), KEY, OBSERVED, settings=QUICK)
-    assert set(joint.metrics) == {"guide"}
-    assert joint.gain is None
+    assert [row["update"] for row in fitted.metrics["guide"]] == [0, 10, 20]
+    assert any(notice.startswith("the guide stopped at update 20 of 60") for notice in fitted.notices)
 
 
 def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
-    guide = small_guide(regression, AutoNormal)
+    guide = small_guide(regression, AutoMultivariateNormal, base_params=EXACT)
 
-    def spoilt(self, key, held_out, num_updates, learning_rate, trained=fitting.Stage.trained):
-        result = trained(self, key, held_out, num_updates, learning_rate)
-        if self.name == "guide":
-            result = result._replace(params=jax.tree.map(lambda leaf: leaf + 0.5, result.params))
-        return result
+    def spoilt(self, key, held_out, num_updates, learning_rate):
+        """Training that has led astray."""
+        params = jax.tree.map(lambda leaf: leaf + 0.5, self.first_params(key))
+        num_skipped = jnp.zeros((), int)
+        state = SVIState(None, None, key)
+        state = TrainingState(state, params, jnp.asarray(num_updates), num_skipped, num_skipped, key)
+        return FitResult(state, params, [], False)
 
     monkeypatch.setattr(fitting.Stage, "trained", spoilt)
     with pytest.warns(UserWarning, match=r"bound worse by .*base guide itself"):
@@ -109,6 +135,7 @@ def test_a_training_that_fails_is_told_and_gives_way_to_the_base():
     assert fitted.fell_back
 
 
+@pytest.mark.slow
 def test_dropped_updates_are_counted_and_told():
     def holed():
         z = numpyro.sample("z", dist.Normal(0, 1))
@@ -121,15 +148,7 @@ def test_dropped_updates_are_counted_and_told():
     assert any("were not finite and dropped" in notice for notice in fitted.notices)
 
 
-def test_a_stage_ends_where_its_bound_no_longer_rises():
-    settings = FitSettings(
-        num_updates=60, num_base_updates=60, num_evaluations=6, patience=2, min_gain=1e6, num_draws=512, progress=False
-    )
-    fitted = fit_guide(small_guide(regression, AutoNormal), KEY, OBSERVED, settings=settings)
-    assert [row["update"] for row in fitted.metrics["guide"]] == [0, 10, 20]
-    assert any(notice.startswith("the guide stopped at update 20 of 60") for notice in fitted.notices)
-
-
+@pytest.mark.slow
 def test_an_interrupted_fit_goes_on_where_it_was(tmp_path):
     settings = {"num_base_updates": 20, "num_draws": 512, "progress": False, "checkpoint_dir": tmp_path}
     guide = small_guide(regression, AutoNormal)

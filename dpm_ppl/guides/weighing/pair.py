@@ -21,14 +21,18 @@ type Trace = dict[str, dict[str, Any]]
 
 
 class Drawn(NamedTuple):
-    """One draw of a guide, or many along a leading axis: log p(data, z) - log q(z), log q(z), and z by site.
-
-    Among the sites are the deterministic ones of the model, as in `MCMC.get_samples`.
-    """
+    """One draw of a guide, or many along a leading axis: log p(data, z) - log q(z), log q(z), and z by site."""
 
     log_weight: Array
     log_q: Array
-    sites: dict[str, Array]
+    latents: dict[str, Array]
+    deterministic: dict[str, Array]
+    """What the model makes of z at its deterministic sites."""
+
+    @property
+    def sites(self) -> dict[str, Array]:
+        """Latent and deterministic sites, as `MCMC.get_samples` has them."""
+        return {**self.latents, **self.deterministic}
 
 
 class Pair(NamedTuple):
@@ -50,7 +54,11 @@ class Pair(NamedTuple):
         log_q = _total(of_guide)
         if placed is not None:  # what it draws itself lies in its support but for rounding
             log_q = jnp.where(all_within(of_guide), log_q, -jnp.inf)
-        return Drawn(log_p - log_q, log_q, {name: of_model[name]["value"] for name in reported(of_model, of_guide)})
+        latents, deterministic = (
+            {name: of_model[name]["value"] for name in names}
+            for names in (posterior_sites(of_model, of_guide), deterministic_sites(of_model))
+        )
+        return Drawn(log_p - log_q, log_q, latents, deterministic)
 
     def log_densities(self, draws: dict[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """By site, of the model's latents and of what it observes: log-densities of one draw, not summed over plates.
@@ -116,10 +124,9 @@ def posterior_sites(of_model: Trace, of_guide: Trace) -> list[str]:
     return [name for name in latents if name not in of_guide or not is_auxiliary(of_guide[name])]
 
 
-def reported(of_model: Trace, of_guide: Trace) -> list[str]:
-    """The latents that the posterior is of, and the deterministic sites of the model."""
-    others = [name for name, site in of_model.items() if site["type"] == "deterministic"]
-    return posterior_sites(of_model, of_guide) + others
+def deterministic_sites(of_model: Trace) -> list[str]:
+    """The names of the deterministic sites of a model."""
+    return [name for name, site in of_model.items() if site["type"] == "deterministic"]
 
 
 def _total(trace: Trace) -> Array:

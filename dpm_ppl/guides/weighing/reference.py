@@ -25,7 +25,7 @@ from dpm_ppl._common.memory import peak_bytes, sizes_within_budget
 from dpm_ppl._common.numpyro_seam import unconstrained_site
 from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl._common.wording import listed
-from dpm_ppl.guides.weighing.pair import Laplace, Pair, Trace, latents_of, posterior_sites, reported
+from dpm_ppl.guides.weighing.pair import Laplace, Pair, Trace, deterministic_sites, latents_of, posterior_sites
 from dpm_ppl.guides.weighing.refusals import shapes_of_pair
 
 METHOD = "reference_log_weight"
@@ -50,7 +50,7 @@ def as_reference(given: Any, of_model: Trace, of_guide: Trace) -> Reference:
     expected = f"draws of {listed(names)}"
     if missing := [name for name in names if name not in given]:
         raise InputError("reference", expected=expected, got=f"none of {listed(missing)}", remedy=remedy)
-    if unknown := [name for name in given if name not in reported(of_model, of_guide)]:
+    if unknown := [name for name in given if name not in names + deterministic_sites(of_model)]:
         raise InputError("reference", expected=expected, got=f"also {listed(unknown)}", remedy=remedy)
     arrays, leading = {}, set()
     for name in names:
