@@ -38,7 +38,7 @@ def measure() -> list[Measurement]:
     images = train.draw(train.rows(np.arange(train.num_points)), jax.random.key(3))
     return [
         _overhead("roll", roll.diffusion(NUM_STEPS), roll.points(50_000), Sizes(512, 2, 40, 50, 400), 1.10),
-        _overhead("digits", digits.recipe.method.chain, np.asarray(images), Sizes(125, 4, 12, 4, 50), 1.05),
+        _overhead("digits", digits.recipe.method.chain, np.asarray(images), Sizes(125, 4, 8, 20, 50), 1.05),
     ]
 
 
@@ -88,8 +88,8 @@ def _loop_turn(diffusion: Diffusion, values: np.ndarray, sizes: Sizes) -> Callab
 
     def turn() -> jax.Array:
         nonlocal state
-        rows = generator.permutation(len(values))[: sizes.num_updates * sizes.batch_size]
-        state, losses = run(state, resident, rows.reshape(sizes.num_updates, sizes.batch_size))
+        rows = generator.integers(len(values), size=(sizes.num_updates, sizes.batch_size))
+        state, losses = run(state, resident, rows)
         return losses
 
     return turn

@@ -126,6 +126,15 @@ def test_evenly_spread_steps_have_less_noise():
     assert many < one / 8  # independent steps would have a quarter
 
 
+def test_steps_are_looked_at_where_the_signal_is_lost():
+    """In the first steps of an erasure the log-SNR falls most; evenly spread steps would seldom look there."""
+    diffusion = small(GaussianKernel(), Erasure(200, beta_1=1e-4))
+    x_0 = jnp.repeat(some_data(diffusion, 1), 400, axis=0)
+    whole = bound(diffusion, x_0[:1], KEY)
+    evenly = np.std(np.asarray(whole.step_divergences)[0]) * 199 / np.sqrt(10)  # of ten independent ones
+    assert np.std(sampled_bound(diffusion, x_0, KEY, num_sampled_steps=10)) < evenly / 4
+
+
 @pytest.mark.parametrize("num_steps", [1, 41])
 def test_numbers_of_steps_out_of_range_are_refused(num_steps):
     with pytest.raises(InputError, match="num_steps: expected a whole number from 2 to T = 40"):
