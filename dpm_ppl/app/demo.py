@@ -16,6 +16,7 @@ from dpm_ppl.evaluation.scores import Scores
 from dpm_ppl.models import EXPERIMENTS
 
 UPDATES = {"digits": 400, "swissroll": 3_000}
+OPTIONS = {"digits": {"variant": "dense"}}  # whose layers take a quarter of the time of the default's
 NUM_DRAWS = 1  # of noise per datum: the spread over data outweighs that over draws
 
 
@@ -31,7 +32,7 @@ def run_demo(out: Path, print_json: Callable[[Any], None] | None) -> None:
     scores: dict[str, Scores] = {}
     pictures: dict[str, str] = {}
     for name, num_updates in UPDATES.items():
-        experiment = experiments.declare(EXPERIMENTS, name, {})
+        experiment = experiments.declare(EXPERIMENTS, name, OPTIONS.get(name, {}))
         run = fit_in(out / name, experiment, name, num_updates)
         opened = OpenedRun(run, experiment, *runs.trained(run, experiment))
         scores[name] = evaluate_run(opened, num_draws=NUM_DRAWS).scores
