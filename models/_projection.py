@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import jax
 
 NUM_ITERATIONS = 300
+NUM_BEGINNINGS = 6
+"""Sets of centres that the quasi-Newton method begins at; it ends at different places, of which the best is kept."""
 NUM_POINTS, EVERY = 1_000, 4
 """Data, and steps, that the centres and widths are fitted to; these are shared, and need not see all."""
 NUM_READ_OUT, NUM_ROUNDS = 10_000, 10
@@ -71,7 +73,7 @@ def projected(diffusion: dpm.Diffusion, train: dpm.Dataset, key: jax.Array) -> d
 
         steps = jax.tree.map(double, diffusion.steps)
         network = jax.tree.map(double, network)
-        flat, unflatten = ravel_pytree((network.centres, network.log_widths))
+        _, unflatten = ravel_pytree((network.centres, network.log_widths))
         some = steps[1::EVERY]
         amplified = jnp.exp(some.log_noise_gain - some.log_noise_ratio)[:, None]
 
@@ -90,8 +92,14 @@ def projected(diffusion: dpm.Diffusion, train: dpm.Dataset, key: jax.Array) -> d
             value, slope = loss(jnp.asarray(numbers), *fixed)
             return float(value), np.asarray(slope)
 
-        options = {"maxiter": NUM_ITERATIONS}
-        best = minimize(loss_and_slope, np.asarray(flat), jac=True, method="BFGS", options=options)
+        def ended(number: int) -> Any:
+            """Where the method ends from the network's own centres (0), or from these moved by draws from N(0, 1)."""
+            away = jax.random.normal(jax.random.fold_in(keys[0], number), network.centres.shape) * (number > 0)
+            begin = ravel_pytree((network.centres + away, network.log_widths))[0]
+            options = {"maxiter": NUM_ITERATIONS}
+            return minimize(loss_and_slope, np.asarray(begin), jac=True, method="BFGS", options=options)
+
+        best = min((ended(number) for number in range(NUM_BEGINNINGS)), key=lambda one: one.fun)
         network = moved(jnp.asarray(best.x))
 
         def readouts(one: tuple[Step, tuple[jax.Array, jax.Array]]) -> jax.Array:
