@@ -20,7 +20,7 @@ import tyro
 from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.interruption import ends_by_exception
 from dpm_ppl.app.commands._options import experiment_in, flag_value, with_memory, with_options
-from dpm_ppl.app.commands._output import close_output, plain_output, print_json
+from dpm_ppl.app.commands._output import close_output, plain_output, print_json, spoken, spoken_failure
 from dpm_ppl.app.commands.bounds import bounds
 from dpm_ppl.app.commands.compare import compare
 from dpm_ppl.app.commands.fit import fit
@@ -29,7 +29,6 @@ from dpm_ppl.app.commands.posterior import posterior
 from dpm_ppl.app.commands.posteriors import posteriors
 from dpm_ppl.app.commands.report import report
 from dpm_ppl.app.commands.sample import sample
-from dpm_ppl.app.console.wording import spoken, spoken_failure
 from dpm_ppl.experiments.options import Option, flag
 
 ABOUT = "Diffusion probabilistic models as NumPyro programs. `dpm-ppl --version` prints the version."
