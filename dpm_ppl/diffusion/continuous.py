@@ -17,9 +17,9 @@ from dpm_ppl._common.chunks import keys_of, over_data
 from dpm_ppl._common.errors import InputError
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Float, PerDatum, PRNGKey, Uniforms
-from dpm_ppl.diffusion.lattice import Lattice, uniforms
+from dpm_ppl.diffusion.lattice import Lattice
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.diffusion.terms import end_divergence, fixed_edge, learned_edge, step_divergence
+from dpm_ppl.diffusion.terms import drawn_edge, end_divergence, step_divergence
 from dpm_ppl.kernels.gaussian import perturbation
 from dpm_ppl.methods.base import check_scored
 from dpm_ppl.schedules.log_snr import WIDTH, AbstractLogSNR
@@ -119,8 +119,5 @@ def _of_datum(diffusion: StepLaws, x_0: Array, key: PRNGKey, num_times: int) -> 
         return divergence_rate(diffusion, diffusion, x_0, time, points(place))
 
     rates = map_chunks(at_time, (jnp.arange(num_times), times), _TIMES_CHUNK)
-    if diffusion.edge == "fixed":
-        edge = fixed_edge(diffusion, x_0)
-    else:
-        edge = learned_edge(diffusion, x_0, uniforms(edge_key, x_0.shape))
+    edge = drawn_edge(diffusion, x_0, edge_key)
     return edge - accurate_sum(rates) / num_times - end_divergence(diffusion, x_0)

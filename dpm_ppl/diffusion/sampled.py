@@ -9,9 +9,9 @@ from dpm_ppl._common.checks import check_key, check_kind, check_sizes
 from dpm_ppl._common.chunks import keys_of, over_data
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Int, PerDatum, PerStep, PRNGKey
-from dpm_ppl.diffusion.lattice import Lattice, uniforms
+from dpm_ppl.diffusion.lattice import Lattice
 from dpm_ppl.diffusion.step_laws import StepLaws
-from dpm_ppl.diffusion.terms import end_divergence, fixed_edge, learned_edge, step_divergence
+from dpm_ppl.diffusion.terms import drawn_edge, end_divergence, step_divergence
 from dpm_ppl.methods.base import check_scored
 from dpm_ppl.schedules.steps import Step
 
@@ -73,10 +73,7 @@ def _of_datum(diffusion: StepLaws, x_0: Datum, key: PRNGKey, num_sampled_steps: 
         return step_divergence(diffusion, diffusion, x_0, steps[index + 1], points(place)) / probabilities[index]
 
     divergences = map_chunks(at_step, (places, index), _STEPS_CHUNK)
-    if diffusion.edge == "fixed":
-        edge = fixed_edge(diffusion, x_0)
-    else:
-        edge = learned_edge(diffusion, x_0, uniforms(edge_key, x_0.shape))
+    edge = drawn_edge(diffusion, x_0, edge_key)
     return edge - accurate_sum(divergences) / num_sampled_steps - end_divergence(diffusion, x_0)
 
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from dpm_ppl._common.numpyro_seam import Distribution, kl_divergence
 from dpm_ppl._common.sums import accurate_sum, map_chunks
 from dpm_ppl._common.types import Array, Batch, Cost, Int, PRNGKey, Uniforms
+from dpm_ppl.diffusion.lattice import uniforms
 from dpm_ppl.diffusion.step_laws import StepLaws
 from dpm_ppl.schedules.steps import Step
 
@@ -71,6 +72,13 @@ def learned_edge(diffusion: StepLaws, x_0: Batch, uniform: Uniforms) -> Cost:
     """An estimate of E log p(x_0 | x_1) from one draw x_1 ~ q(x_1 | x_0), the one at `uniform`."""
     x_1, _ = diffusion.draw_bridge(x_0, diffusion.steps[0], uniform)
     return diffusion.edge_law(x_1).log_prob(x_0) - first_surprise(diffusion, x_0, x_1)
+
+
+def drawn_edge(diffusion: StepLaws, x_0: Batch, key: PRNGKey) -> Cost:
+    """E log p(x_0 | x_1): as it is where the last step is fixed, else estimated from one draw of x_1."""
+    if diffusion.edge == "fixed":
+        return fixed_edge(diffusion, x_0)
+    return learned_edge(diffusion, x_0, uniforms(key, x_0.shape))
 
 
 def first_surprise(diffusion: StepLaws, x_0: Batch, x_1: Batch) -> Cost:
