@@ -38,7 +38,7 @@ def measure() -> list[Measurement]:
     images = train.draw(train.rows(np.arange(train.num_points)), jax.random.key(3))
     return [
         _overhead("roll", roll.diffusion(NUM_STEPS), roll.points(50_000), Sizes(512, 2, 40, 50, 400), 1.10),
-        _overhead("digits", digits.recipe.method.chain, np.asarray(images), Sizes(125, 4, 8, 20, 50), 1.05),
+        _overhead("digits", digits.recipe.method.chain, np.asarray(images), Sizes(125, 4, 5, 48, 50), 1.05),
     ]
 
 

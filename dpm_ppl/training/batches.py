@@ -18,7 +18,9 @@ from dpm_ppl.training.devices import on_every_device, on_one_device
 
 _MAX_UPDATES_PER_CHUNK = 1000
 _MAX_CHUNK_BYTES = 16 * 2**20
-_CHUNK_SECONDS = 0.5
+_CHUNK_SECONDS, _MOST_CHUNK_SECONDS = 0.5, 5.0
+_FEWEST_PER_CHUNK = 16
+"""A call costs as much as half an update, as its memory is new each time: so many updates make that little."""
 _DIGESTED_ROWS, _DIGESTED_BYTES = 2**14, 2**26
 
 
@@ -111,12 +113,11 @@ class Batches:
             yield self._gather(done, length), np.int32(length)
             done += length
 
-    def adapt(self, seconds: float) -> None:
-        """Doubles or halves the chunks to come until they take about half a second."""
-        if seconds < _CHUNK_SECONDS / 2:
-            self._length = min(2 * self._length, self._max_length)
-        elif seconds > _CHUNK_SECONDS:
-            self._length = max(self._length // 2, 1)
+    def adapt(self, seconds: float, length: int) -> None:
+        """The chunks to come, after one of `length` updates: about half a second each, or longer but few updates."""
+        per_update = max(seconds, 1e-6) / length
+        wanted = min(max(_CHUNK_SECONDS / per_update, _FEWEST_PER_CHUNK), _MOST_CHUNK_SECONDS / per_update)
+        self._length = max(1, min(int(wanted), 2 * self._length, self._max_length))
 
     def _gather(self, first: int, length: int) -> jax.Array:
         indices = self._indices(first * self.batch_size, length * self.batch_size)

@@ -85,7 +85,7 @@ def fit(
     Every epoch passes once over the data, in a new order. `evaluate` is called with the averaged parameters every
     `evaluate_every` updates and at the end, and what it returns (names to floats) goes into the metrics, all of which
     so far `on_metrics` is given at the start and after each evaluation. At most `updates_per_chunk` updates run between
-    two looks at Ctrl-C and the clock, and fewer where they are slow.
+    two looks at Ctrl-C and the clock, and fewer where they are slow: chunks take at most about five seconds.
 
     `keep_best` is the name of one of the values that `evaluate` returns. It is then called before the first update too,
     and the parameters with which that value was highest are those of the result. With `patience` the fit ends early,
@@ -160,7 +160,7 @@ def fit(
             chunk = next(chunks, None)  # gathered on the host while the device works
             losses, in_a_row = np.asarray(losses)[:length], np.asarray(in_a_row)[:length]
             seconds = agreed(time.monotonic() - began)
-            batches.adapt(seconds)
+            batches.adapt(seconds, int(length))
             loss = record.add(losses[in_a_row == 0] / (batch_size * _NATS_PER_UNIT[unit]), seconds)
             failure = _failure(done, in_a_row, bool(finite), max_skipped_in_a_row)
             if failure is not None:

@@ -103,6 +103,8 @@ def chunk_program(svi: SVI, averaging: float) -> Callable[..., Any]:
         def update(place, carry):
             state, losses, in_a_row = carry
             batch = draw(rows[place], jax.random.fold_in(state.data_key, state.num_updates))
+            # Without it XLA makes the batch anew, and what follows from it, wherever an update reads it.
+            batch = jax.lax.optimization_barrier(batch)
             state, loss = step(svi, state, shared_out(batch), averaging=averaging)
             state, loss = kept_whole((state, loss))
             return state, losses.at[place].set(loss), in_a_row.at[place].set(state.num_skipped_in_a_row)

@@ -156,7 +156,7 @@ def test_a_loop_of_ones_own_gives_what_fit_gives():
 @pytest.mark.parametrize(("num_points", "batch_size"), [(50, 16), (50, 50), (7, 1), (7, 5)])
 def test_every_epoch_passes_once_over_the_data_in_a_new_order(num_points, batch_size):
     batches = Batches(ArrayData(np.arange(num_points)), batch_size, KEY, 4)
-    batches.adapt(0.0)
+    batches.adapt(0.0, 1)
     num_updates = 5 * num_points
     rows = [np.asarray(rows)[:length] for rows, length in batches.chunks(0, num_updates)]
     epochs = np.concatenate(rows).reshape(-1, num_points)
@@ -171,9 +171,21 @@ def test_chunks_grow_while_fast_shrink_while_slow_and_end_where_asked():
     lengths = []
     for seconds in [0.0] * 8 + [10.0] * 5:
         lengths.append(int(next(chunks)[1]))
-        batches.adapt(seconds)
-    assert lengths == [1, 2, 4, 8, 15, 30, 30, 30, 30, 30, 25, 5, 6]
+        batches.adapt(seconds, lengths[-1])
+    assert lengths == [1, 2, 4, 8, 15, 30, 30, 30, 30, 15, 7, 3, 1]
     assert sum(int(length) for _, length in batches.chunks(0, 47)) == 47
+
+
+@pytest.mark.parametrize(
+    ("per_update", "length"), [(1e-5, 100), (0.01, 50), (0.02, 25), (0.1, 16), (0.3, 16), (0.5, 10), (2.0, 2), (7.0, 1)]
+)
+def test_chunks_take_half_a_second_or_longer_where_that_is_few_updates(per_update, length):
+    batches = Batches(ArrayData(DATA), 16, KEY, 100)
+    chunks = batches.chunks(0, 1000)
+    for _ in range(10):
+        newest = int(next(chunks)[1])
+        batches.adapt(per_update * newest, newest)
+    assert newest == length
 
 
 @pytest.mark.parametrize("averaging", [0.0, 0.5, 0.999])
