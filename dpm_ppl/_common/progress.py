@@ -73,20 +73,24 @@ def count_display(enabled: bool, what: str, total: int) -> Iterator[Callable[[in
 
 
 class Pace:
-    """How fast work has gone in the last minute, and how long the rest of `total` will take.
+    """How fast work has gone lately, and how long the rest of `total` will take.
 
-    The first piece of work starts the clock: all compilation is in it.
+    That is over the last minute, or the last half of the time so far where that is longer: evaluations are part of a
+    fit, and one of them alone does not tell how it goes on. The first piece of work starts the clock, since all
+    compilation is in it.
     """
 
     def __init__(self, total: int):
         self.total = total
+        self._began: float | None = None
         self._points: deque[tuple[float, int]] = deque()
 
     def add(self, done: int) -> None:
         """So much is done now."""
         now = time.monotonic()
+        self._began = now if self._began is None else self._began
         self._points.append((now, done))
-        while len(self._points) > 2 and self._points[1][0] < now - _PACE_SECONDS:
+        while len(self._points) > 2 and self._points[1][0] < now - max(_PACE_SECONDS, (now - self._began) / 2):
             self._points.popleft()
 
     @property

@@ -32,13 +32,25 @@ def test_the_time_left_knows_nothing_of_compilation(clock):
     assert pace.left.total_seconds() == 60
 
 
-def test_the_pace_is_that_of_the_last_minute(clock):
-    pace = Pace(10_000)
-    for clock.now in range(0, 200, 10):
+@pytest.mark.parametrize("slow", [60, 120, 600])
+def test_the_pace_is_that_of_the_last_minute_or_of_half_the_time(clock, slow):
+    """Ten a second, then one a second for a little more than as long."""
+    pace = Pace(100_000)
+    for clock.now in range(0, slow, 10):
         pace.add(10 * clock.now)
-    for clock.now in range(200, 280, 10):
-        pace.add(2000 + clock.now - 200)
+    for clock.now in range(slow, 2 * slow + 30, 10):
+        pace.add(10 * slow + clock.now - slow)
     assert pace.rate == pytest.approx(1)
+
+
+def test_one_long_evaluation_does_not_tell_the_rest(clock):
+    """Ten minutes of ten a second, then three minutes in which five are done."""
+    pace = Pace(10_000)
+    for clock.now in range(0, 610, 10):
+        pace.add(10 * clock.now)
+    clock.now += 180
+    pace.add(6005)
+    assert pace.rate == pytest.approx(2205 / 400)
 
 
 def test_a_clock_that_stands_still_is_no_fault(clock):
