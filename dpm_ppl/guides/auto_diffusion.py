@@ -48,10 +48,12 @@ class AutoDiffusion(AutoContinuous):
       `AbstractChainPair`: `partial(Bridge, network=..., schedule=...)` has networks and schedules of your own.
     - `base_params`: those of the base as it was fitted. It is then held, unless `train_base` is true. A Laplace
       approximation must have them.
-    - `train_base`: whether the base is trained with the chains; by default where it has not been fitted.
-    - `score`: whether the chains read the gradient of the model's log-density. By default they do, but for models with
-      subsampled plates: a guide that reads the minibatch its weight is taken on gives no bound. Turn it off for
-      minibatches that come by the arguments.
+    - `train_base`: whether the base is trained with the chains; by default where it has not been fitted. `fit_guide`
+      fits it first, and then trains the two together, unless this is false: the base is then held.
+    - `score`: whether the chains read the gradient of the model's log-density, which training then derives once more.
+      By default they do, but for models with subsampled plates: a guide that reads the minibatch its weight is taken on
+      gives no bound. Turn it off for minibatches that come by the arguments, and for densities that JAX cannot derive
+      twice.
     - `prefix`, `init_loc_fn`: as for every NumPyro guide.
 
     The gradient is that of the density at the arguments of each call, also where these change.
@@ -164,8 +166,9 @@ class AutoDiffusion(AutoContinuous):
             return target.log_density(self._free(jnp.asarray(z))) + log_det + 0.5 * jnp.sum(x**2)
 
         def score(x: Point) -> Point:
-            gradient = jax.grad(log_density)(jax.lax.stop_gradient(x))
-            return jax.lax.stop_gradient(jnp.clip(jnp.nan_to_num(gradient, nan=0.0), -MOST_SCORE, MOST_SCORE))
+            # Not detached: without its own derivative the gradient of the bound is biased, most where a target bends.
+            gradient = jnp.nan_to_num(jax.grad(log_density)(x), nan=0.0)
+            return jnp.clip(gradient, -MOST_SCORE, MOST_SCORE)
 
         return PathLaw(pair, transform, size, score)
 

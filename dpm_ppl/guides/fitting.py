@@ -1,6 +1,6 @@
 """`fit_guide`: fits any NumPyro guide with defaults that hold for most models; an `AutoDiffusion` in two stages.
 
-First the base by itself, then the chains with the base held. What is kept of each stage are the averaged parameters of
+First the base by itself, then the chains and the base together. What is kept of each stage are the averaged parameters of
 its best evaluation, on noise that training does not see; what is reported is from noise that nothing was chosen on.
 """
 
@@ -30,8 +30,8 @@ class GuideFit:
     """A guide with its parameters, as `fit_guide` leaves it; figures in nats, each from draws of noise of its own.
 
     - `guide`, `params`: for `guide.sample_posterior(key, params, *args)` and wherever NumPyro asks for the two.
-    - `elbo`: the evidence lower bound; `base_elbo` that of the base, and `gain` their difference over the same keys,
-      where the guide is an `AutoDiffusion` on a base that is held.
+    - `elbo`: the evidence lower bound; `base_elbo` that of the base by itself, and `gain` their difference over the
+      same keys, where the guide is an `AutoDiffusion` on a base that was fitted before it.
     - `fell_back`: whether training failed, so that what is here is the base itself. `notices` say why, and what else
       is to be known of the fit.
     - `num_skipped`: updates that were dropped as their loss or gradient was not finite. `metrics`: the rows of `fit`,
@@ -70,9 +70,10 @@ def fit_guide(
 ) -> GuideFit:
     """Fits a NumPyro guide to the posterior at `args` and `kwargs`, those of its model.
 
-    The base of an `AutoDiffusion` comes first, unless it has params or is trained with the chains, and is then held. A
-    trained guide whose bound is below that of its base by more than three standard errors, or cannot be computed, is
-    given up: the result is the base, with a notice and a warning.
+    The base of an `AutoDiffusion` comes first, unless it has params or `train_base` is true. From there it is trained
+    on with the chains, which gains where they want another base than is best by itself; `train_base=False` holds it. A
+    trained guide whose bound is below that of its fitted base by more than three standard errors, or cannot be
+    computed, is given up: the result is that base, with a notice and a warning.
 
     **Raises:** `InputError` as the guide does, and for a guide that is none; `TrainingError` where a guide that is no
     `AutoDiffusion`, or the base of one, cannot be trained.
@@ -89,9 +90,9 @@ def fit_guide(
         if guide.base_params is None and not guide.train_base:
             base = Stage(guide.base, "base", chosen, args, kwargs, set_up_key)
             results["base"] = base.trained(base_key, held_out, chosen.num_base_updates, chosen.base_learning_rate)
-            guide = guide.with_base(results["base"].params)
+            guide = guide.with_base(results["base"].params, train_base=guide.train_base is None)
     stage = Stage(guide, "guide", chosen, args, kwargs, set_up_key)
-    compared = isinstance(guide, AutoDiffusion) and guide.is_base_held
+    compared = isinstance(guide, AutoDiffusion) and guide.base_params is not None
     first = params = stage.first_params(guide_key)
     failure = None
     if not any(result.interrupted for result in results.values()):

@@ -5,6 +5,7 @@ from typing import Any
 
 import jax.numpy as jnp
 from numpyro import handlers
+from numpyro.infer.initialization import init_to_uniform
 from numpyro.infer.util import constrain_fn, potential_energy
 from numpyro.primitives import Messenger
 
@@ -16,9 +17,14 @@ Latents = dict[str, Array]
 
 
 def traced(model: Callable, key: PRNGKey, args: tuple, kwargs: dict[str, Any]) -> Sites:
-    """The sites of a model run once, of which the programs around it notice nothing."""
+    """The sites of a model run once, of which the programs around it notice nothing.
+
+    Latents are placed as guides place them to begin with: a draw from a vague prior may be 0 or infinite as it is
+    rounded, and the model refuse it.
+    """
     with handlers.block():
-        return handlers.trace(handlers.seed(model, key)).get_trace(*args, **kwargs)
+        placed = handlers.substitute(handlers.seed(model, key), substitute_fn=init_to_uniform)
+        return handlers.trace(placed).get_trace(*args, **kwargs)
 
 
 def latents_of(sites: Sites) -> list[str]:

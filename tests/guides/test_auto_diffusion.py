@@ -201,6 +201,22 @@ def test_the_path_derivative_has_the_mean_of_the_plain_gradient(moved):
     assert np.any(np.abs(plain - by_path) > 1e-2)
 
 
+@pytest.mark.parametrize("chains", CHAINS)
+def test_the_gradient_is_that_of_a_path_whose_noise_is_held(x64, chains):
+    """By differences: the score too moves with the params, of the chains and of the base, through the point it is at."""
+    guide = guide_on(AutoMultivariateNormal, 3, chains)
+    params = shaken(guide, seen(guide), SHAKEN[chains])
+    flat, restored = jax.flatten_util.ravel_pytree(params)
+
+    def loss(flat):
+        return Trace_ELBO().loss(KEY, restored(flat), two_sites, guide)
+
+    direction = jax.random.normal(jax.random.key(6), flat.shape)
+    both = jax.jit(jax.vmap(lambda shift: loss(flat + shift * direction)))(jnp.asarray([-1e-5, 1e-5]))
+    _, by_derivative = jax.jit(lambda flat: jax.jvp(loss, (flat,), (direction,)))(flat)
+    np.testing.assert_allclose(by_derivative, (both[1] - both[0]) / 2e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     "base",
     [

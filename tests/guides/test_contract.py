@@ -127,6 +127,18 @@ def test_a_guide_without_score_does_not_run_its_model():
     assert runs == []
 
 
+def test_a_prior_whose_draws_are_rounded_to_nothing_is_no_obstacle():
+    def vague():
+        tau = numpyro.sample("tau", dist.Gamma(0.01, 0.01))
+        z = numpyro.sample("z", dist.Normal(0, 1 / jnp.sqrt(tau)))
+        numpyro.sample("y", dist.Bernoulli(logits=z), obs=1)
+
+    draws = jax.vmap(dist.Gamma(0.01, 0.01).sample)(jax.random.split(KEY, 20))
+    assert np.any(draws == 0)
+    for key in jax.random.split(KEY, 20):
+        small_guide(vague).look_at(key)
+
+
 @pytest.mark.slow
 def test_guides_stand_side_by_side_in_a_list():
     def model():

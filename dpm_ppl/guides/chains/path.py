@@ -24,7 +24,7 @@ class PathLaw(Distribution):
     has of x_0 ... x_{K-1} given x_K: so it stands for log q(z), and log p(z) less it is the log-weight of the draw,
     whose mean over draws bounds the log evidence from below, and the mean of whose exponential is the evidence.
 
-    `score` gives the score of the target at a point; it is only read, and no gradient goes through it.
+    `score` gives the score of the target at a point. The chains read it, and gradients of a path go through it.
     """
 
     arg_constraints = {}
