@@ -1,7 +1,7 @@
 """`fit_guide`: fits any NumPyro guide with defaults that hold for most models; an `AutoDiffusion` in two stages.
 
-First the base by itself, then the chains and the base together. What is kept of each stage are the averaged parameters of
-its best evaluation, on noise that training does not see; what is reported is from noise that nothing was chosen on.
+First the base by itself, then the chains and the base together. What is kept of each stage are the averaged parameters
+of its best evaluation, on noise that training does not see; what is reported is from noise that nothing was chosen on.
 """
 
 import warnings

@@ -42,7 +42,7 @@ class FitSettings:
     - `checkpoint_dir`, `resume`: as in `fit`, with a folder for each stage. `progress`: whether it is shown.
     """
 
-    num_updates: int = 10_000
+    num_updates: int = 15_000
     num_base_updates: int = 2000
     learning_rate: float = 3e-3
     base_learning_rate: float = 1e-2

@@ -1,6 +1,5 @@
 """`breast_cancer`: logistic regression of a diagnosis on thirty measurements of cell nuclei."""
 
-import jax.numpy as jnp
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
@@ -22,7 +21,7 @@ def breast_cancer() -> Target:
 
     def model(design: Data, benign: Data) -> None:
         coefficients = numpyro.sample("coefficients", dist.Normal().expand([design.shape[1]]).to_event(1))
-        logits = jnp.sum(design * coefficients, axis=1)
+        logits = design @ coefficients
         with numpyro.plate("case", len(design)):
             numpyro.sample("benign", dist.Bernoulli(logits=logits), obs=benign)
 

@@ -203,7 +203,7 @@ def test_the_path_derivative_has_the_mean_of_the_plain_gradient(moved):
 
 @pytest.mark.parametrize("chains", CHAINS)
 def test_the_gradient_is_that_of_a_path_whose_noise_is_held(x64, chains):
-    """By differences: the score too moves with the params, of the chains and of the base, through the point it is at."""
+    """By differences: the score too moves with the params, through the point that it is at and through the base."""
     guide = guide_on(AutoMultivariateNormal, 3, chains)
     params = shaken(guide, seen(guide), SHAKEN[chains])
     flat, restored = jax.flatten_util.ravel_pytree(params)
