@@ -41,8 +41,9 @@ class AutoDiffusion(AutoContinuous):
     **Arguments:**
 
     - `model`: with continuous latents, none of them in a subsampled plate.
-    - `base`: a NumPyro guide or its class: `AutoMultivariateNormal`, `AutoIAFNormal` (the best for hierarchical
-      models), `AutoNormal`, `AutoLaplaceApproximation` or any other that maps normal noise to its draws.
+    - `base`: a NumPyro guide or its class: `AutoMultivariateNormal`, `AutoIAFNormal` (slower, and the best for
+      hierarchical models and regressions), `AutoNormal`, `AutoLaplaceApproximation` or any other that maps normal noise
+      to its draws.
     - `num_steps`: K.
     - `chains`: `Bridge`, `Exchanged`, or anything called as `chains(size, num_steps, key=key)` that gives an
       `AbstractChainPair`: `partial(Bridge, network=..., schedule=...)` has networks and schedules of your own.
