@@ -163,7 +163,7 @@ def compare_guides(
     - `reference`: draws of the posterior by site, `(draw, ...)` or `(chain, draw, ...)`, or `"nuts"` to have four
       chains of NUTS drawn. With them come upper bounds of the log evidence and distances; see `evidence`.
     - `log_evidence`: the true one where it is known, with its standard error or as a number.
-    - `settings`: of every fit, the number of updates and of particles among them; see `FitSettings`.
+    - `settings`: of every fit, the number of updates or the seconds, and the particles among them; see `FitSettings`.
     - `num_particles`: draws of each guide behind its figures; `num_compared`: those that distances look at.
     - `on_entry`: called with each guide as soon as its figures are there.
 

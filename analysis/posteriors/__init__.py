@@ -17,10 +17,11 @@ from dpm_ppl.analysis.posteriors.distances import (
     maximum_mean_discrepancy,
     sliced_wasserstein,
 )
-from dpm_ppl.analysis.posteriors.draws import FittedGuide, posterior_tree, weighted_draws
+from dpm_ppl.analysis.posteriors.draws import posterior_tree, weighted_draws
 from dpm_ppl.analysis.posteriors.plots import plot_densities, plot_intervals, plot_ranks
 from dpm_ppl.analysis.posteriors.rows import PosteriorRow
 from dpm_ppl.analysis.posteriors.weight_checks import WeightCheck, check_weights
+from dpm_ppl.guides import FittedGuide
 
 __all__ = [
     "Calibration",

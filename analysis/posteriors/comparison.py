@@ -21,10 +21,11 @@ from dpm_ppl._common.types import PRNGKey
 from dpm_ppl.analysis.posteriors import tables
 from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree, has_equal_weights
 from dpm_ppl.analysis.posteriors.distances import classifier_two_sample, maximum_mean_discrepancy, sliced_wasserstein
-from dpm_ppl.analysis.posteriors.draws import FEWEST_DRAWS, Draws, FittedGuide, posterior_tree, weighted_draws
+from dpm_ppl.analysis.posteriors.draws import FEWEST_DRAWS, Draws, posterior_tree, weighted_draws
 from dpm_ppl.analysis.posteriors.rows import DistanceFunction, PosteriorRow, rows_of
 from dpm_ppl.analysis.posteriors.weight_checks import check_weights
 from dpm_ppl.analysis.text_table import WIDTH, TextTable
+from dpm_ppl.guides import FittedGuide
 from dpm_ppl.posterior import Posterior
 
 if TYPE_CHECKING:
@@ -105,7 +106,8 @@ def compare_posteriors(
 
     **Arguments:**
 
-    - `posteriors`: by name, what `posterior_tree` takes, or a `FittedGuide`, of which `num_draws` are drawn with `key`.
+    - `posteriors`: by name, what `posterior_tree` takes, or a `FittedGuide`, as `fit_guide` returns one too, of which
+      `num_draws` are drawn with `key`.
       Of a `Posterior` with weights a fifth as many draws are taken as are effective: resampled draws have the error of
       the particles in common, which so adds no more than a fifth to their variance.
     - `reference`: the name of one of them, or other draws, for instance of a long run of NUTS. Left out, there are no

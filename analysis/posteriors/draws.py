@@ -1,8 +1,7 @@
 """Posterior draws of any origin as one kind of `DataTree`; draws of NumPyro guides with their importance weights."""
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -21,6 +20,7 @@ from dpm_ppl._common.numpyro_seam import samples_of, set_up
 from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl.analysis.posteriors.conditioned import conditioned_tree
 from dpm_ppl.analysis.tree.tree import to_datatree
+from dpm_ppl.guides import FittedGuide
 from dpm_ppl.guides.weighing.pair import Pair, posterior_sites
 from dpm_ppl.posterior import Posterior
 
@@ -39,21 +39,6 @@ Draws = (
 
 _MOST_AUTOCORRELATION = 0.05
 FEWEST_DRAWS = 4  # that ArviZ's effective sample size and R-hat, which halve every chain, can do with
-
-
-@dataclass(frozen=True)
-class FittedGuide:
-    """A NumPyro guide, the parameters it was fitted to, and the model that it approximates.
-
-    **Arguments:** `params`, as `SVI.run` returns them; `model`, left out for an `AutoGuide`, which knows it (without a
-    model there are draws but no importance weights); `args`, `kwargs`, what the two are called with, data included.
-    """
-
-    guide: Callable[..., Any]
-    params: Mapping[str, Any]
-    model: Callable[..., Any] | None = None
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def weighted_draws(

@@ -29,11 +29,23 @@ def described() -> dict[str, str]:
     return {name: entry.about for name, entry in ENTRIES.items()}
 
 
+def fit_settings(updates: int | None, seconds: float | None) -> FitSettings:
+    """How each guide is fitted, from the command line's options.
+
+    **Raises:** `InputError` where both are given.
+    """
+    if updates is not None and seconds is not None:
+        raise InputError("--seconds", expected="--updates or --seconds", got="both", remedy="leave one out")
+    if updates is not None:
+        return FitSettings(num_updates=updates, num_base_updates=updates)
+    return FitSettings(seconds=seconds)
+
+
 def compare_on(
     name: str,
     guides: Sequence[str],
     reference: str | None,
-    updates: int | None,
+    settings: FitSettings,
     num_particles: int,
     seed: int,
     out: Path | None,
@@ -55,7 +67,6 @@ def compare_on(
     folder = out or Path("runs") / f"posteriors-{name}"
     make_folder(folder, "--out")
     check_target(folder / PAGE)
-    settings = FitSettings() if updates is None else FitSettings(num_updates=updates, num_base_updates=updates)
     compared = compare_guides(
         target.model,
         {one: GUIDES[one](target.model) for one in guides or DEFAULT},

@@ -3,7 +3,7 @@
 - `AutoDiffusion` is a guide that starts as one you have, its base, and improves on it. It stands wherever a NumPyro
   guide stands.
 - `fit_guide` fits it, or any guide of NumPyro's, with defaults that hold for most models, and gives a `GuideFit`.
-  `FitSettings` are what can be changed.
+  `FitSettings` are what can be changed. A guide fitted elsewhere is a `FittedGuide`.
 - `evidence` says of any fitted guide how tight its bound is, what the log evidence is by importance weights and how far
   to trust both: an `Evidence`. With draws of the posterior from elsewhere a `Forward` tells what the guide has lost.
 - `PathDerivativeELBO` trains an `AutoDiffusion` with less noise than `Trace_ELBO` does.
@@ -16,6 +16,7 @@
 from dpm_ppl.guides.auto_diffusion import AutoDiffusion
 from dpm_ppl.guides.chains import AbstractChainPair, Bridge, Departure, Exchanged, PathLaw
 from dpm_ppl.guides.evidence import evidence
+from dpm_ppl.guides.fitted import FittedGuide
 from dpm_ppl.guides.fitting import GuideFit, fit_guide
 from dpm_ppl.guides.path_derivative import PathDerivativeELBO
 from dpm_ppl.guides.stage import FitSettings
@@ -30,6 +31,7 @@ __all__ = [
     "Evidence",
     "Exchanged",
     "FitSettings",
+    "FittedGuide",
     "Forward",
     "GuideFit",
     "PathDerivativeELBO",

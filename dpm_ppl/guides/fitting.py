@@ -5,7 +5,7 @@ of its best evaluation, on noise that training does not see; what is reported is
 """
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -18,15 +18,18 @@ from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl._common.wording import short_repr
 from dpm_ppl.estimates import Estimate, estimate, paired_difference
 from dpm_ppl.guides.auto_diffusion import AutoDiffusion
+from dpm_ppl.guides.fitted import FittedGuide
 from dpm_ppl.guides.stage import BOUND, FitSettings, Stage
 from dpm_ppl.training import FitResult
 
 FALL_BACK_ERRORS = 3.0
 """Standard errors by which a trained guide must be worse than its base for the base to take its place."""
+SMALLEST_FALL = 1e-4
+"""Nats below which a fall of the bound is rounding."""
 
 
-@dataclass(frozen=True, eq=False)
-class GuideFit:
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GuideFit(FittedGuide):
     """A guide with its parameters, as `fit_guide` leaves it; figures in nats, each from draws of noise of its own.
 
     - `guide`, `params`: for `guide.sample_posterior(key, params, *args)` and wherever NumPyro asks for the two.
@@ -50,8 +53,6 @@ class GuideFit:
     metrics: dict[str, list[dict[str, Any]]]
     interrupted: bool
     notices: tuple[str, ...]
-    args: tuple = field(default=(), repr=False)
-    kwargs: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def sample(self, key: PRNGKey, num_draws: int) -> dict[str, Array]:
         """Draws of all sites, `(num_draws, ...)`, at the arguments of the fit."""
@@ -85,19 +86,23 @@ def fit_guide(
     chosen = FitSettings() if settings is None else settings
     set_up_key, base_key, guide_key, held_out, fresh = jax.random.split(check_key(key), 5)
     results: dict[str, FitResult] = {}
+    stages: list[Stage] = []
+    base_share = 0.0
     if isinstance(guide, AutoDiffusion):
         guide.look_at(set_up_key, *args, **kwargs)  # refused before the base is trained
         if guide.base_params is None and not guide.train_base:
-            base = Stage(guide.base, "base", chosen, args, kwargs, set_up_key)
-            results["base"] = base.trained(base_key, held_out, chosen.num_base_updates, chosen.base_learning_rate)
+            base_share = chosen.num_base_updates / (chosen.num_base_updates + chosen.num_updates)
+            stages.append(Stage(guide.base, "base", chosen, args, kwargs, set_up_key, share=base_share))
+            results["base"] = stages[0].trained(base_key, held_out)
             guide = guide.with_base(results["base"].params, train_base=guide.train_base is None)
-    stage = Stage(guide, "guide", chosen, args, kwargs, set_up_key)
+    stage = Stage(guide, "guide", chosen, args, kwargs, set_up_key, share=1 - base_share)
+    stages.append(stage)
     compared = isinstance(guide, AutoDiffusion) and guide.base_params is not None
     first = params = stage.first_params(guide_key)
     failure = None
     if not any(result.interrupted for result in results.values()):
         try:
-            results["guide"] = stage.trained(guide_key, held_out, chosen.num_updates, chosen.learning_rate)
+            results["guide"] = stage.trained(guide_key, held_out)
             params = results["guide"].params
         except TrainingError as error:
             if not compared:
@@ -110,7 +115,7 @@ def fit_guide(
         base_elbo, gain = estimate(of_base), paired_difference(values, of_base)
         if failure is None and not np.isfinite(values).all():
             failure = f"{int((~np.isfinite(values)).sum()):,} of {len(values):,} trained draws have no finite weight"
-        elif failure is None and gain.mean < -FALL_BACK_ERRORS * gain.se:
+        elif failure is None and gain.mean < -(FALL_BACK_ERRORS * gain.se + SMALLEST_FALL):
             failure = f"training made the bound worse by {(-gain).format('nats')}"
         if failure is not None:
             params, values, gain = first, of_base, paired_difference(of_base, of_base)
@@ -127,21 +132,25 @@ def fit_guide(
         num_skipped=sum(int(result.state.num_skipped) for result in results.values()),
         metrics={name: result.metrics for name, result in results.items()},
         interrupted=any(result.interrupted for result in results.values()),
-        notices=(*notices, *_remarks(results, chosen)),
+        notices=(*notices, *_remarks(stages, results)),
         args=args,
         kwargs=kwargs,
     )
 
 
-def _remarks(results: dict[str, FitResult], settings: FitSettings) -> list[str]:
-    """What is to be known of stages that dropped updates or ended early."""
+def _remarks(stages: list[Stage], results: dict[str, FitResult]) -> list[str]:
+    """What is to be known of stages whose rate was lowered, that dropped updates or ended early."""
     found = []
-    for name, result in results.items():
+    for stage in stages:
+        found += stage.notices
+        if stage.name not in results:
+            continue
+        result = results[stage.name]
         done, num_skipped = int(result.state.num_updates), int(result.state.num_skipped)
         if num_skipped:
-            found.append(f"{num_skipped:,} of {done:,} updates of the {name} were not finite and dropped")
-        asked = settings.num_updates if name == "guide" else settings.num_base_updates
-        if done < asked and not result.interrupted:
-            bounds = ", ".join(f"{row[BOUND]:.3f}" for row in result.metrics[-(settings.patience or 0) - 1 :])
-            found.append(f"the {name} stopped at update {done:,} of {asked:,}: its last bounds were {bounds} nats")
+            found.append(f"{num_skipped:,} of {done:,} updates of the {stage.name} were not finite and dropped")
+        if done < stage.num_updates and not result.interrupted:
+            bounds = ", ".join(f"{row[BOUND]:.3f}" for row in result.metrics[-(stage.settings.patience or 0) - 1 :])
+            stopped = f"the {stage.name} stopped at update {done:,} of {stage.num_updates:,}"
+            found.append(f"{stopped}: its last bounds were {bounds} nats")
     return found

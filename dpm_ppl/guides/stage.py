@@ -15,6 +15,7 @@ from numpyro.infer import SVI, Trace_ELBO
 from numpyro.infer.autoguide import AutoGuide
 
 from dpm_ppl._common.checks import number_in, whole_number
+from dpm_ppl._common.errors import InputError, TrainingError
 from dpm_ppl._common.numpyro_seam import set_up
 from dpm_ppl._common.types import Array, PRNGKey
 from dpm_ppl.guides.auto_diffusion import AutoDiffusion
@@ -26,13 +27,22 @@ SIDE_BY_SIDE = 256
 """Draws that are weighed at once."""
 BOUND = "elbo"
 """What an evaluation calls the bound."""
+SLOWER = 4
+"""What the rate is divided by where updates do not stay finite."""
+NUM_RATES = 3
+"""Rates that are tried so."""
+NUM_TIMED = 100
+"""Updates that tell how many fit into a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """How a guide is fitted: Adam with a cosine decay to 1 % of its rate, and gradients clipped to a norm.
 
-    - `num_updates`, `learning_rate`: of the guide; `num_base_updates`, `base_learning_rate`: of a base before it.
+    - `num_updates`, `learning_rate`: of the guide; `num_base_updates`, `base_learning_rate`: of a base before it. Where
+      updates do not stay finite, a quarter of the rate is tried, and a quarter of that.
+    - `seconds`: time for the updates of guide and base together, in place of their numbers, whose ratio divides it.
+      How many fit in is told by a few, so that it depends on the machine. Compilation and evaluations come on top.
     - `num_particles`: that an update averages over; `most_gradient`: the norm that gradients are clipped to.
     - `averaging`: as in `fit`, the weight of the old parameters in their average.
     - `num_evaluations`, `num_evaluation_draws`: looks at the bound on the way, and the draws of each.
@@ -46,6 +56,7 @@ class FitSettings:
     num_base_updates: int = 2000
     learning_rate: float = 3e-3
     base_learning_rate: float = 1e-2
+    seconds: float | None = None
     num_particles: int = 16
     most_gradient: float = 10.0
     averaging: float = 0.99
@@ -65,13 +76,35 @@ class FitSettings:
             whole_number(name, getattr(self, name), least=2)
         for name in ("learning_rate", "base_learning_rate", "most_gradient"):
             number_in(name, getattr(self, name), 0, expected="a positive number", remedy="for example 3e-3")
+        if self.seconds is not None:
+            number_in("seconds", self.seconds, 0, expected="a positive number", remedy="for example 60")
+            if self.resume:
+                remedy = "pass num_updates: how many fit into a time differs from run to run"
+                raise InputError("resume", expected="a number of updates", got=f"seconds={self.seconds}", remedy=remedy)
 
 
 class Stage:
-    """A guide at the arguments of its fit, set up for its model."""
+    """A guide at the arguments of its fit, set up for its model.
 
-    def __init__(self, guide: AutoGuide, name: str, settings: FitSettings, args: tuple, kwargs: dict, key: PRNGKey):
-        self.guide, self.name, self.settings = guide, name, settings
+    `name`, "base" or "guide", says which of the settings' numbers hold; `share` is the part of their seconds it has.
+    """
+
+    def __init__(
+        self,
+        guide: AutoGuide,
+        name: str,
+        settings: FitSettings,
+        args: tuple,
+        kwargs: dict,
+        key: PRNGKey,
+        *,
+        share: float = 1.0,
+    ):
+        self.guide, self.name, self.settings, self.share = guide, name, settings, share
+        is_base = name == "base"
+        self.num_updates = settings.num_base_updates if is_base else settings.num_updates
+        self.learning_rate = settings.base_learning_rate if is_base else settings.learning_rate
+        self.notices: list[str] = []
         with handlers.block():
             set_up(guide, key, args, kwargs)
         self.model: Callable = lambda _=None: guide.model(*args, **kwargs)
@@ -83,30 +116,40 @@ class Stage:
         svi = SVI(self.model, self.program, optax.sgd(0.0), Trace_ELBO())
         return svi.get_params(svi.init(key, jnp.zeros(1)))
 
-    def trained(self, key: PRNGKey, held_out: PRNGKey, num_updates: int, learning_rate: float) -> FitResult:
+    def trained(self, key: PRNGKey, held_out: PRNGKey) -> FitResult:
         """The fit whose best evaluation on the noise of `held_out` is kept.
 
-        **Raises:** `TrainingError` where updates stay without finite gradients.
+        **Raises:** `TrainingError` where updates stay without finite gradients, at lower rates too.
         """
+        if self.settings.seconds is not None:
+            self.num_updates = self._num_within(key, self.share * self.settings.seconds)
+        for number in range(NUM_RATES):
+            rate = self.learning_rate / SLOWER**number
+            try:
+                return self._trained_at(rate, key, held_out)
+            except TrainingError:
+                if number == NUM_RATES - 1:
+                    raise
+                self.notices.append(f"updates of the {self.name} did not stay finite at a rate of {rate:.2g}")
+        raise AssertionError("a rate is tried")
+
+    def _trained_at(self, learning_rate: float, key: PRNGKey, held_out: PRNGKey) -> FitResult:
         chosen = self.settings
-        rate = optax.cosine_decay_schedule(learning_rate, num_updates, 0.01)
-        optimiser = optax.chain(optax.clip_by_global_norm(chosen.most_gradient), optax.adam(rate))
-        objective = PathDerivativeELBO if isinstance(self.guide, AutoDiffusion) else Trace_ELBO
-        svi = SVI(self.model, self.program, optimiser, objective(chosen.num_particles))
-        folder = None if chosen.checkpoint_dir is None else Path(chosen.checkpoint_dir) / self.name
+        folder = None
+        if chosen.checkpoint_dir is not None:
+            is_slower = learning_rate < self.learning_rate
+            folder = Path(chosen.checkpoint_dir) / (f"{self.name}-{learning_rate:.2g}" if is_slower else self.name)
 
         def evaluate(params: dict[str, Any]) -> dict[str, float]:
             return {BOUND: float(self.log_weights(params, held_out, chosen.num_evaluation_draws).mean())}
 
-        return fit(
-            svi,
-            np.zeros(1000, np.float32),  # there are no data but the arguments
-            num_updates=num_updates,
-            batch_size=1,
-            key=key,
+        return self._fit(
+            self.num_updates,
+            learning_rate,
+            key,
             averaging=chosen.averaging,
             evaluate=evaluate,
-            evaluate_every=math.ceil(num_updates / chosen.num_evaluations),
+            evaluate_every=math.ceil(self.num_updates / chosen.num_evaluations),
             keep_best=BOUND,
             patience=chosen.patience,
             min_gain=chosen.min_gain,
@@ -116,6 +159,26 @@ class Stage:
             progress=chosen.progress,
             unit="nats",
         )
+
+    def _num_within(self, key: PRNGKey, seconds: float) -> int:
+        """Updates that fit into a time, as those after the first `NUM_TIMED` tell, with which all is compiled."""
+        rows = self._fit(
+            2 * NUM_TIMED,
+            self.learning_rate / SLOWER**NUM_RATES,
+            key,
+            evaluate_every=NUM_TIMED,
+            max_skipped_in_a_row=2 * NUM_TIMED,
+            progress=False,
+        ).metrics
+        return max(1, round(seconds * NUM_TIMED / (rows[1]["seconds"] - rows[0]["seconds"])))
+
+    def _fit(self, num_updates: int, learning_rate: float, key: PRNGKey, **how: Any) -> FitResult:
+        rate = optax.cosine_decay_schedule(learning_rate, num_updates, 0.01)
+        optimiser = optax.chain(optax.clip_by_global_norm(self.settings.most_gradient), optax.adam(rate))
+        objective = PathDerivativeELBO if isinstance(self.guide, AutoDiffusion) else Trace_ELBO
+        svi = SVI(self.model, self.program, optimiser, objective(self.settings.num_particles))
+        no_data = np.zeros(1000, np.float32)  # but the arguments
+        return fit(svi, no_data, num_updates=num_updates, batch_size=1, key=key, **how)
 
     def log_weights(self, params: dict[str, Any], key: PRNGKey, num: int) -> np.ndarray:
         """log p(data, z) - log q(z) of so many draws of the guide, `(num,)`; those of one key are the same."""

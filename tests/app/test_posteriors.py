@@ -32,6 +32,8 @@ def test_guides_are_compared_on_a_posterior(tmp_path):
         (("ring", "--reference", "hmc"), "--reference: expected one of exact, nuts, none"),
         (("seeds", "--reference", "exact"), "--reference: expected a posterior with exact draws"),
         (("ring", "--updates", 1), "--updates: expected at least 2"),
+        (("ring", "--updates", 20, "--seconds", 1), "--seconds: expected --updates or --seconds, got both"),
+        (("ring", "--seconds", -1), "seconds: expected a positive number"),
     ],
 )
 def test_what_is_wrong_is_said_before_any_fit(arguments, says):

@@ -1,5 +1,7 @@
-"""Targets of many dimensions, scales and supports: a fitted guide has a finite bound, below the evidence and not below
-that of its base."""
+"""Targets of many dimensions, scales and supports.
+
+The bound of a fitted guide is finite, below the evidence and not below that of its base.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -13,6 +15,7 @@ import pytest
 from numpyro.infer.autoguide import AutoIAFNormal, AutoMultivariateNormal, AutoNormal
 
 from dpm_ppl.guides import AutoDiffusion, Exchanged, FitSettings, evidence, fit_guide
+from dpm_ppl.guides.fitting import SMALLEST_FALL
 
 KEY = jax.random.key(0)
 SETTINGS = FitSettings(num_updates=400, num_base_updates=1500, progress=False)
@@ -94,7 +97,7 @@ def test_a_fitted_guide_is_finite_below_the_evidence_and_not_below_its_base(name
     fitted = fit_guide(AutoDiffusion(model, base, **chains), KEY, settings=SETTINGS)
     assert np.isfinite(fitted.elbo.mean)
     assert fitted.elbo.mean < 3 * fitted.elbo.se
-    assert fitted.gain.mean >= -3 * fitted.gain.se
+    assert fitted.gain.mean >= -(3 * fitted.gain.se + SMALLEST_FALL)
     draws = fitted.sample(jax.random.key(1), 2000)
     assert all(bool(jnp.isfinite(values).all()) for values in draws.values())
     found = evidence(model, fitted.guide, fitted.params, key=jax.random.key(2), num_particles=4096)

@@ -119,12 +119,12 @@ def test_a_fitted_base_is_trained_on_unless_it_is_held(train_base):
 def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
     guide = small_guide(regression, AutoMultivariateNormal, base_params=EXACT)
 
-    def spoilt(self, key, held_out, num_updates, learning_rate):
+    def spoilt(self, key, held_out):
         """Training that has led astray."""
         params = jax.tree.map(lambda leaf: leaf + 0.5, self.first_params(key))
         num_skipped = jnp.zeros((), int)
         state = SVIState(None, None, key)
-        state = TrainingState(state, params, jnp.asarray(num_updates), num_skipped, num_skipped, key)
+        state = TrainingState(state, params, jnp.asarray(self.num_updates), num_skipped, num_skipped, key)
         return FitResult(state, params, [], False)
 
     monkeypatch.setattr(fitting.Stage, "trained", spoilt)
@@ -134,6 +134,26 @@ def test_a_guide_made_worse_gives_way_to_its_base(monkeypatch):
     assert fitted.elbo == fitted.base_elbo
     assert (fitted.gain.mean, fitted.gain.se) == (0, 0)
     assert "base guide itself" in str(fitted)
+
+
+def test_a_rate_at_which_updates_do_not_stay_finite_is_lowered():
+    def walled():
+        z = numpyro.sample("z", dist.Normal(0.0, 1.0))
+        numpyro.factor("wall", jnp.where(jnp.abs(z) > 8, jnp.nan, 0.0))
+
+    settings = FitSettings(num_updates=100, learning_rate=12.0, num_draws=512, progress=False)
+    fitted = fit_guide(AutoNormal(walled), KEY, settings=settings)
+    assert fitted.notices == ("updates of the guide did not stay finite at a rate of 12",)
+    assert -1 < fitted.elbo.mean < 3 * fitted.elbo.se
+
+
+def test_the_number_of_updates_follows_from_the_seconds():
+    settings = FitSettings(seconds=1.0, num_evaluations=2, num_draws=512, progress=False)
+    fitted = fit_guide(AutoNormal(regression), KEY, OBSERVED, settings=settings)
+    *_, last = fitted.metrics["guide"]
+    assert last["update"] not in (settings.num_updates, settings.num_base_updates)
+    assert 0.1 < last["seconds"] < 60  # with the time that compiling takes
+    assert fitted.notices == ()
 
 
 def test_a_training_that_fails_is_told_and_gives_way_to_the_base():
@@ -180,6 +200,8 @@ def test_an_interrupted_fit_goes_on_where_it_was(tmp_path):
         (lambda: fit_guide(AutoNormal(regression), 0), "key: .*seed 0"),
         (lambda: FitSettings(num_updates=0), "num_updates: "),
         (lambda: FitSettings(learning_rate=-1.0), "learning_rate: "),
+        (lambda: FitSettings(seconds=0.0), "seconds: "),
+        (lambda: FitSettings(seconds=1.0, resume=True), "resume: .*seconds"),
     ],
 )
 def test_refusals_name_the_argument(act, message):

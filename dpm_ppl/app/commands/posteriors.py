@@ -15,6 +15,7 @@ def posteriors(
     guides: tuple[str, ...] = (),
     reference: str | None = None,
     updates: WholeOrNone = None,
+    seconds: float | None = None,
     num_particles: Whole = 20_000,
     seed: Whole = 0,
     out: Path | None = None,
@@ -29,13 +30,14 @@ def posteriors(
         reference: Draws that guides are held against: "exact", which few posteriors have, "nuts", or "none"; exact ones
             where there are any, else of NUTS, if not given.
         updates: Updates of each guide, and as many of a base; 4,000 and 2,000 if not given.
+        seconds: Time for the updates of each guide and its base, in place of their numbers.
         num_particles: Draws of each guide behind its figures.
         seed: Seed of fits and draws.
         out: Directory of the page guides.html; runs/posteriors-NAME if not given.
         json: Print one JSON object.
     """
     from dpm_ppl.app.console.reporting import print_table
-    from dpm_ppl.app.guides import compare_on, described
+    from dpm_ppl.app.guides import compare_on, described, fit_settings
     from dpm_ppl.experiments.options import LAST_SEED, check_range
 
     if name is None:
@@ -49,7 +51,7 @@ def posteriors(
     for flag, number in (("--updates", updates), ("--num-particles", num_particles)):
         if number is not None:
             check_range(flag, number, 2)
-    page, compared = compare_on(name, guides, reference, updates, num_particles, seed, out)
+    page, compared = compare_on(name, guides, reference, fit_settings(updates, seconds), num_particles, seed, out)
     if json:
         print_json({"posterior": name, "page": str(page), **compared.as_json()})
         return

@@ -11,6 +11,7 @@ from numpyro.infer.autoguide import AutoDelta, AutoMultivariateNormal, AutoNorma
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.guides import GuideComparison, GuideEntry, compare_guides
+from dpm_ppl.analysis.posteriors import compare_posteriors, sliced_wasserstein
 from dpm_ppl.estimates import Estimate
 from dpm_ppl.guides import FitSettings
 
@@ -77,6 +78,15 @@ def test_all_media_say_the_same(compared):
     assert compared.entries[0].found.elbo.plus_minus() in text
     assert "delta: not fitted" in text
     assert set(compared.trees(num_draws=10)) == {"joint", "by itself"}
+
+
+def test_what_fit_guide_returns_is_compared_as_any_draws_are(compared):
+    fits = {one.name: one.fit for one in compared.entries[:2]}
+    options = {"reference": exact(500), "num_draws": 500, "distances": (sliced_wasserstein,)}
+    rows = {row.name: row for row in compare_posteriors(fits, key=KEY, **options).rows}
+    own = {one.name: one.found.khat for one in compared.entries[:2]}
+    assert rows["joint"].distances["sliced W2"].p_value > 1e-3
+    assert rows["by itself"].weights.khat == pytest.approx(own["by itself"], abs=0.3)
 
 
 def test_a_bound_above_the_truth_is_not_believed(compared):

@@ -18,9 +18,10 @@ from rich.console import Console
 import dpm_ppl as dpm
 from dpm_ppl.analysis.posteriors.comparison import compare_posteriors
 from dpm_ppl.analysis.posteriors.distances import classifier_two_sample, sliced_wasserstein
-from dpm_ppl.analysis.posteriors.draws import FittedGuide, num_independent, posterior_tree, thinned, weighted_draws
+from dpm_ppl.analysis.posteriors.draws import num_independent, posterior_tree, thinned, weighted_draws
 from dpm_ppl.analysis.posteriors.plots import plot_densities, plot_intervals, plot_ranks
 from dpm_ppl.analysis.posteriors.weight_checks import check_weights
+from dpm_ppl.guides import FittedGuide
 from tests.analysis.plots.backends import BACKENDS, close_figures, legend_names, panel  # noqa: F401
 
 KEY = jax.random.key(0)
