@@ -1,7 +1,7 @@
 """One budget of memory in bytes, from which the sizes of all chunks of work follow.
 
 What a computation takes is read off JAX's trace of it: the most bytes that its arrays take at one time, each from where
-it is made to where it is last used. That is within a factor of about 1.5 of what XLA then allocates
+it is made to where it is last used. That is within a factor of about 1.7 of what XLA then allocates
 (`benchmarks/image_memory.py`), and costs no compilation. Arguments, a network's parameters among them, are there
 anyway and count nothing.
 """
