@@ -39,8 +39,8 @@ def evidence(
 
     Any guide that `Trace_ELBO` takes: NumPyro's own (a Laplace guide by its normal law), programs, guides with
     auxiliary sites and factors. The draws and weights of a key are those of `Trace_ELBO` and `psis_diagnostic`;
-    particle i is the same however many there are and in whatever chunks. Calls with other arrays in `params`, `args` and
-    `kwargs`, of the same shapes, compile nothing anew; Python's own numbers are part of what is compiled.
+    particle i is the same however many there are and in whatever chunks. Calls with other arrays in `params`, `args`
+    and `kwargs`, of the same shapes, compile nothing anew; Python's own numbers are part of what is compiled.
 
     **Arguments:**
 
