@@ -62,6 +62,8 @@ def _one_per_stratum(place: LogWeights) -> LogWeights:
 def _at(weights: LogWeights, positions: LogWeights) -> Ancestors:
     """The particles at `positions` in [0, 1), where each takes as much room as its weight."""
     # Sums taken in parallel differ by rounding even across weights of zero, and may decrease: the maximum so far over
-    # positive weights does neither, and divided by its own last value it ends in exactly 1, beyond every position.
+    # positive weights does neither. Divided by itself it may be a little below 1, as XLA divides, and so may end before
+    # the last position: that one belongs to the last particle that has a weight.
     ends = jax.lax.cummax(jnp.where(weights > 0, jnp.cumsum(weights), 0.0))
-    return jnp.searchsorted(ends / ends[-1], positions, side="right")
+    last = jnp.searchsorted(ends, ends[-1])
+    return jnp.minimum(jnp.searchsorted(ends / ends[-1], positions, side="right"), last)
