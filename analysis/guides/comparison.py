@@ -33,8 +33,8 @@ from dpm_ppl.guides import Evidence, FitSettings, GuideFit, evidence, fit_guide
 if TYPE_CHECKING:
     import pandas as pd
 
-MOST_EXCESS = 3.0
-"""Standard errors above the true log evidence from which on a bound is called wrong."""
+MOST_ERRORS = 3.0
+"""Standard errors from the true log evidence from which on a bound is too high, and importance weights too low."""
 TOLD = 2.0
 """Standard errors that tell which of two bounds is the higher."""
 RESAMPLED = ", resampled"
@@ -48,7 +48,9 @@ class GuideEntry:
     - `seconds`: of fitting it, compilation included.
     - `distance`, `resampled_distance`: of its draws, and of those resampled by PSIS-smoothed weights, to the reference:
       sliced W2 in standard deviations of the posterior; None without one.
-    - `gap`: the true log evidence less the ELBO, where the former is known.
+    - `gap`: the true log evidence less the ELBO, and `shortfall` less the importance-weighted log evidence, where the
+      former is known.
+    - `unplaced`: why it has no figures from the reference, if so.
     """
 
     __repr__ = short_repr
@@ -60,6 +62,8 @@ class GuideEntry:
     distance: Distance | None = None
     resampled_distance: Distance | None = None
     gap: Estimate | None = None
+    shortfall: Estimate | None = None
+    unplaced: str = ""
     failure: str = ""
 
 
@@ -115,7 +119,7 @@ class GuideComparison:
 
     def verdicts(self) -> list[str]:
         """What to think of each guide, in words."""
-        return tables.verdicts(self.entries, MOST_EXCESS)
+        return tables.verdicts(self.entries, MOST_ERRORS)
 
     def write_page(self, path: Any, title: str = "Guides side by side") -> None:
         """The table and the verdicts as one HTML page; see `dpm_ppl.analysis.page`."""
@@ -190,8 +194,10 @@ def compare_guides(
         entry = _entry(name, model, guide, args, kwargs, own, reference, settings, num_particles)
         if entry.found is not None:
             distances = (None, None) if reference is None else _distances(entry.found, reference, own, num_compared)
-            gap = None if truth is None else _gap(truth, entry.found.elbo)
-            entry = replace(entry, distance=distances[0], resampled_distance=distances[1], gap=gap)
+            entry = replace(entry, distance=distances[0], resampled_distance=distances[1])
+            if truth is not None:
+                found = entry.found
+                entry = replace(entry, gap=_gap(truth, found.elbo), shortfall=_gap(truth, found.log_evidence))
         if on_entry is not None:
             on_entry(entry)
         entries.append(entry)
@@ -219,6 +225,7 @@ def _entry(
     except (InputError, TrainingError) as error:
         return GuideEntry(name, seconds=time.perf_counter() - began, failure=f"not fitted: {error}")
     how: dict[str, Any] = {"key": evidence_key, "num_particles": num_particles}
+    unplaced = ""
     try:
         found = evidence(model, fit.guide, fit.params, *args, **how, reference=reference, **kwargs)
     except InputError as error:
@@ -226,7 +233,8 @@ def _entry(
             return GuideEntry(name, fit, seconds=seconds, failure=f"no evidence: {error}")
         # A guide that cannot be placed at given draws, as a flow that goes one way only, has the other figures.
         found = evidence(model, fit.guide, fit.params, *args, **how, **kwargs)
-    return GuideEntry(name, fit, found, seconds)
+        unplaced = "its density at the draws of the reference is not known, so that lost modes go unseen"
+    return GuideEntry(name, fit, found, seconds, unplaced=unplaced)
 
 
 def _distances(
@@ -249,8 +257,8 @@ def _distances(
     return rows["own"], rows["own" + RESAMPLED]
 
 
-def _gap(truth: Estimate, elbo: Estimate) -> Estimate:
-    return Estimate(float(truth.mean - elbo.mean), float(np.hypot(truth.se, elbo.se)), elbo.num)
+def _gap(truth: Estimate, found: Estimate) -> Estimate:
+    return Estimate(float(truth.mean - found.mean), float(np.hypot(truth.se, found.se)), found.num)
 
 
 def _place(entry: GuideEntry) -> float:

@@ -64,7 +64,7 @@ def _cells(entry: "GuideEntry") -> dict[str, str]:
     return cells
 
 
-def verdicts(entries: "Sequence[GuideEntry]", most_excess: float) -> list[str]:
+def verdicts(entries: "Sequence[GuideEntry]", most_errors: float) -> list[str]:
     """What to think of each guide, a line each."""
     lines = []
     for entry in entries:
@@ -74,7 +74,12 @@ def verdicts(entries: "Sequence[GuideEntry]", most_excess: float) -> list[str]:
         words = [entry.found.verdict, *entry.found.notices]
         if entry.fit is not None:
             words += entry.fit.notices
-        if entry.gap is not None and is_above(-entry.gap, most_excess):
+        if entry.unplaced:
+            words.append(entry.unplaced)
+        if entry.shortfall is not None and is_above(entry.shortfall, most_errors):
+            low = f"it misses a part of the posterior: its log evidence is {entry.shortfall.plus_minus()} nats too low"
+            words[0] = f"{low}, though by its weights it is {words[0]}"
+        if entry.gap is not None and is_above(-entry.gap, most_errors):
             words.insert(0, "its bound lies above the true log evidence, and is not to be believed")
         lines.append(f"{entry.name}: {'; '.join(words)}")
     return lines
@@ -95,7 +100,10 @@ def as_json(
 
 def _numbers(entry: "GuideEntry") -> dict[str, Any]:
     numbers: dict[str, Any] = {} if entry.found is None else entry.found.as_json()
-    numbers |= {"gap": None if entry.gap is None else entry.gap.as_json(), "failure": entry.failure or None}
+    for name in ("gap", "shortfall"):
+        figure = getattr(entry, name)
+        numbers[name] = None if figure is None else figure.as_json()
+    numbers["failure"] = entry.failure or None
     numbers |= {"seconds": entry.seconds, "fit_notices": list(entry.fit.notices) if entry.fit is not None else []}
     for name in ("distance", "resampled_distance"):
         distance = getattr(entry, name)

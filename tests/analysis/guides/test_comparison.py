@@ -1,13 +1,14 @@
 """Guides side by side: the table says what the evidence of each guide says, and what fails does not stop the others."""
 
 import json
+from dataclasses import replace
 
 import jax
 import numpy as np
 import numpyro
 import numpyro.distributions as dist
 import pytest
-from numpyro.infer.autoguide import AutoDelta, AutoMultivariateNormal, AutoNormal
+from numpyro.infer.autoguide import AutoDAIS, AutoDelta, AutoMultivariateNormal, AutoNormal
 
 from dpm_ppl._common.errors import InputError
 from dpm_ppl.analysis.guides import GuideComparison, GuideEntry, compare_guides
@@ -94,6 +95,24 @@ def test_a_bound_above_the_truth_is_not_believed(compared):
     wrong = GuideEntry("wrong", entry.fit, entry.found, gap=Estimate(-1.0, 0.1, 100))
     (line,) = GuideComparison((wrong,), Estimate(-1.0, 0.0, 1), "").verdicts()
     assert "not to be believed" in line
+
+
+def test_weights_that_say_too_little_of_a_known_evidence_are_not_believed(compared):
+    entry = compared.entries[0]
+    assert abs(entry.shortfall.mean + entry.found.log_evidence.mean) < 1e-6
+    low = GuideEntry("low", entry.fit, entry.found, shortfall=Estimate(1.2, 0.1, 100))
+    right = GuideEntry("right", entry.fit, entry.found, shortfall=Estimate(0.2, 0.1, 100))
+    told = GuideComparison((low, right), Estimate(1.2, 0.0, 1), "").verdicts()
+    assert told[0].startswith("low: it misses a part of the posterior: its log evidence is 1.20 ± 0.10 nats too low")
+    assert told[1].startswith(f"right: {entry.found.verdict}")
+
+
+def test_a_guide_without_a_density_at_given_draws_says_so():
+    guides = {"dais": AutoDAIS(model, K=2)}
+    compared = compare_guides(model, guides, key=KEY, reference=exact(100), settings=replace(SETTINGS, num_updates=20))
+    (entry,) = compared.entries
+    assert entry.found.forward is None
+    assert "lost modes go unseen" in compared.verdicts()[0]
 
 
 def test_the_page(compared, tmp_path):
