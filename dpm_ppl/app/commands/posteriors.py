@@ -29,7 +29,7 @@ def posteriors(
             last if not given.
         reference: Draws that guides are held against: "exact", which few posteriors have, "nuts", or "none"; exact ones
             where there are any, else of NUTS, if not given.
-        updates: Updates of each guide, and as many of a base; 4,000 and 2,000 if not given.
+        updates: Updates of each guide, and as many of a base; 15,000 and 2,000 if not given.
         seconds: Time for the updates of each guide and its base, in place of their numbers.
         num_particles: Draws of each guide behind its figures.
         seed: Seed of fits and draws.
