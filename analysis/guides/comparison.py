@@ -192,11 +192,10 @@ def compare_guides(
     for number, (name, guide) in enumerate(given.items()):
         own = jax.random.fold_in(key, number)
         entry = _entry(name, model, guide, args, kwargs, own, reference, settings, num_particles)
-        if entry.found is not None:
-            distances = (None, None) if reference is None else _distances(entry.found, reference, own, num_compared)
+        if (found := entry.found) is not None:
+            distances = (None, None) if reference is None else _distances(found, reference, own, num_compared)
             entry = replace(entry, distance=distances[0], resampled_distance=distances[1])
             if truth is not None:
-                found = entry.found
                 entry = replace(entry, gap=_gap(truth, found.elbo), shortfall=_gap(truth, found.log_evidence))
         if on_entry is not None:
             on_entry(entry)
