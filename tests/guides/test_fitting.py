@@ -65,11 +65,11 @@ def test_a_gaussian_posterior_is_reached(base, chains, base_params):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("chains", CHAINS)
-def test_what_a_mean_field_base_leaves_is_made_up_for(chains):
+@pytest.mark.parametrize(("chains", "num_steps"), [("bridge", 8), ("exchanged", 32)])
+def test_what_a_mean_field_base_leaves_is_made_up_for(chains, num_steps):
     """The correlation of a Gaussian posterior."""
     settings = FitSettings(num_updates=4000, num_base_updates=500, base_learning_rate=0.05, progress=False)
-    guide = AutoDiffusion(regression, AutoNormal, 8, chains=CHAINS[chains])
+    guide = AutoDiffusion(regression, AutoNormal, num_steps, chains=CHAINS[chains])
     fitted = fit_guide(guide, KEY, OBSERVED, settings=settings)
     known = regression_evidence()
     assert fitted.base_elbo.mean < known - 0.1
