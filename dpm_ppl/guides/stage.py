@@ -162,15 +162,18 @@ class Stage:
 
     def _num_within(self, key: PRNGKey, seconds: float) -> int:
         """Updates that fit into a time, as those after the first `NUM_TIMED` tell, with which all is compiled."""
-        rows = self._fit(
+        timed = self._fit(
             2 * NUM_TIMED,
             self.learning_rate / SLOWER**NUM_RATES,
             key,
             evaluate_every=NUM_TIMED,
             max_skipped_in_a_row=2 * NUM_TIMED,
             progress=False,
-        ).metrics
-        return max(1, round(seconds * NUM_TIMED / (rows[1]["seconds"] - rows[0]["seconds"])))
+        )
+        if timed.interrupted:
+            raise KeyboardInterrupt
+        first, second = timed.metrics
+        return max(1, round(seconds * NUM_TIMED / (second["seconds"] - first["seconds"])))
 
     def _fit(self, num_updates: int, learning_rate: float, key: PRNGKey, **how: Any) -> FitResult:
         rate = optax.cosine_decay_schedule(learning_rate, num_updates, 0.01)
