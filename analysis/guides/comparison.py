@@ -50,7 +50,6 @@ class GuideEntry:
       sliced W2 in standard deviations of the posterior; None without one.
     - `gap`: the true log evidence less the ELBO, and `shortfall` less the importance-weighted log evidence, where the
       former is known.
-    - `unplaced`: why it has no figures from the reference, if so.
     """
 
     __repr__ = short_repr
@@ -63,7 +62,6 @@ class GuideEntry:
     resampled_distance: Distance | None = None
     gap: Estimate | None = None
     shortfall: Estimate | None = None
-    unplaced: str = ""
     failure: str = ""
 
 
@@ -119,7 +117,7 @@ class GuideComparison:
 
     def verdicts(self) -> list[str]:
         """What to think of each guide, in words."""
-        return tables.verdicts(self.entries, MOST_ERRORS)
+        return tables.verdicts(self.entries, self.reference, MOST_ERRORS)
 
     def write_page(self, path: Any, title: str = "Guides side by side") -> None:
         """The table and the verdicts as one HTML page; see `dpm_ppl.analysis.page`."""
@@ -194,9 +192,9 @@ def compare_guides(
         entry = _entry(name, model, guide, args, kwargs, own, reference, settings, num_particles)
         if (found := entry.found) is not None:
             distances = (None, None) if reference is None else _distances(found, reference, own, num_compared)
+            gaps = (None, None) if truth is None else (_gap(truth, found.elbo), _gap(truth, found.log_evidence))
             entry = replace(entry, distance=distances[0], resampled_distance=distances[1])
-            if truth is not None:
-                entry = replace(entry, gap=_gap(truth, found.elbo), shortfall=_gap(truth, found.log_evidence))
+            entry = replace(entry, gap=gaps[0], shortfall=gaps[1])
         if on_entry is not None:
             on_entry(entry)
         entries.append(entry)
@@ -224,7 +222,6 @@ def _entry(
     except (InputError, TrainingError) as error:
         return GuideEntry(name, seconds=time.perf_counter() - began, failure=f"not fitted: {error}")
     how: dict[str, Any] = {"key": evidence_key, "num_particles": num_particles}
-    unplaced = ""
     try:
         found = evidence(model, fit.guide, fit.params, *args, **how, reference=reference, **kwargs)
     except InputError as error:
@@ -232,8 +229,7 @@ def _entry(
             return GuideEntry(name, fit, seconds=seconds, failure=f"no evidence: {error}")
         # A guide that cannot be placed at given draws, as a flow that goes one way only, has the other figures.
         found = evidence(model, fit.guide, fit.params, *args, **how, **kwargs)
-        unplaced = "its density at the draws of the reference is not known, so that lost modes go unseen"
-    return GuideEntry(name, fit, found, seconds, unplaced=unplaced)
+    return GuideEntry(name, fit, found, seconds)
 
 
 def _distances(

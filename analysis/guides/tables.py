@@ -64,7 +64,7 @@ def _cells(entry: "GuideEntry") -> dict[str, str]:
     return cells
 
 
-def verdicts(entries: "Sequence[GuideEntry]", most_errors: float) -> list[str]:
+def verdicts(entries: "Sequence[GuideEntry]", reference: str, most_errors: float) -> list[str]:
     """What to think of each guide, a line each."""
     lines = []
     for entry in entries:
@@ -74,8 +74,8 @@ def verdicts(entries: "Sequence[GuideEntry]", most_errors: float) -> list[str]:
         words = [entry.found.verdict, *entry.found.notices]
         if entry.fit is not None:
             words += entry.fit.notices
-        if entry.unplaced:
-            words.append(entry.unplaced)
+        if reference and entry.found.forward is None:
+            words.append("its density at the draws of the reference is not known, so that lost modes go unseen")
         if entry.shortfall is not None and is_above(entry.shortfall, most_errors):
             low = f"it misses a part of the posterior: its log evidence is {entry.shortfall.plus_minus()} nats too low"
             words[0] = f"{low}, though by its weights it is {words[0]}"

@@ -1,11 +1,11 @@
-"""Sums along the steps that lose no digits in float32, and maps along them that bound the memory."""
+"""Sums that lose no digits in float32, places in their course, and maps along steps that bound the memory."""
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from dpm_ppl._common.types import Array
+from dpm_ppl._common.types import Array, Float
 
 
 def accurate_sum(terms: Array, axis: int = 0) -> Array:
@@ -29,6 +29,16 @@ def add_exactly(high: Array, low: Array, term: Array) -> tuple[Array, Array]:
     """The running sum `high + low` and one more term; `low` carries what additions to `high` have rounded away."""
     total, error = _two_sum(high, term)
     return total, jnp.where(jnp.isfinite(total), low + error, 0.0)
+
+
+def place_at(weights: Float[Array, " place"], positions: Array) -> Array:
+    """The places at `positions` in [0, 1), where each takes as much room as its weight: none without a weight."""
+    # Sums taken in parallel differ by rounding even across weights of zero, and may decrease: the maximum so far over
+    # positive weights does neither. Divided by itself it may be a little below 1, as XLA divides, and so may end before
+    # the last position: that one belongs to the last place that has a weight.
+    ends = jax.lax.cummax(jnp.where(weights > 0, jnp.cumsum(weights), 0.0))
+    last = jnp.searchsorted(ends, ends[-1])
+    return jnp.minimum(jnp.searchsorted(ends / ends[-1], positions, side="right"), last)
 
 
 def _two_sum(a: Array, b: Array) -> tuple[Array, Array]:

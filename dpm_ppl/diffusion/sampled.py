@@ -7,7 +7,7 @@ import numpy as np
 
 from dpm_ppl._common.checks import check_key, check_kind, check_sizes
 from dpm_ppl._common.chunks import keys_of, over_data
-from dpm_ppl._common.sums import accurate_sum, map_chunks
+from dpm_ppl._common.sums import accurate_sum, map_chunks, place_at
 from dpm_ppl._common.types import Array, Batch, Cost, Datum, Int, PerDatum, PerStep, PRNGKey
 from dpm_ppl.diffusion.lattice import Lattice
 from dpm_ppl.diffusion.step_laws import StepLaws
@@ -63,9 +63,7 @@ def _of_datum(diffusion: StepLaws, x_0: Datum, key: PRNGKey, num_sampled_steps: 
     start_key, noise_key, edge_key = jax.random.split(key, 3)
     steps, places = diffusion.steps, jnp.arange(num_sampled_steps)
     probabilities = _probabilities(steps)
-    until = jnp.cumsum(probabilities)
-    share = (places + jax.random.uniform(start_key)) / num_sampled_steps
-    index = jnp.minimum(jnp.searchsorted(until, share * until[-1], side="right"), len(probabilities) - 1)
+    index = place_at(probabilities, (places + jax.random.uniform(start_key)) / num_sampled_steps)
     points = Lattice(noise_key, x_0.shape, diffusion.event_dim)
 
     def at_step(pair: tuple[Array, Array]) -> Cost:

@@ -123,15 +123,13 @@ class Stage:
         """
         if self.settings.seconds is not None:
             self.num_updates = self._num_within(key, self.share * self.settings.seconds)
-        for number in range(NUM_RATES):
-            rate = self.learning_rate / SLOWER**number
+        *rates, lowest = (self.learning_rate / SLOWER**number for number in range(NUM_RATES))
+        for rate in rates:
             try:
                 return self._trained_at(rate, key, held_out)
             except TrainingError:
-                if number == NUM_RATES - 1:
-                    raise
                 self.notices.append(f"updates of the {self.name} did not stay finite at a rate of {rate:.2g}")
-        raise AssertionError("a rate is tried")
+        return self._trained_at(lowest, key, held_out)
 
     def _trained_at(self, learning_rate: float, key: PRNGKey, held_out: PRNGKey) -> FitResult:
         chosen = self.settings

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._common.sums import place_at
 from dpm_ppl._common.types import Array, Float, Int, PerStep, PRNGKey
 
 UNIFORM_SHARE = 0.2
@@ -58,7 +59,5 @@ def stratified_steps(
     if probabilities is None:
         index = jnp.minimum((u * num_terms).astype(jnp.int32), num_terms - 1)
         return index, jnp.full(index.shape, float(num_terms))
-    cumulative = jnp.cumsum(probabilities)
-    index = jnp.searchsorted(cumulative, u * cumulative[-1], side="right")
-    index = jnp.minimum(index, num_terms - 1).astype(jnp.int32)
+    index = place_at(probabilities, u).astype(jnp.int32)
     return index, 1 / probabilities[index]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from dpm_ppl._common.sums import place_at
 from dpm_ppl._common.types import Array, Float, Int, PRNGKey
 
 LogWeights = Float[Array, " particle"]
@@ -19,18 +20,18 @@ Resample = Callable[[PRNGKey, LogWeights], Ancestors]
 
 def multinomial(key: PRNGKey, log_weights: LogWeights) -> Ancestors:
     """Every ancestor is drawn by itself."""
-    return _at(_relative(log_weights), _uniform(key, log_weights))
+    return place_at(_relative(log_weights), _uniform(key, log_weights))
 
 
 def stratified(key: PRNGKey, log_weights: LogWeights) -> Ancestors:
     """One draw from each of N strata of equal probability (Kitagawa 1996)."""
-    return _at(_relative(log_weights), _one_per_stratum(_uniform(key, log_weights)))
+    return place_at(_relative(log_weights), _one_per_stratum(_uniform(key, log_weights)))
 
 
 def systematic(key: PRNGKey, log_weights: LogWeights) -> Ancestors:
     """The same place in every stratum: i is chosen N w_i times rounded up or down (Carpenter et al. 1999)."""
     place = jnp.broadcast_to(jax.random.uniform(key, (), log_weights.dtype), log_weights.shape)
-    return _at(_relative(log_weights), _one_per_stratum(place))
+    return place_at(_relative(log_weights), _one_per_stratum(place))
 
 
 def residual(key: PRNGKey, log_weights: LogWeights) -> Ancestors:
@@ -42,7 +43,7 @@ def residual(key: PRNGKey, log_weights: LogWeights) -> Ancestors:
     left = jnp.where((left > 0).any(), left, weights)  # draws that nobody looks at, but no division by zero
     index = jnp.arange(len(weights))
     first = jnp.repeat(index, certain.astype(int), total_repeat_length=len(weights))
-    return jnp.where(index < certain.sum(), first, _at(left, _uniform(key, log_weights)))
+    return jnp.where(index < certain.sum(), first, place_at(left, _uniform(key, log_weights)))
 
 
 def _relative(log_weights: LogWeights) -> LogWeights:
@@ -57,13 +58,3 @@ def _one_per_stratum(place: LogWeights) -> LogWeights:
     """A position in [0, 1) for each stratum, from the `place` within it."""
     positions = (jnp.arange(len(place)) + place) / len(place)
     return jnp.minimum(positions, 1 - jnp.finfo(place.dtype).epsneg)  # the last one may have been rounded up to 1
-
-
-def _at(weights: LogWeights, positions: LogWeights) -> Ancestors:
-    """The particles at `positions` in [0, 1), where each takes as much room as its weight."""
-    # Sums taken in parallel differ by rounding even across weights of zero, and may decrease: the maximum so far over
-    # positive weights does neither. Divided by itself it may be a little below 1, as XLA divides, and so may end before
-    # the last position: that one belongs to the last particle that has a weight.
-    ends = jax.lax.cummax(jnp.where(weights > 0, jnp.cumsum(weights), 0.0))
-    last = jnp.searchsorted(ends, ends[-1])
-    return jnp.minimum(jnp.searchsorted(ends / ends[-1], positions, side="right"), last)
